@@ -1,0 +1,1 @@
+"""How scripts/regenerate turns the vendored document into generated_client/."""

@@ -1,0 +1,117 @@
+"""openapi-python-client, run as a library with our templates beside its own."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
+from openapi_python_client import Project
+from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser.errors import GeneratorError, ParseError
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.responses import Response
+from openapi_python_client.schema import Reference
+
+from .errors import RegenerationError
+
+# The stock hooks take ruff's default rules, which rewrite annotations; these only sort and drop.
+FORMATTERS = (
+    ["check", "--isolated", "--quiet", "--target-version=py311", "--fix-only", "--select=I,F401"],
+    ["format", "--isolated", "--quiet", "--target-version=py311"],
+)
+
+
+class StreamingProject(Project):
+    """A project whose templates can include the stock ones as "stock/NAME", and that streams.
+
+    Its templates find the model of an endpoint's events with `event_model(endpoint)`, the
+    document's servers in `servers`, and change stock text with the filter `swap`.
+    """
+
+    def __init__(self, *, servers: list[str], templates: Path, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        stock = PackageLoader("openapi_python_client")
+        loaders = [FileSystemLoader(templates), stock, PrefixLoader({"stock": stock})]
+        self.env.loader = ChoiceLoader(loaders)
+        self.env.globals.update(servers=servers, event_model=self.event_model)
+        self.env.filters["swap"] = swap
+
+    def event_model(self, endpoint: Endpoint) -> ModelProperty | None:
+        """Return the model of the events the endpoint can answer with, None when it cannot."""
+        for response in endpoint.responses:
+            name = _event_schema(response)
+            for model in self.openapi.models:
+                if model.class_info.name == name:
+                    return model
+        return None
+
+    def _create_package(self) -> None:
+        super()._create_package()
+        for name in ("responses.py", "py.typed"):
+            text = self.env.get_template(f"{name}.jinja").render()
+            (self.package_dir / name).write_text(text, encoding="utf-8")
+
+
+def swap(text: str, old: str, new: str) -> str:
+    """Return the stock text with old replaced. Raises RegenerationError when old is not in it."""
+    if old not in text:
+        raise RegenerationError(f"openapi-python-client's template no longer holds {old.strip()!r}")
+    return text.replace(old, new)
+
+
+def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> None:
+    """Write the client of the document, and the document itself, into the new folder target.
+
+    Raises RegenerationError for any error or warning of the generator or the formatter.
+    """
+    data = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    config = Config.from_sources(
+        ConfigFile.load_from_path(openapi / "generator.yaml"),
+        meta_type=MetaType.NONE,
+        document_source=target / "openapi.json",
+        file_encoding="utf-8",
+        overwrite=False,
+        output_path=target,
+    )
+    parsed = GeneratorData.from_dict(document, config=config)
+    if isinstance(parsed, GeneratorError):
+        raise RegenerationError(_tell(parsed))
+    project = StreamingProject(
+        openapi=parsed,
+        config=config,
+        servers=[server["url"] for server in document.get("servers", [])],
+        templates=openapi / "templates",
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        problems = project.build()
+    if problems:
+        raise RegenerationError("; ".join(_tell(problem) for problem in problems))
+    (target / "openapi.json").write_text(data, encoding="utf-8")
+    for arguments in FORMATTERS:
+        command = [sys.executable, "-m", "ruff", *arguments, str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RegenerationError(f"ruff {arguments[0]} failed: {done.stderr.strip()}")
+
+
+def _event_schema(response: Response) -> str | None:
+    content = getattr(response.data, "content", None) or {}
+    for content_type, media_type in content.items():
+        schema = media_type.media_type_schema
+        if content_type == "text/event-stream" and isinstance(schema, Reference):
+            return schema.ref.get_untrusted_value().rpartition("/")[2]
+    return None
+
+
+def _tell(problem: GeneratorError) -> str:
+    detail = " ".join((problem.detail or "no detail").split())
+    data = ""
+    if isinstance(problem, ParseError) and problem.data is not None:
+        data = " in " + problem.data.model_dump_json(exclude_unset=True, by_alias=True)[:200]
+    return f"openapi-python-client: {problem.header.strip(': ')}: {detail}{data}"
