@@ -1,9 +1,7 @@
 """How a response is read: JSON bodies, and streams of server-sent events."""
 
-import asyncio
 import json
-import socket
-import threading
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -12,10 +10,10 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
-from httpx_sse import EventSource
+from httpx_sse import EventSource, ServerSentEvent
 
 from . import errors
 from .client import AuthenticatedClient, Client
@@ -30,6 +28,9 @@ MAX_EVENT_BYTES = 16 * 2**20
 
 DRAIN_BYTES = 2**16
 DRAIN_SECONDS = 0.5
+"""How much may follow [DONE], and how long it may take, before the connection is given up."""
+
+_DONE = "[DONE]"
 
 # What reading JSON of the wrong shape raises in json.loads and in from_dict.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -107,67 +108,71 @@ def iter_events(
     Raises:
         errors.InvalidEvent, errors.EventTooLarge, errors.IncompleteStream, httpx.TransportError
     """
-    stream = _BoundedStream(response)
-    events = EventSource(response).iter_sse()
-    for event in events:
-        stream.allow(MAX_EVENT_BYTES)
-        if event.data == "[DONE]":
+    body = _EventStream(response)
+    for event in body.source().iter_sse():
+        data = body.data(event)
+        if data == _DONE:
             break
-        if event.data:
-            yield _read_event(event.data, from_dict)
+        if data:
+            yield _read_event(data, from_dict)
     else:
         raise errors.IncompleteStream("The stream ended without [DONE]")
-    stream.allow(DRAIN_BYTES)
-    # A blocked read cannot be given a new timeout; shutting its socket down ends it.
-    network = response.extensions.get("network_stream")
-    connection = network.get_extra_info("socket") if network else None
-    timer = threading.Timer(DRAIN_SECONDS, _shut_down, [connection])
-    timer.daemon = True
-    timer.start()
-    try:
-        for _ in events:
-            pass
-    except (httpx.HTTPError, errors.StreamError):
-        pass  # All that was asked for has come; the connection is not used again.
-    finally:
-        timer.cancel()
+    _drain(response)
 
 
 async def aiter_events(
     response: httpx.Response, from_dict: Callable[[Mapping[str, Any]], T]
 ) -> AsyncGenerator[T, None]:
     """As iter_events, for an event loop"""
-    stream = _BoundedStream(response)
-    events = EventSource(response).aiter_sse()
+    import asyncio  # Here, because the sync functions should not wait for it to load.
+
+    body = _EventStream(response)
+    events = body.source().aiter_sse()
     async for event in events:
-        stream.allow(MAX_EVENT_BYTES)
-        if event.data == "[DONE]":
+        data = body.data(event)
+        if data == _DONE:
             break
-        if event.data:
-            yield _read_event(event.data, from_dict)
+        if data:
+            yield _read_event(data, from_dict)
     else:
         raise errors.IncompleteStream("The stream ended without [DONE]")
-    stream.allow(DRAIN_BYTES)
+    body.allow(DRAIN_BYTES)
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in events:
                 pass
     except (httpx.HTTPError, errors.StreamError, TimeoutError):
-        pass
+        pass  # All that was asked for has come; the connection is not used again.
 
 
-class _BoundedStream(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """Takes the place of the response's stream and counts what comes through."""
+class _EventStream(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The decompressed bytes of a response, counted, and a blank line after the last: a [DONE] at
+    the very end counts without one."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self._stream: Any = response.stream
+        self._response = response
         self._left = MAX_EVENT_BYTES
-        response.stream = self
+        self._ended = False
+
+    def source(self) -> EventSource:
         # Server-sent events are UTF-8 whatever the header says, with or without a byte order mark.
-        response.encoding = "utf-8-sig"
+        return EventSource(
+            httpx.Response(
+                200,
+                headers={"Content-Type": "text/event-stream"},
+                stream=self,
+                default_encoding="utf-8-sig",
+            )
+        )
 
     def allow(self, count: int) -> None:
         self._left = count
+
+    def data(self, event: ServerSentEvent) -> str:
+        """The data of the event; empty for one that the end of the stream cut"""
+        self.allow(MAX_EVENT_BYTES)
+        data = event.data.strip()
+        return data if data == _DONE or not self._ended else ""
 
     def _count(self, part: bytes) -> bytes:
         self._left -= len(part)
@@ -175,19 +180,38 @@ class _BoundedStream(httpx.SyncByteStream, httpx.AsyncByteStream):
             raise errors.EventTooLarge("Too many bytes came without a complete event")
         return part
 
+    def _end(self) -> bytes:
+        self._ended = True
+        return b"\n\n"
+
     def __iter__(self) -> Iterator[bytes]:
-        for part in self._stream:
+        for part in self._response.iter_bytes():
             yield self._count(part)
+        yield self._end()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
+        async for part in self._response.aiter_bytes():
             yield self._count(part)
+        yield self._end()
 
-    def close(self) -> None:
-        self._stream.close()
 
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+def _drain(response: httpx.Response) -> None:
+    """Read what little follows [DONE]; a response that does not end soon is left to be closed"""
+    if (
+        response.is_closed
+    ):  # It was read to its end, and its connection may serve another request.
+        return
+    # A second iteration goes on where the first stopped, and is what takes a new read timeout.
+    response.request.extensions["timeout"]["read"] = DRAIN_SECONDS
+    end = time.monotonic() + DRAIN_SECONDS
+    left = DRAIN_BYTES
+    try:
+        for part in cast(httpx.SyncByteStream, response.stream):
+            left -= len(part)
+            if left < 0 or time.monotonic() > end:
+                break
+    except (httpx.HTTPError, httpx.StreamError):
+        pass  # All that was asked for has come; the connection is not used again.
 
 
 def _is_event_stream(response: httpx.Response) -> bool:
@@ -205,12 +229,3 @@ def _read_event(data: str, from_dict: Callable[[Mapping[str, Any]], T]) -> T:
     except _UNREADABLE:
         pass
     raise errors.InvalidEvent(data)
-
-
-def _shut_down(connection: socket.socket | None) -> None:
-    if connection is not None:
-        try:
-            # Of the class: a TLS socket's own shutdown would drop its state under the reader.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-        except OSError:
-            pass

@@ -13,15 +13,12 @@ T = TypeVar("T", bound="AssistantMessage")
 
 @_attrs_define
 class AssistantMessage:
-    """
+    """What the model replied.
+
     Attributes:
-        role (None | str | Unset): Who speaks; assistant. Example: assistant.
-        content (None | str | Unset): Text of the reply; null when it is only tool calls. Example: Note: This is sample
-            code!
-
-            Hello! I'm pleased to introduce myself.
-
-            I'm a Large Language Model, trained and developed by Google....
+        role (None | str | Unset): Who speaks: assistant. Example: assistant.
+        content (None | str | Unset): Text of the reply; null when it is only tool calls. Example: Hello! I am a large
+            language model.
         reasoning_content (None | str | Unset): What the model thought.
         reasoning (None | str | Unset): The same under another name.
         tool_calls (list[ToolCallDelta] | None | Unset): Tools the model wants called.

@@ -17,11 +17,11 @@ class ChatCompletionChunk:
 
     Attributes:
         id (None | str | Unset): Id of the completion, the same in every chunk.
-        object_ (None | str | Unset): Kind of response; chat.completion.chunk.
+        object_ (None | str | Unset): Kind of response: chat.completion.chunk.
         created (int | None | Unset): When it was made; Unix time in seconds.
         model (None | str | Unset): Name of the model that replies.
         choices (list[ChunkChoice] | None | Unset): New pieces of the replies; empty in the chunk that holds the usage.
-        usage (None | Unset | Usage):
+        usage (None | Unset | Usage): Tokens used; in the last chunk, when asked for with stream_options.
         error (Any | Unset): What went wrong after the stream began, in the shape of ErrorResponse's error or as text.
     """
 

@@ -22,7 +22,8 @@ T = TypeVar("T", bound="ChatCompletionQuickRequest")
 
 @_attrs_define
 class ChatCompletionQuickRequest:
-    """
+    """The model, the chat so far and how to answer.
+
     Attributes:
         model (ChatCompletionQuickRequestModel): Name of the chat model. Default: 'gemini-3.5-flash'. Example:
             gemini-3.5-flash.

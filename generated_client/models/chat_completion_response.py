@@ -13,14 +13,15 @@ T = TypeVar("T", bound="ChatCompletionResponse")
 
 @_attrs_define
 class ChatCompletionResponse:
-    """
+    """The replies, and the tokens they took.
+
     Attributes:
         id (str | Unset): Unique id of the completion. Example: chatcmpl-20251010015944503180122WJNB8Eid.
         model (str | Unset): Name of the model that replied. Example: gemini-3.5-flash.
-        object_ (str | Unset): Kind of response; chat.completion. Example: chat.completion.
+        object_ (str | Unset): Kind of response: chat.completion. Example: chat.completion.
         created (int | Unset): When it was made; Unix time in seconds. Example: 1760032810.
         choices (list[Choice] | None | Unset): The replies.
-        usage (None | Unset | Usage):
+        usage (None | Unset | Usage): Tokens used; null where the server does not count.
     """
 
     id: str | Unset = UNSET

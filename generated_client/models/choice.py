@@ -13,12 +13,13 @@ T = TypeVar("T", bound="Choice")
 
 @_attrs_define
 class Choice:
-    """
+    """One reply, and why it ended.
+
     Attributes:
         index (int | Unset): Index of the reply. Example: 0.
         finish_reason (None | str | Unset): Why the reply ended. Known values are stop, length (cut by a token limit),
             content_filter (withheld by a filter) and tool_calls; a server may send others. Example: stop.
-        message (AssistantMessage | None | Unset):
+        message (AssistantMessage | None | Unset): The reply itself; null where a filter withheld it.
         logprobs (Any | Unset): Log probabilities of the tokens, when asked for.
     """
 

@@ -17,7 +17,7 @@ class ChunkChoice:
 
     Attributes:
         index (int | None | Unset): Index of the reply.
-        delta (Delta | None | Unset):
+        delta (Delta | None | Unset): What is new in the reply.
         finish_reason (None | str | Unset): Why the reply ended; null until it has. Known values are stop, length,
             content_filter and tool_calls; a server may send others.
         logprobs (Any | Unset): Log probabilities of the new tokens, when asked for.

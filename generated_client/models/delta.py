@@ -16,7 +16,7 @@ class Delta:
     """What is new in a reply.
 
     Attributes:
-        role (None | str | Unset): Who speaks; assistant.
+        role (None | str | Unset): Who speaks: assistant.
         content (None | str | Unset): New text.
         reasoning_content (None | str | Unset): New thinking text.
         reasoning (None | str | Unset): The same under another name.

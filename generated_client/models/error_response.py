@@ -13,9 +13,10 @@ T = TypeVar("T", bound="ErrorResponse")
 
 @_attrs_define
 class ErrorResponse:
-    """
+    """An answer that says what went wrong.
+
     Attributes:
-        error (ErrorResponseError | None | Unset):
+        error (ErrorResponseError | None | Unset): What went wrong and what to do.
     """
 
     error: ErrorResponseError | None | Unset = UNSET

@@ -13,7 +13,8 @@ T = TypeVar("T", bound="ErrorResponseError")
 
 @_attrs_define
 class ErrorResponseError:
-    """
+    """What went wrong and what to do.
+
     Attributes:
         code (int | None | str | Unset): HTTP status of the error.
         message (str | Unset): What went wrong.

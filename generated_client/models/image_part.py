@@ -16,7 +16,7 @@ T = TypeVar("T", bound="ImagePart")
 
 @_attrs_define
 class ImagePart:
-    """An image in a message; jpeg, png or webp, at most 10 MB.
+    """An image in a message; .jpeg, .jpg, .png or .webp, at most 10 MB.
 
     Attributes:
         type_ (Literal['image_url']):

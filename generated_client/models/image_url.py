@@ -14,7 +14,7 @@ class ImageUrl:
     """Where an image is.
 
     Attributes:
-        url (str): A public https address, or a data: URL.
+        url (str): A publicly reachable address, or a data: URL.
     """
 
     url: str

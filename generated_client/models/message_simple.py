@@ -14,7 +14,8 @@ T = TypeVar("T", bound="MessageSimple")
 
 @_attrs_define
 class MessageSimple:
-    """
+    """A message of the chat.
+
     Attributes:
         role (MessageSimpleRole): Who speaks.
         content (list[ImagePart | TextPart] | None | str): Plain text, or parts in order; null only for an assistant

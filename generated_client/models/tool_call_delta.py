@@ -18,8 +18,8 @@ class ToolCallDelta:
     Attributes:
         index (int | None | Unset): Which call of the reply this belongs to.
         id (None | str | Unset): Id of the call.
-        type_ (None | str | Unset): Kind of tool; function.
-        function (FunctionCallDelta | None | Unset):
+        type_ (None | str | Unset): Kind of tool: function.
+        function (FunctionCallDelta | None | Unset): The function called, or a piece of it.
     """
 
     index: int | None | Unset = UNSET

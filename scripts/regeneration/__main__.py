@@ -2,23 +2,45 @@
 
 import argparse
 import filecmp
+import signal
 import sys
 import tempfile
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import FrameType
 
-from .errors import RegenerationError
+from .errors import RegenerationError, one_line
 
 ROOT = Path(__file__).parents[2]
 INSTALL = "run scripts/install"
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+CHANGES_SHOWN = 10
 
 
 def main() -> int:
     """Regenerate, or compare with --check. Returns the exit code: 1 when stopped or different."""
+    arguments = parse_arguments()
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    try:
+        require_tools()
+        return regenerate(arguments.openapi, arguments.client.resolve(), check=arguments.check)
+    except RegenerationError as error:
+        problem = str(error)
+    except ModuleNotFoundError as error:
+        problem = f"the Python module {error.name} is not installed: {INSTALL}"
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}" if error.filename else one_line(error)
+    print(f"Error: {problem}", file=sys.stderr)
+    return 1
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return what the command line says."""
     parser = argparse.ArgumentParser(
         prog="scripts/regenerate",
-        description="Write generated_client/ from openapi/: the vendored document and its overlays.",
+        description="Write generated_client/ from the document and the overlays in openapi/.",
     )
     parser.add_argument(
         "--check",
@@ -39,13 +61,14 @@ def main() -> int:
         metavar="DIR",
         help="folder to write (default: generated_client)",
     )
-    arguments = parser.parse_args()
-    try:
-        require_tools()
-        return regenerate(arguments.openapi, arguments.client, check=arguments.check)
-    except RegenerationError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+    return parser.parse_args()
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """Stop on a signal by way of every clean-up, which a second Ctrl-C must not stop in turn."""
+    for other in SIGNALS:
+        signal.signal(other, lambda *_: None)
+    sys.exit(128 + number)
 
 
 def require_tools() -> None:
@@ -65,29 +88,41 @@ def require_tools() -> None:
 
 def regenerate(openapi: Path, client: Path, *, check: bool) -> int:
     """Generate into a fresh folder, then compare it with the client or swap it in whole."""
-    # Not before require_tools has said which of them is missing.
+    # Imported late: what is missing or wrong is told before more is loaded.
     from .document import effective_document
+
+    if not check:
+        require_replaceable(client)
+    document, warnings = effective_document(openapi)
+
     from .generator import generate_client
 
-    document, warnings = effective_document(openapi)
     for warning in warnings:
         print(f"Warning: {warning}; the published text stays", file=sys.stderr)
-    client.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=client.parent, prefix=".regenerate-") as scratch:
+    # A swap needs a folder on the client's file system; a check leaves that one alone.
+    place = None if check else client.parent
+    with tempfile.TemporaryDirectory(dir=place, prefix=".regenerate-") as scratch:
         # The package must be named as it will be: the formatter sorts imports by that name.
-        fresh = Path(scratch) / client.name
+        fresh = Path(scratch, "new", client.name)
         generate_client(document, openapi, fresh)
         changes = differences(client, fresh)
         if check:
             return report(client, changes)
-        if client.exists():
-            client.rename(Path(scratch) / "old")
-        fresh.rename(client)
-    files = sum(1 for path in client.rglob("*") if path.is_file())
+        files = sum(path.is_file() for path in fresh.rglob("*"))
+        if changes:
+            swap(fresh, client, Path(scratch, "old"))
     print(f"{client.name}: {files} files, {len(changes)} changed")
-    for change in changes:
+    for change in changes[:CHANGES_SHOWN]:
         print(f"  {change}")
+    if len(changes) > CHANGES_SHOWN:
+        print(f"  and {len(changes) - CHANGES_SHOWN} more")
     return 0
+
+
+def require_replaceable(client: Path) -> None:
+    """Raise RegenerationError for a folder of something else: --client . would swap out all."""
+    if client.exists() and any(client.iterdir()) and not (client / "openapi.json").exists():
+        raise RegenerationError(f"{client} is not a generated client: it has no openapi.json")
 
 
 def differences(old: Path, new: Path) -> list[str]:
@@ -115,12 +150,24 @@ def report(client: Path, changes: list[str]) -> int:
         print(f"{client.name} is what the document generates")
         return 0
     print(
-        f"Error: {client.name} is not what the document generates; run scripts/regenerate:",
+        f"Error: {client.name} is not what the document generates; scripts/regenerate makes it so:",
+        *(f"  {change}" for change in changes),
+        sep="\n",
         file=sys.stderr,
     )
-    for change in changes:
-        print(f"  {change}", file=sys.stderr)
     return 1
+
+
+def swap(fresh: Path, client: Path, old: Path) -> None:
+    """Put the fresh folder in the client's place, whole or not at all."""
+    try:
+        if client.exists():
+            client.rename(old)
+        fresh.rename(client)
+    except BaseException:
+        if old.exists() and not client.exists():
+            old.rename(client)
+        raise
 
 
 if __name__ == "__main__":

@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
+from jinja2 import (
+    ChoiceLoader,
+    FileSystemLoader,
+    PackageLoader,
+    PrefixLoader,
+    TemplateSyntaxError,
+)
 from openapi_python_client import Project
 from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
@@ -18,13 +24,16 @@ from openapi_python_client.parser.properties import ModelProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 
-from .errors import RegenerationError
+from .document import load_yaml
+from .errors import RegenerationError, one_line
 
 # The stock hooks take ruff's default rules, which rewrite annotations; these only sort and drop.
 FORMATTERS = (
-    ["check", "--isolated", "--quiet", "--target-version=py311", "--fix-only", "--select=I,F401"],
-    ["format", "--isolated", "--quiet", "--target-version=py311"],
+    ["check", "--fix-only", "--select=I,F401"],
+    ["format"],
 )
+# The same result wherever it runs, and no cache left in the current folder.
+RUFF = ["--isolated", "--no-cache", "--no-respect-gitignore", "--target-version=py311"]
 
 
 class StreamingProject(Project):
@@ -70,9 +79,32 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
 
     Raises RegenerationError for any error or warning of the generator or the formatter.
     """
+    try:
+        _build(document, openapi, target)
+    except (RegenerationError, OSError):
+        raise
+    except TemplateSyntaxError as error:
+        problem = f"template {error.name}, line {error.lineno}: {error.message}"
+        raise RegenerationError(problem) from error
+    except Exception as error:  # A template, or the generator on a document it did not foresee.
+        problem = f"the generator failed: {type(error).__name__}: {one_line(error)}"
+        raise RegenerationError(problem) from error
     data = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    (target / "openapi.json").write_text(data, encoding="utf-8")
+    for arguments in FORMATTERS:
+        command = [sys.executable, "-m", "ruff", *arguments, *RUFF, target.name]
+        # There, since modules beside the current folder would count as ours when sorting imports.
+        done = subprocess.run(
+            command, cwd=target.parent, capture_output=True, encoding="utf-8", check=False
+        )
+        if done.returncode:
+            raise RegenerationError(f"ruff {arguments[0]} failed: {one_line(done.stderr)}")
+
+
+def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
+    settings = openapi / "generator.yaml"
     config = Config.from_sources(
-        ConfigFile.load_from_path(openapi / "generator.yaml"),
+        ConfigFile.model_validate(load_yaml(settings.read_bytes(), settings.name)),
         meta_type=MetaType.NONE,
         document_source=target / "openapi.json",
         file_encoding="utf-8",
@@ -92,12 +124,6 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
         problems = project.build()
     if problems:
         raise RegenerationError("; ".join(_tell(problem) for problem in problems))
-    (target / "openapi.json").write_text(data, encoding="utf-8")
-    for arguments in FORMATTERS:
-        command = [sys.executable, "-m", "ruff", *arguments, str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RegenerationError(f"ruff {arguments[0]} failed: {done.stderr.strip()}")
 
 
 def _event_schema(response: Response) -> str | None:
@@ -110,8 +136,8 @@ def _event_schema(response: Response) -> str | None:
 
 
 def _tell(problem: GeneratorError) -> str:
-    detail = " ".join((problem.detail or "no detail").split())
+    header = one_line(problem.header).strip(": ")
     data = ""
     if isinstance(problem, ParseError) and problem.data is not None:
         data = " in " + problem.data.model_dump_json(exclude_unset=True, by_alias=True)[:200]
-    return f"openapi-python-client: {problem.header.strip(': ')}: {detail}{data}"
+    return f"openapi-python-client: {header}: {one_line(problem.detail or 'no detail')}{data}"

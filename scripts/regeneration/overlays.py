@@ -1,9 +1,10 @@
 """OpenAPI Overlay 1.0: actions that update or remove what a JSONPath (RFC 9535) selects."""
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
-from jsonpath import JSONPathEnvironment, JSONPathError
+from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
 
 from .errors import RegenerationError
 
@@ -16,44 +17,71 @@ def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) 
     Returns a line for each action whose target matched nothing, with the overlay's name, the
     action's description and its target. Raises RegenerationError for what is not an action.
     """
+    actions = overlay.get("actions")
+    if not (isinstance(actions, list) and actions):
+        raise RegenerationError(f"{name}: actions must be a list, and not empty")
     unmatched = []
-    for number, action in enumerate(overlay.get("actions") or [], start=1):
+    for number, action in enumerate(actions, start=1):
         where = f"{name}, action {number}"
-        if not isinstance(action, dict) or "target" not in action:
-            raise RegenerationError(f"{where}: an action needs a target")
+        if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
+            raise RegenerationError(f"{where}: an action needs a target, a JSONPath")
         remove = action.get("remove") is True
         if not remove and "update" not in action:
             raise RegenerationError(f"{where}: an action needs an update, or remove: true")
-        try:
-            matches = list(_JSONPATH.finditer(action["target"], document))
-        except JSONPathError as error:
-            raise RegenerationError(
-                f"{where}: {action['target']} is no JSONPath: {error}"
-            ) from error
+        matches = _select(document, action["target"], where)
         if not matches:
-            description = action.get("description") or "no description"
-            unmatched.append(f"{where} ({description}): {action['target']} matches nothing")
-        # Last first, so that removing one item of a list leaves the others where they were.
-        for match in reversed(matches):
-            if not remove:
-                _merge(match.obj, action["update"], where)
-            elif match.parent is None:
-                raise RegenerationError(f"{where}: the whole document cannot be removed")
-            else:
-                del match.parent.obj[match.parts[-1]]  # type: ignore[attr-defined]
+            said = f" ({action['description']})" if "description" in action else ""
+            unmatched.append(f"{where}{said}: {action['target']} matches nothing")
+        elif remove:
+            _remove(matches, where)
+        else:
+            for match in matches:
+                _update(match.obj, action["update"], f"{where}: {match.path}")
     return unmatched
 
 
-def _merge(node: Any, update: Any, where: str) -> None:
-    """Merge the update into the node: objects key by key, lists end to end, the rest replaced."""
+def _select(document: dict[str, Any], target: str, where: str) -> list[JSONPathMatch]:
+    try:
+        matches = list(_JSONPATH.finditer(target, document))
+    except JSONPathError as error:
+        problem = f"{where}: {target} is not a JSONPath: {error.message}"
+        raise RegenerationError(problem) from error
+    # A path can select a node twice; it is acted on once.
+    return list({match.parts: match for match in matches}.values())
+
+
+def _remove(matches: Iterable[JSONPathMatch], where: str) -> None:
+    # Highest index first, so that removing one item of a list leaves the others where they were.
+    for match in sorted(matches, key=_index, reverse=True):
+        if match.parent is None:
+            raise RegenerationError(f"{where}: the whole document cannot be removed")
+        parent: Any = match.parent.obj
+        del parent[match.parts[-1]]
+
+
+def _index(match: JSONPathMatch) -> int:
+    last = match.parts[-1] if match.parts else None
+    return last if isinstance(last, int) else -1
+
+
+def _update(node: Any, update: Any, where: str) -> None:
     if isinstance(node, list):
-        node.extend(deepcopy(update if isinstance(update, list) else [update]))
-        return
-    if not (isinstance(node, dict) and isinstance(update, dict)):
-        raise RegenerationError(f"{where}: only an object or a list can be updated")
+        node.append(deepcopy(update))
+    elif not isinstance(node, dict):
+        raise RegenerationError(f"{where} is neither an object nor a list: it cannot be updated")
+    elif not isinstance(update, dict):
+        raise RegenerationError(f"{where} is an object: its update must be one")
+    else:
+        _merge(node, update)
+
+
+def _merge(node: dict[str, Any], update: dict[str, Any]) -> None:
+    """Merge the update into the node: objects key by key, lists end to end, the rest replaced."""
     for key, value in update.items():
         old = node.get(key)
-        if isinstance(old, dict | list) and isinstance(value, type(old)):
-            _merge(old, value, where)
+        if isinstance(old, dict) and isinstance(value, dict):
+            _merge(old, value)
+        elif isinstance(old, list) and isinstance(value, list):
+            old.extend(deepcopy(value))
         else:
             node[key] = deepcopy(value)

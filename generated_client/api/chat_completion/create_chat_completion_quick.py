@@ -126,7 +126,7 @@ def sync_detailed(
     format.
 
     Args:
-        body (ChatCompletionQuickRequest):
+        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -158,7 +158,7 @@ def sync(
     format.
 
     Args:
-        body (ChatCompletionQuickRequest):
+        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -185,7 +185,7 @@ async def asyncio_detailed(
     format.
 
     Args:
-        body (ChatCompletionQuickRequest):
+        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -215,7 +215,7 @@ async def asyncio(
     format.
 
     Args:
-        body (ChatCompletionQuickRequest):
+        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -265,7 +265,7 @@ def sync_stream(
                 ...
 
     Args:
-        body (ChatCompletionQuickRequest):
+        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
 
     Raises:
         errors.UnexpectedResponse: If the response is not an event stream with status 200.

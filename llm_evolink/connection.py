@@ -1,0 +1,205 @@
+"""The generated client, made once: which server, which key, TLS, pool and timeouts."""
+
+import asyncio
+import atexit
+import os
+import ssl
+import sys
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from generated_client.client import SERVERS, AuthenticatedClient
+
+from .errors import InvalidRequestError
+from .transport import AsyncTransport, Transport, retry_policy
+
+N = TypeVar("N", int, float)
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to make a connection."""
+
+TIMEOUT = 60.0
+"""Seconds between bytes, unless EVOLINK_TIMEOUT says otherwise."""
+
+MAX_RETRIES = 2
+"""Tries after the first, at each server, unless EVOLINK_MAX_RETRIES says otherwise."""
+
+MAX_WAIT = 20.0
+"""Most seconds to wait before another try, unless EVOLINK_MAX_WAIT says otherwise."""
+
+# No limit on connections: httpcore's pool scans the queue each time it is full. A few stay open
+# for the next prompt.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says of the connection."""
+
+    servers: tuple[str, ...]
+    timeout: float
+    max_retries: int
+    max_wait: float
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read EVOLINK_BASE_URL, EVOLINK_TIMEOUT, EVOLINK_MAX_RETRIES and EVOLINK_MAX_WAIT.
+
+        A server that is named is the only one: what is meant for it goes nowhere else.
+        Raises InvalidRequestError, naming the variable, for a value that cannot be used.
+        """
+        named = os.environ.get("EVOLINK_BASE_URL", "").strip()
+        return cls(
+            servers=(_base_url(named),) if named else SERVERS,
+            timeout=_number("EVOLINK_TIMEOUT", TIMEOUT, float),
+            max_retries=_number("EVOLINK_MAX_RETRIES", MAX_RETRIES, int, least=0),
+            max_wait=_number("EVOLINK_MAX_WAIT", MAX_WAIT, float),
+        )
+
+
+_lock = threading.Lock()
+_clients: dict[tuple[Settings, str], AuthenticatedClient] = {}
+# By loop: connections cannot be shared between event loops.
+_async_clients: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[tuple[Settings, str], AuthenticatedClient]
+] = weakref.WeakKeyDictionary()
+_closers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[AsyncGenerator[None, None]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def client(key: str) -> AuthenticatedClient:
+    """Return the process's client for the key and for what the environment says now.
+
+    Raises InvalidRequestError for a setting or a key that cannot be used.
+    """
+    settings = Settings.from_environment()
+    with _lock:
+        if (settings, key) not in _clients:
+            retry = retry_policy(settings.max_retries, settings.max_wait, asynchronous=False)
+            inner = httpx.HTTPTransport(**_inner_settings(settings))
+            transport = Transport(inner, settings.servers, retry)
+            _clients[settings, key] = _authenticated(settings, key, transport)
+            _clients[settings, key].get_httpx_client()
+        return _clients[settings, key]
+
+
+async def async_client(key: str) -> AuthenticatedClient:
+    """As client, for the running event loop; closed when the loop shuts down."""
+    settings = Settings.from_environment()
+    loop = asyncio.get_running_loop()
+    clients = _async_clients.setdefault(loop, {})
+    if (settings, key) not in clients:
+        retry = retry_policy(settings.max_retries, settings.max_wait, asynchronous=True)
+        inner = httpx.AsyncHTTPTransport(**_inner_settings(settings))
+        transport = AsyncTransport(inner, settings.servers, retry)
+        clients[settings, key] = _authenticated(settings, key, transport)
+        # A loop finalizes its asynchronous generators before it closes: one that waits to close.
+        closer = _close_at_shutdown(clients[settings, key].get_async_httpx_client())
+        _closers.setdefault(loop, []).append(closer)
+        await anext(closer)
+    return clients[settings, key]
+
+
+async def _close_at_shutdown(httpx_client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await httpx_client.aclose()
+
+
+@atexit.register
+def _close() -> None:
+    for generated in _clients.values():
+        generated.get_httpx_client().close()
+
+
+def _authenticated(settings: Settings, key: str, transport: Any) -> AuthenticatedClient:
+    return AuthenticatedClient(
+        base_url=settings.servers[0],
+        token=key,
+        headers={"User-Agent": "llm-evolink"},
+        timeout=httpx.Timeout(settings.timeout, connect=CONNECT_TIMEOUT, pool=None),
+        httpx_args={"transport": transport},
+    )
+
+
+def _inner_settings(settings: Settings) -> dict[str, Any]:
+    url = httpx.URL(settings.servers[0])
+    # An empty context trusts nobody; plain http needs none, and httpx would load one.
+    context = tls_context() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {"verify": context, "limits": _LIMITS, "proxy": _proxy(url)}
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Return the process's TLS context: the system's trusted authorities, else certifi's.
+
+    OpenSSL itself honours SSL_CERT_FILE and SSL_CERT_DIR.
+    """
+    if sys.platform in ("darwin", "win32"):
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())):
+        return ssl.create_default_context()
+    import certifi
+
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _proxy(url: httpx.URL) -> str | None:
+    """Return the address of the environment's proxy for the URL; never one for loopback."""
+    if is_loopback(url.host) or proxy_bypass(url.host):
+        return None
+    proxies = getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def _base_url(named: str) -> str:
+    """Return the server of EVOLINK_BASE_URL, without the /v1 that many write at its end."""
+    try:
+        url = httpx.URL(named)
+    except httpx.InvalidURL:
+        raise InvalidRequestError(f"EVOLINK_BASE_URL is not an address: {named!r}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InvalidRequestError(
+            f"EVOLINK_BASE_URL is not an address that begins with https://: {named!r}"
+        )
+    plain_allowed = is_loopback(url.host) or os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
+    if url.scheme == "http" and not plain_allowed:
+        raise InvalidRequestError(
+            f"EVOLINK_BASE_URL would send the key unencrypted to {url.host}: use https://, "
+            "or set EVOLINK_ALLOW_HTTP=1"
+        )
+    return named.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the host is this machine: localhost, 127.0.0.0/8 or ::1."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _number(variable: str, default: N, kind: Callable[[str], N], *, least: float = 0.001) -> N:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    with suppress(ValueError):
+        number = kind(text)
+        if least <= number < float("inf"):
+            return number
+    whole = "a whole number" if kind is int else "a number"
+    raise InvalidRequestError(f"{variable} is not {whole} of at least {least:g}: {text!r}")

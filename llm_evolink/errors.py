@@ -1,0 +1,269 @@
+"""A failure, whatever its kind, as one error that says what happened and what to do.
+
+The statuses and the shape of an error body are those of the document (ErrorResponse).
+"""
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+import llm
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_TEXT = 500
+"""Most characters of a server's text that are shown."""
+
+# Control characters, and those that turn the direction of text.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
+
+
+class EvolinkError(llm.ModelError, click.ClickException):
+    """Why a prompt failed: what happened, then what to do about it.
+
+    llm shows it as one line, `Error: …`, and exits with 1, at the prompt and in `llm chat`.
+
+    Attributes:
+        status_code: HTTP status, None when there was no reply.
+        type: The server's kind of error, such as rate_limit_error.
+        param: The parameter that the server names.
+        request_id: What EvoLink's support asks for.
+        fallback_suggestion: The server's own advice, used instead of ours.
+    """
+
+    what: ClassVar[str] = ""
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        told: str,
+        *,
+        status_code: int | None = None,
+        type: str | None = None,  # noqa: A002  the document's own word
+        param: str | None = None,
+        request_id: str | None = None,
+        fallback_suggestion: str | None = None,
+    ) -> None:
+        self.told = told
+        self.status_code = status_code
+        self.type = type
+        self.param = param
+        self.request_id = request_id
+        self.fallback_suggestion = fallback_suggestion
+        advice = fallback_suggestion or self.advice
+        facts = {"status": status_code, "param": param, "request": request_id}
+        where = ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact)
+        text = self.what + told.rstrip(". ") + (f"; {advice}" if advice else "")
+        super().__init__(text + (f" ({where})" if where else ""))
+
+    def completed(self, *, key: str, request_id: str | None) -> "EvolinkError":
+        """Return the same error with the request's id, and without the key.
+
+        Where the key stood, its last four characters stand.
+        """
+
+        def redacted(text: str | None) -> str | None:
+            # A key this short guards nothing, and stands in many a word.
+            return text.replace(key, f"…{key[-4:]}") if text and len(key) >= 8 else text
+
+        return type(self)(
+            redacted(self.told) or "",
+            status_code=self.status_code,
+            type=redacted(self.type),
+            param=redacted(self.param),
+            request_id=redacted(self.request_id or request_id),
+            fallback_suggestion=redacted(self.fallback_suggestion),
+        )
+
+
+class MissingKeyError(EvolinkError, llm.NeedsKeyException):
+    """No API key was given."""
+
+
+class InvalidRequestError(EvolinkError):
+    """The prompt, an option or a setting cannot be sent, or the server refuses it (400, 422)."""
+
+
+class AuthenticationError(EvolinkError):
+    """The key is not valid, or has expired (401)."""
+
+    advice = "set another key with: llm keys set evolink"
+
+
+class QuotaError(EvolinkError):
+    """The account's quota is used up (402)."""
+
+    advice = "top up at https://evolink.ai/dashboard/billing"
+
+
+class AccessError(EvolinkError):
+    """The key may not do this (403)."""
+
+
+class NotFoundError(EvolinkError):
+    """The address or the model is not there (404)."""
+
+    advice = "check EVOLINK_BASE_URL"
+
+
+class TooLargeError(EvolinkError):
+    """The request is too large (413)."""
+
+    advice = "an image may have 10 MB"
+
+
+class RateLimitError(EvolinkError):
+    """Too many requests (429)."""
+
+    advice = "wait, then try again"
+
+
+class ServerError(EvolinkError):
+    """The server, or the service behind it, failed (5xx)."""
+
+    advice = "try again later"
+
+
+class UnreachableError(EvolinkError):
+    """The server could not be reached, or broke the connection before it answered."""
+
+
+class TimedOutError(EvolinkError):
+    """The server was silent for too long; what was shown of an answer is not the whole."""
+
+    advice = "try again, or set EVOLINK_TIMEOUT to more seconds"
+
+
+class IncompleteReplyError(EvolinkError):
+    """The reply broke off: what was shown is not the whole answer."""
+
+    what = "The answer is incomplete: "
+    advice = "try again"
+
+
+class BadReplyError(EvolinkError):
+    """The reply is not what the document describes."""
+
+
+_BY_STATUS: dict[int, type[EvolinkError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: QuotaError,
+    403: AccessError,
+    404: NotFoundError,
+    413: TooLargeError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+}
+
+
+def explain(failure: Exception, *, began: bool) -> EvolinkError:
+    """Return the failure of a prompt as one error; one that is a defect of ours is raised.
+
+    `began` tells whether some of the reply was read.
+    """
+    import httpx
+
+    from generated_client import errors as wire
+
+    if isinstance(failure, EvolinkError):
+        return failure
+    if isinstance(failure, httpx.TimeoutException):
+        return _timed_out(failure, began)
+    if isinstance(failure, httpx.TransportError):
+        reason = clean(str(failure)) or type(failure).__name__
+        if began:
+            return IncompleteReplyError(f"the connection broke ({reason})")
+        host = failure.request.url.netloc.decode("ascii")
+        hint = " (SSL_CERT_FILE can name other authorities)" if "CERTIFICATE" in reason else ""
+        return UnreachableError(f"Cannot reach {host}: {reason}{hint}")
+    if isinstance(failure, wire.EventTooLarge):
+        return IncompleteReplyError("the server sent data without an end")
+    if isinstance(failure, wire.InvalidEvent):
+        return IncompleteReplyError("the server sent what cannot be read")
+    if isinstance(failure, wire.IncompleteStream):
+        return IncompleteReplyError("the server stopped before it said that it had finished")
+    if isinstance(failure, UnicodeEncodeError):
+        return InvalidRequestError(
+            "The prompt holds half of a surrogate pair, which cannot be sent"
+        )
+    raise failure
+
+
+def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
+    """Return the error of a reply with this status, these headers and this body."""
+    told = _read_body(content)
+    if 300 <= status_code < 400:
+        target = clean(headers.get("location")) or "another address"
+        told = {"message": f"The server redirects to {target}; redirects are not followed"}
+    kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else BadReplyError)
+    return _build(kind, told, status_code)
+
+
+def from_event(error: Any) -> EvolinkError:
+    """Return the error of an error object inside a reply."""
+    told = _read_error(error)
+    code = str(told.get("code"))
+    status_code = int(code) if re.fullmatch("[45][0-9][0-9]", code) else None
+    return _build(IncompleteReplyError, told, status_code)
+
+
+def not_a_reply(content: bytes) -> EvolinkError:
+    """Return the error of a body that has status 200 and is no reply: a login page, say."""
+    said = clean(_read_body(content).get("message")) or "an empty body"
+    return BadReplyError(
+        f"The server answered with something that is no reply: {said}; check EVOLINK_BASE_URL, "
+        "and whether the network wants a login"
+    )
+
+
+def _build(kind: type[EvolinkError], told: dict[str, Any], status_code: int | None) -> EvolinkError:
+    fields = {name: clean(told.get(name)) for name in ("type", "param", "fallback_suggestion")}
+    message = clean(told.get("message")) or "EvoLink reported an error without saying which"
+    return kind(message, status_code=status_code, **fields)
+
+
+def _timed_out(failure: "httpx.TimeoutException", began: bool) -> EvolinkError:
+    import httpx
+
+    url, limits = failure.request.url, failure.request.extensions["timeout"]
+    if isinstance(failure, httpx.ConnectTimeout):
+        return UnreachableError(f"Cannot reach {url.host} within {limits['connect']:g} s")
+    silence = f"{url.host} was silent for {limits['read']:g} s"
+    return TimedOutError(f"The answer is incomplete: {silence}" if began else silence)
+
+
+def _read_body(content: bytes) -> dict[str, Any]:
+    """Return what the body says of the error, under the names of ErrorResponse's error."""
+    try:
+        return _read_error(json.loads(content))
+    except (ValueError, RecursionError):
+        start = content[:100_000].decode("utf-8", "replace")
+        title = re.search(r"<title[^>]*>([^<]{1,200})", start, re.IGNORECASE)
+        page = f"The server answered with a web page: {title[1]}" if title else None
+        return {"message": page or re.sub("<[^>]*>", " ", start)}
+
+
+def _read_error(data: Any) -> dict[str, Any]:
+    """Return the error object within: under `error` or `detail`, the first of a list."""
+    for _ in range(5):
+        if isinstance(data, list) and data:
+            data = data[0]
+        elif isinstance(data, dict) and (inner := data.get("error") or data.get("detail")):
+            data = inner
+    if isinstance(data, dict):
+        return {**data, "message": data.get("message") or data.get("msg")}
+    return {"message": data}
+
+
+def clean(text: Any) -> str | None:
+    """Return a server's text fit for a terminal, on one line and cut; None for no text."""
+    if not isinstance(text, str):
+        return None
+    # Cut first: what is matched is bounded whatever a server sends.
+    text = _UNPRINTABLE.sub(" ", text[: 20 * MAX_TEXT]).strip()
+    return (text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…") or None

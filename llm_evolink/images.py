@@ -1,0 +1,65 @@
+"""Attachments of llm as image parts of a message."""
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import llm
+
+from .errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from generated_client.models.image_part import ImagePart
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
+"""The types of image that EvoLink's reference names."""
+
+MAX_IMAGE_BYTES = 10 * 2**20
+"""Most bytes of an image, decoded; EvoLink's reference says 10 MB."""
+
+
+def image_part(attachment: llm.Attachment) -> "ImagePart":
+    """Return the part: an address is passed on, anything else becomes a data: URL.
+
+    Raises InvalidRequestError, naming the attachment, for one that is not an image of these
+    types, is too large, or is not there any more.
+    """
+    from generated_client.models.image_part import ImagePart
+    from generated_client.models.image_url import ImageUrl
+
+    url = attachment.url
+    if not url:
+        content = _content(attachment)
+        found = attachment.resolve_type()  # type: ignore[no-untyped-call]
+        _check_type(attachment, found)
+        url = f"data:{found};base64,{base64.b64encode(content).decode()}"
+    elif attachment.type:
+        _check_type(attachment, attachment.type)
+    return ImagePart(type_="image_url", image_url=ImageUrl(url=url))
+
+
+def _content(attachment: llm.Attachment) -> Any:
+    try:
+        content = attachment.content_bytes()  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise InvalidRequestError(
+            f"{_name(attachment)} cannot be read ({error.strerror}); it may have moved since"
+        ) from None
+    if not content:
+        raise InvalidRequestError(f"{_name(attachment)} is empty")
+    if len(content) > MAX_IMAGE_BYTES:
+        raise InvalidRequestError(
+            f"{_name(attachment)} has {len(content) / 2**20:.1f} MB; an image may have 10 MB"
+        )
+    return content
+
+
+def _check_type(attachment: llm.Attachment, found: Any) -> None:
+    if found not in IMAGE_TYPES:
+        raise InvalidRequestError(
+            f"{_name(attachment)} is {found or 'of an unknown type'}; EvoLink takes "
+            f"{', '.join(IMAGE_TYPES)}"
+        )
+
+
+def _name(attachment: llm.Attachment) -> str:
+    return str(attachment.path or attachment.url or "The attached image")

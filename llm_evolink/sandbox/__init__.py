@@ -1,0 +1,10 @@
+"""A local HTTP server that speaks EvoLink's document, with no model behind it.
+
+with serve() as server:
+    httpx.post(f"{server.url}/v1/chat/completions", ...)
+"""
+
+from .app import ReceivedRequest
+from .server import Server, serve
+
+__all__ = ["ReceivedRequest", "Server", "serve"]

@@ -1,0 +1,138 @@
+"""Tool calls of a reply, put together from the pieces that gateways send.
+
+What they do, seen in the wild: the name first and the arguments later, no `index`, every `index`
+0, no `id`, an empty one, the same one twice, the whole call twice, "" or "{}" for no arguments.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from generated_client.models.tool_call_delta import ToolCallDelta
+
+from .errors import BadReplyError
+
+
+@dataclass
+class Call:
+    """A call of a tool, as far as it has come.
+
+    Attributes:
+        unknown: Fields the document does not name, a thought signature say; under `function`
+            those of the function.
+    """
+
+    id: str = ""
+    name: str = ""
+    index: int | None = None
+    arguments: str = ""
+    unknown: dict[str, Any] = field(default_factory=dict)
+
+    def is_whole(self) -> bool:
+        """Return whether the arguments are a JSON object that holds something."""
+        try:
+            parsed = json.loads(self.arguments)
+        except ValueError:
+            return False
+        return isinstance(parsed, dict) and bool(parsed)
+
+    def parsed_arguments(self) -> dict[str, Any]:
+        """Return the arguments. Raises BadReplyError when they are not a JSON object."""
+        try:
+            parsed = json.loads(self.arguments) if self.arguments.strip() else {}
+        except (ValueError, RecursionError):
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise BadReplyError(
+                f"EvoLink called the tool {self.name or '(no name)'} with arguments that are not "
+                f"a JSON object: {self.arguments[:200]!r}"
+            )
+        return parsed
+
+
+class ToolCalls:
+    """The calls of one reply, in the order they began."""
+
+    def __init__(self) -> None:
+        self._calls: list[Call] = []
+
+    def add(self, call: ToolCallDelta) -> None:
+        """Take in a call that came whole."""
+        self._extend(self._begin(), call)
+
+    def add_piece(self, piece: ToolCallDelta) -> None:
+        """Take in a piece of a call from a stream."""
+        self._extend(self._continued(piece) or self._begin(), piece)
+
+    def finished(self) -> list[Call]:
+        """Return the calls, each with an id of its own, made up where none or no new one came."""
+        used: set[str] = set()
+        for call in self._calls:
+            if not call.id or call.id in used:
+                call.id = f"call_{uuid.uuid4().hex}"
+            used.add(call.id)
+        return self._calls
+
+    def _begin(self) -> Call:
+        call = Call()
+        self._calls.append(call)
+        return call
+
+    def _continued(self, piece: ToolCallDelta) -> Call | None:
+        """Return the call that the piece goes on with, None when it begins another."""
+        call = self._latest(piece)
+        name, arguments = _function(piece)
+        if call is None or not (name and call.name):
+            return call
+        again = bool(piece.id) and piece.id == call.id and arguments in ("", call.arguments)
+        return call if name == call.name and (again or not call.is_whole()) else None
+
+    def _latest(self, piece: ToolCallDelta) -> Call | None:
+        """Return the last call with the piece's id, or without one its index, or neither."""
+        for call in reversed(self._calls):
+            same_index = call.index == piece.index
+            if piece.id and call.id:
+                if call.id == piece.id and (same_index or None in (call.index, piece.index)):
+                    return call
+            elif same_index or not isinstance(piece.index, int):
+                return call
+        return None
+
+    def _extend(self, call: Call, piece: ToolCallDelta) -> None:
+        name, arguments = _function(piece)
+        call.id = call.id or _string(piece.id)
+        call.name = call.name or name
+        call.index = piece.index if isinstance(piece.index, int) else call.index
+        repeated = arguments == call.arguments and call.is_whole()
+        if arguments and (call.arguments.strip() == "{}" or repeated):
+            call.arguments = arguments  # After "{}" the real ones; or the whole call sent again.
+        else:
+            call.arguments += arguments
+        merge(call.unknown, piece.additional_properties)
+        if piece.function and piece.function.additional_properties:
+            merge(call.unknown, {"function": piece.function.additional_properties})
+
+
+def merge(into: dict[str, Any], update: dict[str, Any]) -> None:
+    """Merge the update into the dict, objects key by key; null says nothing."""
+    for key, value in update.items():
+        old = into.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merge(old, value)
+        elif value is not None:
+            into[key] = value
+
+
+def _function(piece: ToolCallDelta) -> tuple[str, str]:
+    """Return the name and the arguments in the piece, "" for what it does not hold."""
+    if not piece.function:
+        return "", ""
+    arguments: Any = piece.function.arguments
+    if isinstance(arguments, dict):  # Some gateways send the object itself.
+        arguments = json.dumps(arguments)
+    return _string(piece.function.name), _string(arguments)
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

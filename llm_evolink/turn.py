@@ -1,0 +1,136 @@
+"""One turn with the model: all that the sync and the async model have in common around the wire."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, Protocol
+
+import click
+import llm
+from llm.parts import StreamEvent
+
+from generated_client.errors import IncompleteStream, UnexpectedResponse
+from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
+from generated_client.models.chat_completion_response import ChatCompletionResponse
+
+from .errors import EvolinkError, IncompleteReplyError, explain, from_status, not_a_reply
+from .prompts import build_request
+from .replies import Reply
+
+REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
+"""Where gateways of this family put the id that support asks for."""
+
+_NOTICES = {
+    "length": "The answer was cut at the token limit: raise it with -o max_tokens",
+    "content_filter": "The answer was cut by the server's content filter: rephrase the prompt",
+}
+
+
+class _Whole(Protocol):
+    """A reply in one piece, as the generated client gives it."""
+
+    status_code: int
+    headers: Any
+    content: bytes
+
+
+class Turn:
+    """A prompt, what came back for it, and what llm is told of both.
+
+    Attributes:
+        reply: What the reply has said so far.
+        whole: The reply that came in one piece.
+        failure: What stopped the reply.
+    """
+
+    def __init__(
+        self, prompt: llm.Prompt, stream: bool, response: Any, conversation: Any, key: str
+    ) -> None:
+        self.key = key
+        self.reply = Reply()
+        self.whole: _Whole | None = None
+        self.failure: Exception | None = None
+        self._prompt = prompt
+        self._stream = stream
+        self._response = response
+        self._conversation = conversation
+
+    def request(self) -> ChatCompletionQuickRequest:
+        """Return the request. Raises EvolinkError for what cannot be sent, or not again."""
+        # llm asks once more when a response that failed, or was left, is read again: nothing is
+        # paid for twice, and no part passes for the whole.
+        if failure := getattr(self._response, "evolink_failure", None):
+            raise failure
+        if self._response._stream_events:
+            raise IncompleteReplyError("The answer was left before its end: prompt again")
+        return build_request(self._prompt, self._conversation, stream=self._stream)
+
+    def note_headers(self, headers: Mapping[str, str]) -> None:
+        """Take the request id from the reply's headers."""
+        for name in REQUEST_ID_HEADERS:
+            self.reply.request_id = self.reply.request_id or headers.get(name)
+
+    def end(self) -> Iterator[StreamEvent]:
+        """Yield what ends the reply, and give llm its usage and log.
+
+        Raises EvolinkError unless the server said that it had finished, and all of it came.
+        """
+        try:
+            if isinstance(self.failure, UnexpectedResponse):
+                self.whole = self.failure  # Plain JSON although a stream was asked for, say.
+            elif self.failure and not self._finished_without_done():
+                raise self.failure
+            if self.whole:
+                yield from self._read_whole(self.whole)
+            yield from self.reply.finish(self._response)
+        except Exception as failure:
+            self.failure = failure
+        else:
+            self._notice()
+            return
+        began = self._stream and bool(self._response._stream_events)
+        error = explain(self.failure, began=began)
+        self._fail(error.completed(key=self.key, request_id=self.reply.request_id))
+
+    def _finished_without_done(self) -> bool:
+        return isinstance(self.failure, IncompleteStream) and self.reply.finish_reason is not None
+
+    def _read_whole(self, whole: _Whole) -> Iterator[StreamEvent]:
+        self.note_headers(whole.headers)
+        if whole.status_code != 200:
+            raise from_status(whole.status_code, whole.headers, whole.content)
+        try:
+            completion = ChatCompletionResponse.from_dict(json.loads(whole.content))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise not_a_reply(whole.content) from None
+        yield from self.reply.read_whole(completion)
+
+    def _fail(self, error: EvolinkError) -> NoReturn:
+        """Raise the error, and see to it that any later read of the response raises it again."""
+        self.failure = None
+        self._response.evolink_failure = error
+        if hasattr(self._response, "_generator"):
+            # An AsyncResponse would take the end of a failed generator for the end of the reply.
+            self._response._generator = _Failed(error)
+        raise error
+
+    def _notice(self) -> None:
+        """Tell a person at the command line, not a caller from Python, that the answer was cut."""
+        notice = _NOTICES.get(self.reply.finish_reason or "")
+        if notice and click.get_current_context(silent=True):
+            if self._stream and sys.stdout.isatty():
+                click.echo()
+            click.echo(notice, err=True)
+
+
+class _Failed:
+    """Stands for the generator of a response that failed."""
+
+    def __init__(self, error: EvolinkError) -> None:
+        self._error = error
+
+    async def __anext__(self) -> NoReturn:
+        raise self._error
+
+    async def aclose(self) -> None:
+        pass

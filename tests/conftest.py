@@ -1,0 +1,83 @@
+"""What tests share: a sandbox server, an llm user folder of their own, the `llm` command."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_evolink.sandbox import Server, serve
+
+KEY = "sk-test-0123456789abcdef"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Server]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(_sandbox: Server, environment: None, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The sandbox, named to the plugin by the environment, with nothing received yet."""
+    monkeypatch.setenv("EVOLINK_BASE_URL", _sandbox.url)
+    _sandbox.requests.clear()
+    return _sandbox
+
+
+@pytest.fixture
+def user_path(tmp_path: Path) -> Path:
+    """The llm user folder of the test."""
+    return tmp_path / "llm"
+
+
+@pytest.fixture
+def environment(user_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment of the test's own: its llm user folder, a key, no other setting."""
+    for name in list(os.environ):
+        if name.startswith(("EVOLINK_", "LLM_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LLM_USER_PATH", str(user_path))
+    monkeypatch.setenv("EVOLINK_API_KEY", KEY)
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def llm_command(environment: None) -> Run:
+    """Run the installed `llm` with these arguments, as a person would; returns what it did."""
+
+    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, **options.pop("env", {})}
+        command = [str(Path(sys.executable).with_name("llm")), *arguments]
+        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
+        if "input" in options:
+            del options["stdin"]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=env, **options
+        )
+
+    return run
+
+
+@pytest.fixture
+def turns(user_path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """Read llm's turns table: a dict a row, oldest first, JSON columns parsed."""
+
+    def read() -> list[dict[str, Any]]:
+        with sqlite3.connect(user_path / "logs.db") as connection:
+            connection.row_factory = sqlite3.Row
+            rows = [dict(row) for row in connection.execute("select * from turns order by id")]
+        connection.close()
+        for row in rows:
+            for column in ("token_details", "options_json", "response_json"):
+                row[column] = json.loads(row[column]) if row[column] else None
+        return rows
+
+    return read

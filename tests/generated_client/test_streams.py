@@ -1,0 +1,441 @@
+"""sync_stream and asyncio_stream: what they send, yield and leave behind."""
+
+import json
+import ssl
+import tracemalloc
+from typing import Any
+
+import httpx
+import pytest
+
+from generated_client import errors, responses
+from generated_client.models import ChatCompletionChunk, ChunkChoice, Delta, StreamOptions, Usage
+from tests import wire
+
+from .calls import TOKEN, Calls, connect, request
+
+DONE = "data: [DONE]\n\n"
+END = b"0\r\n\r\n"
+
+
+def chunk(text: str) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": text}}]}
+
+
+def event(text: str) -> str:
+    """Return an event whose text is this, its JSON not escaped."""
+    return f"data: {json.dumps(chunk(text), ensure_ascii=False)}\n\n"
+
+
+def stream(*parts: bytes | str) -> wire.Handler:
+    """Answer with an event stream, each part a chunk."""
+
+    def handler(reply: wire.Reply) -> None:
+        reply.start()
+        reply.chunk(*parts)
+        reply.end()
+
+    return handler
+
+
+def test_asks_for_a_stream_and_keeps_the_rest_of_the_body(calls: Calls) -> None:
+    body = request(
+        stream=False, stream_options=StreamOptions(include_usage=True), temperature=0.5, seed=1
+    )
+    body["extra"] = {"kept": True}
+    before = body.to_dict()
+    with wire.serve(stream(DONE)) as server:
+        [outcome] = calls.streams(connect(server.url), body=body)
+    assert outcome.error is None
+    assert body.to_dict() == before
+    [sent] = server.requests
+    assert (sent.method, sent.path) == ("POST", "/v1/chat/completions")
+    assert sent.json() == {
+        "model": "gemini-3.5-flash",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0.5,
+        "seed": 1,
+        "extra": {"kept": True},
+    }
+    names = ("accept", "accept-encoding", "content-type", "authorization")
+    assert [sent.headers[name] for name in names] == [
+        "text/event-stream",
+        "identity",
+        "application/json",
+        f"Bearer {TOKEN}",
+    ]
+
+
+def test_yields_chunks_as_models_with_what_they_do_not_know(calls: Calls) -> None:
+    events = [
+        {"id": "1", "choices": [{"index": 0, "delta": {"content": "Hi", "new": 1}}], "extra": 2},
+        {"choices": [{"delta": {}, "finish_reason": "a new reason"}]},
+        {"choices": [], "usage": {"prompt_tokens": 3}},
+        {"choices": None, "usage": None},
+        {"choices": [{"delta": None}]},
+        {"error": {"message": "Out of luck"}},
+    ]
+    first = ChunkChoice(index=0, delta=Delta(content="Hi"))
+    assert isinstance(first.delta, Delta)
+    first.delta["new"] = 1
+    chunks = [
+        ChatCompletionChunk(id="1", choices=[first]),
+        ChatCompletionChunk(choices=[ChunkChoice(delta=Delta(), finish_reason="a new reason")]),
+        ChatCompletionChunk(choices=[], usage=Usage(prompt_tokens=3)),
+        ChatCompletionChunk(choices=None, usage=None),
+        ChatCompletionChunk(choices=[ChunkChoice(delta=None)]),
+        ChatCompletionChunk(error={"message": "Out of luck"}),
+    ]
+    chunks[0]["extra"] = 2
+    with wire.serve(lambda reply: reply.events(*events, "[DONE]")) as server:
+        [outcome] = calls.streams(connect(server.url))
+    assert (outcome.chunks, outcome.error) == (chunks, None)
+    assert [chunk.to_dict() for chunk in outcome.chunks] == events
+
+
+def split(text: str, size: int = 1) -> list[bytes]:
+    data = text.encode()
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+PRETTY = "".join(f"data: {line}\n" for line in json.dumps(chunk("Hi"), indent=1).split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "texts"),
+    [
+        pytest.param([event("a"), event("b"), DONE], ["a", "b"], id="one event a packet"),
+        pytest.param([event("a") + event("b") + DONE], ["a", "b"], id="all in one packet"),
+        pytest.param([DONE], [], id="nothing but the end"),
+        pytest.param([event("a"), DONE, event("b")], ["a"], id="an event after the end"),
+        pytest.param([event("a").replace("\n", "\r\n"), DONE], ["a"], id="CR LF"),
+        pytest.param([(event("a") + event("b") + DONE).replace("\n", "\r")], ["a", "b"], id="CR"),
+        pytest.param(split((event("a") + DONE).replace("\n", "\r\n")), ["a"], id="CR LF by byte"),
+        pytest.param(split((event("a") + DONE).replace("\n", "\r")), ["a"], id="CR by byte"),
+        pytest.param(split(event("한국어 🎉") + DONE), ["한국어 🎉"], id="UTF-8 by byte"),
+        pytest.param(split(event("한국어 🎉") + DONE, 3), ["한국어 🎉"], id="UTF-8 by three bytes"),
+        pytest.param(
+            [event("\u2028\u2029\x85\x0b\x1c"), DONE], ["\u2028\u2029\x85\x0b\x1c"], id="U+2028"
+        ),
+        pytest.param(["\ufeff" + event("a"), DONE], ["a"], id="byte order mark"),
+        pytest.param(split("\ufeff" + event("a") + DONE), ["a"], id="byte order mark by byte"),
+        pytest.param([PRETTY + "\n", DONE], ["Hi"], id="data in many lines"),
+        pytest.param([event("x" * 5_000_000), DONE], ["x" * 5_000_000], id="5 MB"),
+        pytest.param([": hello\n\n:\n", event("a"), ":\n\n", DONE], ["a"], id="comments"),
+        pytest.param(["\n\n\r\n", event("a"), "\n\n", DONE], ["a"], id="blank lines"),
+        pytest.param(["data\n\ndata:\n\ndata:  \n\n", event("a"), DONE], ["a"], id="empty data"),
+        pytest.param(["event: ping\n\n", event("a"), DONE], ["a"], id="ping"),
+        pytest.param(
+            [f"id: 7\nevent: message\nretry: 10\nother: x\n{event('a')}", "\n", DONE],
+            ["a"],
+            id="other fields",
+        ),
+        pytest.param([event("a").replace(": ", ":", 1), "data:[DONE]\n\n"], ["a"], id="no blank"),
+        pytest.param([event("a"), "data: [DONE] \n\n"], ["a"], id="blank after the end"),
+        pytest.param([event("a"), "data:  [DONE]\t\n\n"], ["a"], id="blanks around the end"),
+        pytest.param([event("a"), "data: [DONE]\n"], ["a"], id="no blank line after the end"),
+        pytest.param([event("a"), "data: [DONE]"], ["a"], id="no newline after the end"),
+        pytest.param([event("a").encode().replace(b'"a"', b'"\xff"'), DONE], ["�"], id="not UTF-8"),
+    ],
+)
+def test_reads_what_the_format_allows(
+    calls: Calls, parts: list[bytes | str], texts: list[str]
+) -> None:
+    with wire.serve(stream(*parts)) as server:
+        outcomes = calls.streams(connect(server.url), 2)
+    assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(None, texts)] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/event-stream", "TEXT/Event-Stream ;x=y", "text/event-stream; charset=iso-8859-1"],
+)
+def test_an_event_stream_is_utf_8_whatever_its_header_adds(
+    calls: Calls, content_type: str
+) -> None:
+    def handler(reply: wire.Reply) -> None:
+        reply.respond(200, event("é") + DONE, content_type=content_type)
+
+    with wire.serve(handler) as server:
+        [outcome] = calls.streams(connect(server.url))
+    assert (outcome.error, outcome.texts) == (None, ["é"])
+
+
+# What a server does after [DONE], how many connections two streams then take, and the most
+# seconds that each may last.
+
+
+def ends(reply: wire.Reply) -> None:
+    reply.send(b"%x\r\n%b\r\n" % (len(DONE), DONE.encode()) + END)
+
+
+def ends_later(reply: wire.Reply) -> None:
+    reply.chunk(DONE, pause=0.1)
+    reply.end()
+
+
+def ends_after_comments(reply: wire.Reply) -> None:
+    reply.chunk(DONE, *[": ping\n\n"] * 5, pause=0.02)
+    reply.end()
+
+
+def ends_without_blank_line(reply: wire.Reply) -> None:
+    reply.chunk("data: [DONE]\n", pause=0.1)
+    reply.end()
+
+
+def stays_open(reply: wire.Reply) -> None:
+    reply.chunk(DONE)
+    assert reply.closed()
+
+
+def trickles(reply: wire.Reply) -> None:
+    reply.chunk(DONE, *[": ping\n\n"] * 500, pause=0.02)
+
+
+def floods(reply: wire.Reply) -> None:
+    reply.chunk(DONE, *[": " + "x" * 2**14 + "\n\n"] * 1000)
+
+
+def is_cut(reply: wire.Reply) -> None:
+    reply.chunk(DONE)
+    reply.cut()
+
+
+def is_reset(reply: wire.Reply) -> None:
+    reply.chunk(DONE, pause=0.1)
+    reply.cut(reset=True)
+
+
+def breaks_the_protocol(reply: wire.Reply) -> None:
+    reply.chunk(DONE)
+    reply.send(b"nonsense\r\n")
+
+
+AFTER_DONE = [
+    pytest.param(ends, 1, 0.4, id="ends"),
+    pytest.param(ends_later, 1, 0.4, id="ends later"),
+    pytest.param(ends_after_comments, 1, 0.4, id="ends after comments"),
+    pytest.param(ends_without_blank_line, 1, 0.4, id="ends without a blank line"),
+    pytest.param(stays_open, 2, 3, id="stays open"),
+    pytest.param(trickles, 2, 3, id="trickles"),
+    pytest.param(floods, 2, 3, id="floods"),
+    pytest.param(is_cut, 2, 0.4, id="is cut"),
+    pytest.param(is_reset, 2, 0.4, id="is reset"),
+    pytest.param(breaks_the_protocol, 2, 0.4, id="breaks the protocol"),
+]
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(("after", "connections", "seconds"), AFTER_DONE)
+def test_a_finished_stream_is_read_to_its_end_or_its_connection_is_not_used_again(
+    calls: Calls,
+    after: wire.Handler,
+    connections: int,
+    seconds: float,
+    secure: bool,
+    request: pytest.FixtureRequest,
+) -> None:
+    def handler(reply: wire.Reply) -> None:
+        reply.start()
+        reply.event(chunk("a"))
+        after(reply)
+
+    tls: ssl.SSLContext | None = request.getfixturevalue("tls") if secure else None
+    with wire.serve(handler, tls=tls) as server:
+        outcomes = calls.streams(connect(server.url), 2)
+    assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(None, ["a"])] * 2
+    assert server.connections == connections
+    assert max(outcome.seconds for outcome in outcomes) < seconds
+
+
+def test_the_next_request_waits_as_long_as_the_client_allows(calls: Calls) -> None:
+    def handler(reply: wire.Reply) -> None:
+        if len(server.requests) == 2:
+            reply.pause(responses.DRAIN_SECONDS + 0.3)
+        reply.start()
+        ends_later(reply)
+
+    with wire.serve(handler) as server:
+        outcomes = calls.streams(connect(server.url), 2)
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("error", [None, LookupError("mine")], ids=["break", "exception"])
+def test_a_stream_left_early_is_closed(calls: Calls, error: Exception | None) -> None:
+    closed = []
+
+    def handler(reply: wire.Reply) -> None:
+        reply.start()
+        reply.event(chunk("a"))
+        closed.append(reply.closed())
+
+    with wire.serve(handler) as server:
+        outcomes = calls.streams(connect(server.url), 2, stop=1, error=error)
+    assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(error, ["a"])] * 2
+    assert closed == [True, True]
+    assert max(outcome.seconds for outcome in outcomes) < 0.4
+
+
+PAGE = b"<html>" + b"x" * 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body"),
+    [
+        pytest.param(200, "application/json", b'{"choices": []}', id="JSON"),
+        pytest.param(200, "text/plain", DONE.encode(), id="events under another name"),
+        pytest.param(200, "text/event-streams", DONE.encode(), id="nearly the name"),
+        pytest.param(201, "text/event-stream", DONE.encode(), id="events with another status"),
+        pytest.param(204, "text/event-stream", b"", id="no content"),
+        pytest.param(307, "text/html", b"moved", id="redirect"),
+        pytest.param(401, "application/json", b'{"error": {}}', id="error"),
+        pytest.param(502, "text/html", PAGE, id="10 MB of HTML"),
+        pytest.param(520, "text/html", b"\xff\x00", id="unknown status, not UTF-8"),
+        pytest.param(599, "text/event-stream", b"", id="empty"),
+    ],
+)
+def test_anything_but_an_event_stream_is_unexpected(
+    calls: Calls, status: int, content_type: str, body: bytes
+) -> None:
+    def handler(reply: wire.Reply) -> None:
+        if status == 204:
+            reply.head(204, content_type=content_type)
+        else:
+            reply.respond(status, body, content_type=content_type, x_request_id="abc")
+
+    with wire.serve(handler) as server:
+        outcomes = calls.streams(connect(server.url), 2)
+    for outcome in outcomes:
+        error = outcome.error
+        assert isinstance(error, errors.UnexpectedResponse)
+        assert (error.status_code, error.content) == (status, body)
+        assert error.headers["content-type"] == content_type
+        assert error.headers.get("x-request-id") == (None if status == 204 else "abc")
+        size = f"status {status}, {content_type}, {len(body)} bytes"
+        assert str(error) == f"Unexpected response: {size}"
+    assert server.connections == 1
+
+
+def test_most_of_an_endless_body_is_not_read(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "MAX_BODY_BYTES", 100_000)
+
+    def handler(reply: wire.Reply) -> None:
+        reply.start(500, content_type="text/html")
+        while True:
+            reply.chunk(b"x" * 2**16)
+
+    with wire.serve(handler) as server:
+        [outcome] = calls.streams(connect(server.url))
+    assert isinstance(outcome.error, errors.UnexpectedResponse)
+    assert outcome.error.content == b"x" * 100_000
+
+
+DEEP = '{"a":' * 100_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param("{", id="not JSON"),
+        pytest.param("[done]", id="not quite the end"),
+        pytest.param("null", id="null"),
+        pytest.param("[]", id="an array"),
+        pytest.param('"x"', id="a string"),
+        pytest.param('{"choices": 5}', id="choices are a number"),
+        pytest.param('{"choices": [5]}', id="a choice is a number"),
+        pytest.param('{"choices": [null]}', id="a choice is null"),
+        pytest.param('{"choices": [{"delta": "x"}]}', id="a delta is a string"),
+        pytest.param('{"usage": "x"}', id="usage is a string"),
+        pytest.param('{"usage": 0}', id="usage is a number"),
+        pytest.param('{"choices": [{"delta": {"tool_calls": [7]}}]}', id="a call is a number"),
+        pytest.param(DEEP, id="deep nesting"),
+        pytest.param('{"created": ' + "1" * 5000 + "}", id="a number with 5,000 digits"),
+    ],
+)
+def test_an_event_of_another_shape_is_invalid(calls: Calls, data: str) -> None:
+    with wire.serve(stream(event("a"), f"data: {data}\n\n", DONE)) as server:
+        [outcome] = calls.streams(connect(server.url))
+    assert outcome.texts == ["a"]
+    assert isinstance(outcome.error, errors.InvalidEvent)
+    assert outcome.error.data == data
+    size = f"{len(data)} characters"
+    assert str(outcome.error) == f"An event of the stream is not what was expected ({size})"
+
+
+def is_cut_by(reset: bool) -> wire.Handler:
+    def handler(reply: wire.Reply) -> None:
+        reply.start()
+        reply.chunk(event("a"), pause=0.05)
+        reply.cut(reset=reset)
+
+    return handler
+
+
+def stalls(reply: wire.Reply) -> None:
+    reply.start()
+    reply.chunk(event("a"))
+    assert reply.closed()
+
+
+@pytest.mark.parametrize(
+    ("handler", "texts", "error", "connections"),
+    [
+        pytest.param(stream(), [], errors.IncompleteStream, 1, id="empty"),
+        pytest.param(stream(": ping\n\n"), [], errors.IncompleteStream, 1, id="comments"),
+        pytest.param(stream(event("a")), ["a"], errors.IncompleteStream, 1, id="no end"),
+        pytest.param(
+            stream(event("a"), event("b")[:9]), ["a"], errors.IncompleteStream, 1, id="half"
+        ),
+        pytest.param(
+            stream(event("a"), event("b")[:-1]), ["a"], errors.IncompleteStream, 1, id="nearly"
+        ),
+        pytest.param(is_cut_by(reset=False), ["a"], httpx.RemoteProtocolError, 2, id="cut"),
+        pytest.param(is_cut_by(reset=True), ["a"], httpx.ReadError, 2, id="reset"),
+        pytest.param(stalls, ["a"], httpx.ReadTimeout, 2, id="stalls"),
+    ],
+)
+def test_a_stream_that_stops_before_its_end_is_an_error(
+    calls: Calls,
+    handler: wire.Handler,
+    texts: list[str],
+    error: type[Exception],
+    connections: int,
+) -> None:
+    with wire.serve(handler) as server:
+        outcomes = calls.streams(connect(server.url, timeout=httpx.Timeout(0.3)), 2)
+    assert [(type(outcome.error), outcome.texts) for outcome in outcomes] == [(error, texts)] * 2
+    assert server.connections == connections
+
+
+@pytest.mark.parametrize(
+    ("part", "texts"),
+    [
+        pytest.param(b"x" * 2**14, [], id="a line"),
+        pytest.param(b": ping\n\n" * 2**11, [], id="comments"),
+        pytest.param(b"data: x\n" * 2**11, [], id="an event"),
+    ],
+)
+def test_an_endless_event_is_too_large(
+    calls: Calls, part: bytes, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "MAX_EVENT_BYTES", 2**20)
+
+    def handler(reply: wire.Reply) -> None:
+        reply.start()
+        while True:
+            reply.chunk(part)
+
+    with wire.serve(handler) as server:
+        tracemalloc.start()
+        [outcome] = calls.streams(connect(server.url))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert isinstance(outcome.error, errors.EventTooLarge)
+    assert peak < 20 * 2**20

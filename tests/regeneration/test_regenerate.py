@@ -1,0 +1,377 @@
+"""scripts/regenerate, as a person runs it."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from regeneration.__main__ import swap
+
+from .conftest import PUBLISHED, ROOT, Workspace, files
+
+OVERLAYS = "openapi/overlays"
+INTERPRETER = f"'{sys.executable}'"
+
+
+def run_script(*command: str | Path, **options: object) -> tuple[int, str, str]:
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=15, **options)  # type: ignore[call-overload]
+    return done.returncode, done.stdout, done.stderr
+
+
+def checkout(folder: Path, python: str | None = None) -> Path:
+    """Copy what regeneration needs; `python` is a line of sh in the interpreter's place."""
+    folder.mkdir()
+    for name in ("scripts", "openapi", "generated_client"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    if python is None:
+        (folder / ".venv").symlink_to(sys.prefix)
+    else:
+        interpreter = folder / ".venv/bin/python"
+        interpreter.parent.mkdir(parents=True)
+        interpreter.write_text(f"#!/bin/sh\n{python}\n")
+        interpreter.chmod(0o755)
+    return folder
+
+
+def test_the_committed_client_is_what_the_committed_document_generates() -> None:
+    told = run_script(ROOT / "scripts/regenerate", "--check")
+    assert told == (0, "generated_client is what the document generates\n", "")
+
+
+def test_it_writes_the_same_bytes_wherever_it_runs(workspace: Workspace, tmp_path: Path) -> None:
+    cwd = workspace.folder / "tmp" / "cwd"
+    cwd.mkdir()
+    # Modules of the current folder must neither be imported nor count when imports are sorted.
+    for name in ("attrs.py", "httpx.py", "jinja2.py", "json.py", "ruff.py", "types.py"):
+        (cwd / name).write_text("raise SystemExit('imported')\n")
+    before = files(cwd)
+    command = ["sh", "-c", 'umask 077; exec "$@"', "sh", *workspace.command()]
+    variables = {
+        "LC_ALL": "C",
+        "PYTHONHASHSEED": "1",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+    }
+    code, out, err = run_script(*command, cwd=cwd, env=workspace.environment(**variables))
+    first = files(workspace.client)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == f"generated_client: {len(first)} files, {len(first)} changed"
+    assert out.splitlines()[1] == "  added    __init__.py"
+    assert out.splitlines()[-1] == f"  and {len(first) - 10} more"
+    assert files(cwd) == before
+    shutil.rmtree(cwd)
+
+    again = workspace.run()
+    assert (again.stdout, again.stderr) == (
+        f"generated_client: {len(first)} files, 0 changed\n",
+        "",
+    )
+
+    shutil.rmtree(workspace.client)
+    workspace.run(cwd=Path("/"), LC_ALL="C.UTF-8", PYTHONHASHSEED="2")
+    assert files(workspace.client) == first
+
+
+def test_a_folder_with_spaces_called_by_a_relative_path(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "a folder")
+    (root / "generated_client/client.py").write_text("")
+    (tmp_path / "elsewhere/scripts").mkdir(parents=True)
+    environment = {"PATH": "/usr/bin:/bin", "CDPATH": str(tmp_path / "elsewhere")}
+    told = run_script("scripts/regenerate", cwd=root, env=environment)
+    count = len(files(root / "generated_client"))
+    assert told == (0, f"generated_client: {count} files, 1 changed\n  changed  client.py\n", "")
+    assert files(root / "generated_client") == files(ROOT / "generated_client")
+
+
+def test_check_lists_what_differs_and_changes_nothing(workspace: Workspace) -> None:
+    shutil.copytree(ROOT / "generated_client", workspace.client, dirs_exist_ok=True)
+    (workspace.client / "client.py").write_text("")
+    (workspace.client / "models/usage.py").unlink()
+    (workspace.client / "models/extra.py").write_text("")
+    (workspace.client / "__pycache__").mkdir(exist_ok=True)
+    (workspace.client / "__pycache__/extra.cpython-311.pyc").write_text("")
+    before = files(workspace.client)
+    done = workspace.run("--check")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: generated_client is not what the document generates; "
+        "scripts/regenerate makes it so:\n"
+        "  changed  client.py\n"
+        "  removed  models/extra.py\n"
+        "  added    models/usage.py\n"
+    )
+    assert files(workspace.client) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: b: c\n", f"{PUBLISHED} is not YAML: mapping values are not allowed here (line 1)"),
+        ("a: 1\n", f"{PUBLISHED} is not an OpenAPI document: it has no openapi field"),
+        ("openapi: 3.0.3\n", f"{PUBLISHED} declares OpenAPI 3.0.3; 3.1 is understood"),
+        ("swagger: '2.0'\n", f"{PUBLISHED} declares OpenAPI 2.0; 3.1 is understood"),
+    ],
+)  # fmt: skip
+def test_another_document(workspace: Workspace, content: str, message: str) -> None:
+    workspace.publish(content)
+    assert workspace.error() == message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "operationId: createChatCompletionQuick",
+            "operationId: 7",
+            f"{PUBLISHED} is invalid at paths//v1/chat/completions/post/operationId: "
+            "7 is not of type 'string'",
+        ),
+        (
+            "'#/components/schemas/MessageSimple'",
+            "./other.yaml#/MessageSimple",
+            f"{PUBLISHED}: $ref ./other.yaml#/MessageSimple is refused: "
+            "it leads out of the document",
+        ),
+        (
+            "    MessageSimple:\n",
+            "    Loop: {$ref: '#/components/schemas/Loop'}\n    MessageSimple:\n",
+            f"{PUBLISHED}: $ref #/components/schemas/Loop loops",
+        ),
+        (
+            "    MessageSimple:\n",
+            "    Renamed:\n",
+            f"{PUBLISHED}: $ref #/components/schemas/MessageSimple leads nowhere",
+        ),
+        (
+            "tags:\n  - name: 채팅 완성\n    description: AI 채팅 완성 관련 API\n",
+            "",
+            "1-corrections.yaml, action 1 (The tag is Korean, so the generator would name the "
+            "module in Hangul; take the published tag out.): $.tags matches nothing",
+        ),
+        (
+            "        role:\n          type: string\n          description: 메시지 역할\n"
+            "          enum:\n            - user\n",
+            "        speaker:\n          type: string\n",
+            "2-extensions.yaml, action 1 (Roles system and assistant (reference), tool (format).): "
+            "$.components.schemas.MessageSimple.properties.role matches nothing",
+        ),
+        (
+            "        index:\n          type: integer\n",
+            "        index:\n          enum: [1, a]\n",
+            "openapi-python-client: Unable to process schema /components/schemas/Choice: "
+            "Got {<class 'str'>, <class 'int'>} Failure to process schema has resulted in the "
+            'removal of: /components/schemas/Choice in {"enum":[1,"a"],'
+            '"description":"Index of the reply.","example":0}',
+        ),
+        (
+            "        required: true\n        content:\n          application/json:",
+            "        required: true\n        content:\n          application/xml:",
+            "openapi-python-client: WARNING parsing POST /v1/chat/completions within "
+            "chat_completion. Endpoint will not be generated.: "
+            "Unsupported content type application/xml",
+        ),
+    ],
+    ids=[
+        "invalid", "a file", "a loop", "nowhere", "overlay 1", "overlay 2",
+        "generator error", "generator warning",
+    ],
+)  # fmt: skip
+def test_a_changed_document(workspace: Workspace, old: str, new: str, message: str) -> None:
+    workspace.edit(old, new)
+    told = workspace.error()
+    # The generator names the types of a set, in any order.
+    assert told.replace("<class 'int'>, <class 'str'>", "<class 'str'>, <class 'int'>") == message
+
+
+def test_an_edited_document(workspace: Workspace) -> None:
+    with (workspace.openapi / PUBLISHED).open("a") as document:
+        document.write("# edited\n")
+    assert workspace.error("--check") == (
+        f"{PUBLISHED} is not the file SOURCE.toml describes (its sha256 differs): "
+        "it stays as published, changes go into an overlay"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [PUBLISHED, "SOURCE.toml", "generator.yaml"],
+)
+def test_a_missing_file(workspace: Workspace, path: str) -> None:
+    (workspace.openapi / path).unlink()
+    assert workspace.error() == f"{workspace.openapi / path}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("SOURCE.toml", "sha256 = ", "SOURCE.toml is not TOML: Invalid value (at end of document)"),
+        ("SOURCE.toml", "date = 2026-11-23", "SOURCE.toml holds no sha256"),
+        ("SOURCE.toml", "sha256 = 7", "SOURCE.toml holds no sha256"),
+        (
+            "overlays/1-corrections.yaml",
+            "a: [",
+            "1-corrections.yaml is not YAML: expected the node content, "
+            "but found '<stream end>' (line 1)",
+        ),
+        (
+            "overlays/1-corrections.yaml",
+            "actions: {target: $}",
+            "1-corrections.yaml: actions must be a list, and not empty",
+        ),
+        (
+            "overlays/2-extensions.yaml",
+            "actions: [{update: {}}]",
+            "2-extensions.yaml, action 1: an action needs a target, a JSONPath",
+        ),
+        (
+            "overlays/3-english.yaml",
+            "actions: [{target: $.tags, remove: true}, {target: '$.[', update: {}}]",
+            "3-english.yaml, action 2: $.[ is not a JSONPath: expected a shorthand selector",
+        ),
+        (
+            "overlays/4-more.yaml",
+            "actions: [{target: $, update: {paths: 7}}]",
+            "the document with its overlays is invalid at paths: 7 is not of type 'object'",
+        ),
+        (
+            "generator.yaml",
+            "literal_enums: perhaps",
+            "the generator failed: ValidationError: 1 validation error for ConfigFile "
+            "literal_enums Input should be a valid boolean, unable to interpret input "
+            "[type=bool_parsing, input_value='perhaps', input_type=str] For further information "
+            "visit https://errors.pydantic.dev/{pydantic}/v/bool_parsing",
+        ),
+        (
+            "templates/stock/types.py.jinja",
+            "changed",
+            "openapi-python-client's template no longer holds 'from http import HTTPStatus'",
+        ),
+        (
+            "templates/types.py.jinja",
+            "{% if %}",
+            "template types.py.jinja, line 1: Expected an expression, got 'end of statement block'",
+        ),
+        (
+            "templates/types.py.jinja",
+            "def (:\n",
+            "ruff format failed: error: Failed to parse generated_client/types.py:1:5: "
+            "Expected an identifier",
+        ),
+    ],
+)
+def test_a_broken_file(workspace: Workspace, path: str, content: str, message: str) -> None:
+    file = workspace.openapi / path
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content)
+    pydantic = ".".join(version("pydantic").split(".")[:2])
+    assert workspace.error() == message.replace("{pydantic}", pydantic)
+
+
+def test_no_overlays(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.openapi / "overlays")
+    assert workspace.error() == f"{workspace.openapi / 'overlays'} holds no overlay"
+
+
+def test_a_text_without_translation_is_a_warning_and_stays(workspace: Workspace) -> None:
+    workspace.edit("채팅 메시지 목록", "새 텍스트")
+    done = workspace.run()
+    assert (done.returncode, done.stderr) == (
+        0,
+        "Warning: 3-english.yaml, action 13: "
+        '$..[?@.description == "채팅 메시지 목록"] matches nothing; the published text stays\n',
+    )
+    request = (workspace.client / "models/chat_completion_quick_request.py").read_text("utf-8")
+    assert "messages (list[MessageSimple]): 새 텍스트" in request
+
+
+def test_a_folder_that_is_no_client_stays(workspace: Workspace) -> None:
+    (workspace.client / "openapi.json").rename(workspace.client / "thesis.txt")
+    assert workspace.error() == (
+        f"{workspace.client} is not a generated client: it has no openapi.json"
+    )
+
+
+def test_a_client_in_a_missing_folder(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.client)
+    nowhere = workspace.folder / "nowhere"
+    message = workspace.error("--client", str(nowhere / "client"))
+    assert re.sub(r"(?<=\.regenerate-)\w+", "*", message) == (
+        f"{nowhere}/.regenerate-*: No such file or directory"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(workspace: Workspace, number: signal.Signals) -> None:
+    before = files(workspace.client)
+    process = subprocess.Popen(
+        workspace.command(),
+        env=workspace.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = time.monotonic() + 15
+    while not workspace.litter() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert workspace.litter()
+    process.send_signal(number)
+    time.sleep(0.01)
+    process.send_signal(number)  # An impatient second one.
+    output, _ = process.communicate(timeout=15)
+    # The second one can come when all is done and Python ends, which no longer takes signals.
+    assert process.returncode in {128 + number, -number}
+    assert output == b""
+    assert (workspace.litter(), files(workspace.client)) == ([], before)
+
+
+def test_a_swap_that_fails_puts_the_old_client_back(tmp_path: Path) -> None:
+    client = tmp_path / "client"
+    client.mkdir()
+    (client / "openapi.json").write_text("{}")
+    with pytest.raises(FileNotFoundError):
+        swap(tmp_path / "missing", client, tmp_path / "old")
+    assert files(tmp_path) == {"client/openapi.json": b"{}"}
+
+
+def test_a_tool_of_another_version(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "checkout")
+    project = root / "pyproject.toml"
+    project.write_text(re.sub('"ruff==.*"', '"ruff==0.0.1"', project.read_text(encoding="utf-8")))
+    assert run_script(root / "scripts/regenerate") == (
+        1,
+        "",
+        f"Error: ruff {version('ruff')} is installed, 0.0.1 is needed: run scripts/install\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [
+        (f'exec {INTERPRETER} -S "$@"', "openapi-python-client is not installed"),
+        *(
+            (
+                # -m regeneration, with a module that cannot be imported.
+                f'exec {INTERPRETER} -c \'import runpy, sys; sys.modules["{module}"] = None; '
+                'runpy.run_module("regeneration", run_name="__main__", alter_sys=True)\'',
+                f"the Python module {module} is not installed",
+            )
+            for module in ("jsonpath", "ruamel.yaml", "openapi_spec_validator", "jinja2")
+        ),
+    ],
+)
+def test_a_missing_tool(tmp_path: Path, python: str, message: str) -> None:
+    root = checkout(tmp_path / "checkout", python)
+    told = run_script(root / "scripts/regenerate")
+    assert told == (1, "", f"Error: {message}: run scripts/install\n")
+    assert files(root / "generated_client") == files(ROOT / "generated_client")
+
+
+def test_help_says_what_it_does(workspace: Workspace) -> None:
+    done = workspace.run("--help")
+    assert done.returncode == 0
+    assert "Write generated_client/ from the document and the overlays in openapi/." in done.stdout
