@@ -106,10 +106,12 @@ def iter_events(
     """The stream's events as models, to [DONE]; then what little follows is read, so that the connection can be used again
 
     Raises:
-        errors.InvalidEvent, errors.EventTooLarge, errors.IncompleteStream, httpx.TransportError
+        errors.InvalidEvent, errors.EventTooLarge, errors.IncompleteStream, httpx.RequestError
     """
     body = _EventStream(response)
-    for event in body.source().iter_sse():
+    # Named, because the response is closed as soon as nothing refers to the iterator.
+    events = body.source().iter_sse()
+    for event in events:
         data = body.data(event)
         if data == _DONE:
             break
@@ -197,9 +199,8 @@ class _EventStream(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 def _drain(response: httpx.Response) -> None:
     """Read what little follows [DONE]; a response that does not end soon is left to be closed"""
-    if (
-        response.is_closed
-    ):  # It was read to its end, and its connection may serve another request.
+    # Closed, it was read to its end, and its connection may be another request's by now.
+    if response.is_closed:
         return
     # A second iteration goes on where the first stopped, and is what takes a new read timeout.
     response.request.extensions["timeout"]["read"] = DRAIN_SECONDS

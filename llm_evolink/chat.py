@@ -65,9 +65,10 @@ class Options(llm.Options):
             try:
                 stop = json.loads(stop)
             except ValueError:
-                raise ValueError("not a JSON list of texts") from None
-        if isinstance(stop, list) and not all(isinstance(text, str) for text in stop):
-            raise ValueError("not a list of texts")
+                raise ValueError("begins with [ and is not a JSON list of texts") from None
+        texts = stop if isinstance(stop, list) else [stop]
+        if stop is not None and not all(isinstance(text, str) for text in texts):
+            raise ValueError("not a text or a list of texts")
         return stop
 
 
@@ -84,6 +85,12 @@ class _Evolink:
 
     def __str__(self) -> str:
         return f"EvoLink: {self.model_id}"
+
+    def _validate_attachments(self, attachments: Any = None) -> None:
+        """Leave it to the request, which checks attachments wherever they come from.
+
+        llm would ask a server for the type of an address, and name no file.
+        """
 
 
 def _checked_key(find: Any, explicit_key: str | None) -> str:

@@ -65,12 +65,13 @@ def sandbox(
     cut_after: int | None,
     garble: bool,
 ) -> None:
-    """Run a local server that answers as EvoLink would, with no model and no key.
+    """Run a local server that answers as EvoLink would.
 
-    It checks each request against the document and answers with made-up text that
-    echoes the prompt. A prompt that names an offered tool has it called, with the
-    JSON object that follows the name.
+    There is no model behind it and any key will do. It checks each request against
+    the document and answers with made-up text that echoes the prompt. A prompt that
+    names an offered tool has it called, with the JSON object that follows the name.
     """
+    import errno
     import signal
     import time
     from contextlib import suppress
@@ -105,9 +106,10 @@ def sandbox(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--fail'") from None
     except OSError as error:
+        in_use = "the port is in use; name another with --port, or 0 for any free one"
+        reason = in_use if error.errno == errno.EADDRINUSE else error.strerror
         raise click.ClickException(
-            f"the sandbox cannot listen on {host}:{port} ({error.strerror}); "
-            "--port 0 takes any free port"
+            f"the sandbox cannot listen on {host}:{port}: {reason}"
         ) from None
 
 

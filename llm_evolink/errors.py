@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 import llm
 
+from .redaction import Redactor
+
 if TYPE_CHECKING:
     import httpx
 
 MAX_TEXT = 500
 """Most characters of a server's text that are shown."""
+
+MAX_PAGE_BYTES = 2**20
+"""Most bytes of a page, which is not JSON, that are looked at."""
 
 # Control characters, and those that turn the direction of text.
 _UNPRINTABLE = re.compile(
@@ -32,11 +37,12 @@ class EvolinkError(llm.ModelError, click.ClickException):
         type: The server's kind of error, such as rate_limit_error.
         param: The parameter that the server names.
         request_id: What EvoLink's support asks for.
-        fallback_suggestion: The server's own advice, used instead of ours.
+        fallback_suggestion: The server's own advice.
     """
 
     what: ClassVar[str] = ""
-    advice: ClassVar[str] = ""
+    advice: ClassVar[str] = ""  # In place of the server's.
+    remedy: ClassVar[str] = ""  # Beside the server's.
 
     def __init__(
         self,
@@ -54,29 +60,27 @@ class EvolinkError(llm.ModelError, click.ClickException):
         self.param = param
         self.request_id = request_id
         self.fallback_suggestion = fallback_suggestion
-        advice = fallback_suggestion or self.advice
+        suggested = fallback_suggestion and f"the server suggests: {fallback_suggestion}"
+        said = (self.what + told.rstrip(". "), suggested or self.advice, self.remedy)
         facts = {"status": status_code, "param": param, "request": request_id}
         where = ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact)
-        text = self.what + told.rstrip(". ") + (f"; {advice}" if advice else "")
-        super().__init__(text + (f" ({where})" if where else ""))
+        super().__init__("; ".join(filter(None, said)) + (f" ({where})" if where else ""))
 
-    def completed(self, *, key: str, request_id: str | None) -> "EvolinkError":
-        """Return the same error with the request's id, and without the key.
+    def completed(self, *, redactor: Redactor, request_id: str | None) -> "EvolinkError":
+        """Return the same error with the request's id, fit for a terminal: one short line, no key."""
 
-        Where the key stood, its last four characters stand.
-        """
-
-        def redacted(text: str | None) -> str | None:
-            # A key this short guards nothing, and stands in many a word.
-            return text.replace(key, f"…{key[-4:]}") if text and len(key) >= 8 else text
+        def fit(text: str | None) -> str | None:
+            # Cut last: a part of the key would not be found.
+            text = text and clean(redactor.text(text))
+            return text[: MAX_TEXT - 1] + "…" if text and len(text) > MAX_TEXT else text
 
         return type(self)(
-            redacted(self.told) or "",
+            fit(self.told) or "",
             status_code=self.status_code,
-            type=redacted(self.type),
-            param=redacted(self.param),
-            request_id=redacted(self.request_id or request_id),
-            fallback_suggestion=redacted(self.fallback_suggestion),
+            type=fit(self.type),
+            param=fit(self.param),
+            request_id=fit(self.request_id or request_id),
+            fallback_suggestion=fit(self.fallback_suggestion),
         )
 
 
@@ -91,7 +95,7 @@ class InvalidRequestError(EvolinkError):
 class AuthenticationError(EvolinkError):
     """The key is not valid, or has expired (401)."""
 
-    advice = "set another key with: llm keys set evolink"
+    remedy = "set another key with: llm keys set evolink"
 
 
 class QuotaError(EvolinkError):
@@ -132,6 +136,12 @@ class UnreachableError(EvolinkError):
     """The server could not be reached, or broke the connection before it answered."""
 
 
+class CertificateError(UnreachableError):
+    """The server could not show that it is the one that was asked for."""
+
+    advice = "SSL_CERT_FILE can name the file of an authority to trust"
+
+
 class TimedOutError(EvolinkError):
     """The server was silent for too long; what was shown of an answer is not the whole."""
 
@@ -147,6 +157,12 @@ class IncompleteReplyError(EvolinkError):
 
 class BadReplyError(EvolinkError):
     """The reply is not what the document describes."""
+
+
+class NoReplyError(BadReplyError):
+    """What answered is not the API: a login page, say."""
+
+    advice = "check EVOLINK_BASE_URL, and whether the network wants a login"
 
 
 _BY_STATUS: dict[int, type[EvolinkError]] = {
@@ -174,13 +190,8 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
         return failure
     if isinstance(failure, httpx.TimeoutException):
         return _timed_out(failure, began)
-    if isinstance(failure, httpx.TransportError):
-        reason = clean(str(failure)) or type(failure).__name__
-        if began:
-            return IncompleteReplyError(f"the connection broke ({reason})")
-        host = failure.request.url.netloc.decode("ascii")
-        hint = " (SSL_CERT_FILE can name other authorities)" if "CERTIFICATE" in reason else ""
-        return UnreachableError(f"Cannot reach {host}: {reason}{hint}")
+    if isinstance(failure, httpx.RequestError):
+        return _broken(failure, began)
     if isinstance(failure, wire.EventTooLarge):
         return IncompleteReplyError("the server sent data without an end")
     if isinstance(failure, wire.InvalidEvent):
@@ -195,13 +206,15 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
 
 
 def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
-    """Return the error of a reply with this status, these headers and this body."""
-    told = _read_body(content)
-    if 300 <= status_code < 400:
+    """Return the error of a reply with this status, not 200, these headers and this body."""
+    if status_code < 300:
+        return not_a_reply(content)
+    if status_code < 400:
         target = clean(headers.get("location")) or "another address"
-        told = {"message": f"The server redirects to {target}; redirects are not followed"}
+        redirects = f"The server redirects to {target}; redirects are not followed"
+        return NoReplyError(redirects, status_code=status_code)
     kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else BadReplyError)
-    return _build(kind, told, status_code)
+    return _build(kind, _read_body(content), status_code)
 
 
 def from_event(error: Any) -> EvolinkError:
@@ -213,18 +226,31 @@ def from_event(error: Any) -> EvolinkError:
 
 
 def not_a_reply(content: bytes) -> EvolinkError:
-    """Return the error of a body that has status 200 and is no reply: a login page, say."""
+    """Return the error of a body that came as if it were a reply, and is none."""
     said = clean(_read_body(content).get("message")) or "an empty body"
-    return BadReplyError(
-        f"The server answered with something that is no reply: {said}; check EVOLINK_BASE_URL, "
-        "and whether the network wants a login"
-    )
+    return NoReplyError(f"The server answered with something that is no reply: {said}")
 
 
 def _build(kind: type[EvolinkError], told: dict[str, Any], status_code: int | None) -> EvolinkError:
     fields = {name: clean(told.get(name)) for name in ("type", "param", "fallback_suggestion")}
     message = clean(told.get("message")) or "EvoLink reported an error without saying which"
     return kind(message, status_code=status_code, **fields)
+
+
+def _broken(failure: "httpx.RequestError", began: bool) -> EvolinkError:
+    import httpx
+
+    reason = clean(str(failure)) or type(failure).__name__
+    host = failure.request.url.netloc.decode("ascii")
+    if began:
+        return IncompleteReplyError(f"the connection broke ({reason})")
+    if "CERTIFICATE" in reason:
+        return CertificateError(f"Cannot reach {host}: {reason}")
+    if isinstance(failure, httpx.ProxyError):
+        return UnreachableError(f"Cannot reach {host} through the proxy: {reason}")
+    if isinstance(failure, httpx.ConnectError):
+        return UnreachableError(f"Cannot reach {host}: {reason}")
+    return UnreachableError(f"The connection to {host} broke: {reason}")
 
 
 def _timed_out(failure: "httpx.TimeoutException", began: bool) -> EvolinkError:
@@ -242,10 +268,10 @@ def _read_body(content: bytes) -> dict[str, Any]:
     try:
         return _read_error(json.loads(content))
     except (ValueError, RecursionError):
-        start = content[:100_000].decode("utf-8", "replace")
-        title = re.search(r"<title[^>]*>([^<]{1,200})", start, re.IGNORECASE)
+        text = content[:MAX_PAGE_BYTES].decode("utf-8", "replace")
+        title = re.search(r"<title[^<>]*>([^<]{1,200})", text, re.IGNORECASE)
         page = f"The server answered with a web page: {title[1]}" if title else None
-        return {"message": page or re.sub("<[^>]*>", " ", start)}
+        return {"message": page or re.sub("<[^<>]*>", " ", text)}
 
 
 def _read_error(data: Any) -> dict[str, Any]:
@@ -261,9 +287,5 @@ def _read_error(data: Any) -> dict[str, Any]:
 
 
 def clean(text: Any) -> str | None:
-    """Return a server's text fit for a terminal, on one line and cut; None for no text."""
-    if not isinstance(text, str):
-        return None
-    # Cut first: what is matched is bounded whatever a server sends.
-    text = _UNPRINTABLE.sub(" ", text[: 20 * MAX_TEXT]).strip()
-    return (text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…") or None
+    """Return a server's text fit for a terminal, on one line; None for no text."""
+    return _UNPRINTABLE.sub(" ", text).strip() or None if isinstance(text, str) else None

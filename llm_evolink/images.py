@@ -1,7 +1,8 @@
 """Attachments of llm as image parts of a message."""
 
 import base64
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import llm
 
@@ -28,38 +29,43 @@ def image_part(attachment: llm.Attachment) -> "ImagePart":
 
     url = attachment.url
     if not url:
-        content = _content(attachment)
-        found = attachment.resolve_type()  # type: ignore[no-untyped-call]
-        _check_type(attachment, found)
+        found, content = _read(attachment)
         url = f"data:{found};base64,{base64.b64encode(content).decode()}"
     elif attachment.type:
         _check_type(attachment, attachment.type)
     return ImagePart(type_="image_url", image_url=ImageUrl(url=url))
 
 
-def _content(attachment: llm.Attachment) -> Any:
+def _read(attachment: llm.Attachment) -> tuple[str, bytes]:
+    """Return the type and the bytes of an image."""
     try:
         content = attachment.content_bytes()  # type: ignore[no-untyped-call]
+        found = attachment.resolve_type() if content else None  # type: ignore[no-untyped-call]
     except OSError as error:
         raise InvalidRequestError(
             f"{_name(attachment)} cannot be read ({error.strerror}); it may have moved since"
         ) from None
     if not content:
         raise InvalidRequestError(f"{_name(attachment)} is empty")
+    media_type = _check_type(attachment, found)
     if len(content) > MAX_IMAGE_BYTES:
-        raise InvalidRequestError(
-            f"{_name(attachment)} has {len(content) / 2**20:.1f} MB; an image may have 10 MB"
-        )
-    return content
+        # Rounded up: what is too large is not to read as 10.0.
+        size = math.ceil(len(content) / 2**20 * 10) / 10
+        raise InvalidRequestError(f"{_name(attachment)} has {size} MB; an image may have 10 MB")
+    return media_type, content
 
 
-def _check_type(attachment: llm.Attachment, found: Any) -> None:
-    if found not in IMAGE_TYPES:
+def _check_type(attachment: llm.Attachment, found: str | None) -> str:
+    """Return the type in the form that the document names it."""
+    media_type = (found or "").partition(";")[0].strip().lower()
+    media_type = "image/jpeg" if media_type == "image/jpg" else media_type
+    if media_type not in IMAGE_TYPES:
         raise InvalidRequestError(
             f"{_name(attachment)} is {found or 'of an unknown type'}; EvoLink takes "
             f"{', '.join(IMAGE_TYPES)}"
         )
+    return media_type
 
 
 def _name(attachment: llm.Attachment) -> str:
-    return str(attachment.path or attachment.url or "The attached image")
+    return str(attachment.path or attachment.url or "The attachment")

@@ -9,6 +9,7 @@ from llm.parts import AttachmentPart, Message, TextPart, ToolCallPart, ToolResul
 
 from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
 from generated_client.models.function_call import FunctionCall
+from generated_client.models.image_part import ImagePart
 from generated_client.models.message_simple import MessageSimple
 from generated_client.models.message_simple_role import MessageSimpleRole
 from generated_client.models.stream_options import StreamOptions
@@ -43,100 +44,120 @@ def build_request(
 
 def build_messages(prompt: llm.Prompt) -> list[MessageSimple]:
     """Return the messages of the prompt, its history included."""
-    messages = list(prompt.messages)
-    if prompt.system:
-        # A new system prompt beside a history stands in prompt.system alone: it replaces the old.
-        if messages and messages[0].role == "system":
-            del messages[0]
-        messages.insert(0, llm.system(prompt.system))
-    signed = {
-        part.tool_call_id
-        for message in messages
-        for part in message.parts
-        if isinstance(part, ToolCallPart) and _is_ours(part)
-    }
-    built = [each for message in messages for each in _messages(message, signed)]
+    _replace_system(prompt)
+    messages = _tool_messages_joined(prompt.messages)
+    paired = _paired(messages)
+    built = [each for message in messages for each in _messages(message, paired)]
     if all(message.role == "system" for message in built):
         raise InvalidRequestError("The prompt is empty: there is nothing to send")
     return built
 
 
-def _is_ours(call: ToolCallPart) -> bool:
-    """Return whether EvoLink made this call, so that it has the signature it needs."""
-    return METADATA in (call.provider_metadata or {})
+def _replace_system(prompt: llm.Prompt) -> None:
+    """Put a system prompt that came beside a history in the place of the history's own.
+
+    llm logs prompt.messages, and goes on from them: they are to be what is sent.
+    """
+    messages = prompt.messages
+    if prompt.system and messages[:1] != [llm.system(prompt.system)]:
+        rest = messages[1:] if messages and messages[0].role == "system" else messages
+        prompt._explicit_messages = [llm.system(prompt.system), *rest]
 
 
-def _messages(message: Message, signed: set[str | None]) -> Iterator[MessageSimple]:
+def _tool_messages_joined(messages: list[Message]) -> list[Message]:
+    """Return the messages with tool messages in a row made one.
+
+    What does not fit in one of them, an image say, goes into a user message: it follows them all.
+    """
+    joined: list[Message] = []
+    for message in messages:
+        if message.role == "tool" and joined and joined[-1].role == "tool":
+            joined[-1] = Message("tool", [*joined[-1].parts, *message.parts])
+        else:
+            joined.append(message)
+    return joined
+
+
+def _paired(messages: list[Message]) -> set[int]:
+    """Return, as id()s, the parts that are a call which EvoLink made or that call's result.
+
+    Any other call lacks its signature or its result, and Gemini 3 refuses it: it goes as text.
+    """
+    paired: set[int] = set()
+    calls: dict[str | None, ToolCallPart] = {}
+    for message in messages:
+        if message.role == "assistant":
+            calls = {
+                part.tool_call_id: part
+                for part in message.parts
+                if isinstance(part, ToolCallPart) and METADATA in (part.provider_metadata or {})
+            }
+        for part in message.parts:
+            if isinstance(part, ToolResultPart) and part.tool_call_id in calls:
+                paired |= {id(part), id(calls.pop(part.tool_call_id))}
+    return paired
+
+
+def _messages(message: Message, paired: set[int]) -> Iterator[MessageSimple]:
     """Yield the request's messages for one of llm's: a tool message holds one result, say."""
     if message.role == "assistant":
-        yield from _assistant_message(message)
+        yield from _assistant_message(message, paired)
         return
-    results = [part for part in message.parts if isinstance(part, ToolResultPart)]
-    told = ""
-    for result in results:
-        if result.server_executed:
-            continue
-        if result.tool_call_id in signed:
-            yield MessageSimple(
-                role="tool", content=result.output, tool_call_id=result.tool_call_id or ""
-            )
-        else:
-            told += f"[{result.name} returned: {result.output}]\n"
-    text = told + _text(message)
-    attachments = [a for result in results for a in result.attachments]
-    attachments += [
-        part.attachment
-        for part in message.parts
-        if isinstance(part, AttachmentPart) and part.attachment
-    ]
+    content: list[ImagePart | TextContent] = []
+    for part in message.parts:
+        if isinstance(part, TextPart) and part.text.strip():
+            content.append(_text(part.text))
+        elif isinstance(part, AttachmentPart) and part.attachment:
+            content.append(image_part(part.attachment))
+        elif isinstance(part, ToolResultPart) and not part.server_executed:
+            if id(part) in paired:
+                answered = part.tool_call_id or ""
+                yield MessageSimple(role="tool", content=part.output, tool_call_id=answered)
+            else:
+                content.append(_text(f"[{part.name} returned: {part.output}]"))
+            content += map(image_part, part.attachments)
     role: MessageSimpleRole = "system" if message.role == "system" else "user"
-    if attachments:
-        texts = [TextContent(type_="text", text=text)] if text else []
-        yield MessageSimple(role=role, content=[*texts, *map(image_part, attachments)])
-    elif text.strip():
-        yield MessageSimple(role=role, content=text)
+    if len(content) == 1 and isinstance(content[0], TextContent):
+        yield MessageSimple(role=role, content=content[0].text)
+    elif content:
+        yield MessageSimple(role=role, content=content)
 
 
-def _assistant_message(message: Message) -> Iterator[MessageSimple]:
-    """Yield the message of the model; reasoning is not sent back, nor what a server executed.
+def _text(text: str) -> TextContent:
+    return TextContent(type_="text", text=text)
 
-    A call that another model made has no signature, and Gemini 3 may refuse it: it goes as text.
-    """
-    calls = []
+
+def _assistant_message(message: Message, paired: set[int]) -> Iterator[MessageSimple]:
+    """Yield the message of the model; reasoning is not sent back, nor what a server executed."""
     text = ""
+    calls = []
     metadata: dict[str, Any] = {}
     for part in message.parts:
         if isinstance(part, TextPart):
             text += part.text
-            metadata.update((part.provider_metadata or {}).get(METADATA) or {})
+            metadata.update((part.provider_metadata or {}).get(METADATA, {}))
+        elif isinstance(part, ToolCallPart) and id(part) in paired:
+            calls.append(_tool_call(part))
         elif isinstance(part, ToolCallPart) and not part.server_executed:
-            if _is_ours(part):
-                calls.append(_tool_call(part))
-            else:
-                text += f"[called {part.name}({json.dumps(part.arguments, ensure_ascii=False)})]\n"
-    if not (text or calls):
-        return
-    built = MessageSimple(role="assistant", content=text or None)
-    built.additional_properties = metadata
-    if calls:
-        built.tool_calls = calls
-    yield built
+            arguments = json.dumps(part.arguments, ensure_ascii=False)
+            text = "\n".join(filter(None, [text, f"[called {part.name}({arguments})]"]))
+    if text or calls:
+        built = MessageSimple(role="assistant", content=text or None)
+        built.additional_properties = metadata
+        if calls:
+            built.tool_calls = calls
+        yield built
 
 
 def _tool_call(part: ToolCallPart) -> ToolCall:
     """Return the call with every field that it came with."""
     unknown = dict((part.provider_metadata or {})[METADATA])
-    function = FunctionCall(
-        name=part.name, arguments=json.dumps(part.arguments, ensure_ascii=False)
-    )
+    arguments = json.dumps(part.arguments, ensure_ascii=False)
+    function = FunctionCall(name=part.name, arguments=arguments)
     function.additional_properties = unknown.pop("function", {})
     call = ToolCall(id=part.tool_call_id or "", type_="function", function=function)
     call.additional_properties = unknown
     return call
-
-
-def _text(message: Message) -> str:
-    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
 
 
 def _tool(tool: Any) -> Any:

@@ -34,7 +34,7 @@ class Reply:
         self._head: dict[str, Any] = {}
         self._usage: Usage | None = None
         self._calls = ToolCalls()
-        self._logprobs: list[Any] = []
+        self._logprobs: dict[str, list[Any]] = {}
         self._text_metadata: dict[str, Any] = {}
         self._began = False
         self._thought_aloud = False
@@ -109,8 +109,10 @@ class Reply:
         self._began = True
         if choice.finish_reason:
             self.finish_reason = mended(_string(choice.finish_reason))
-        if choice.logprobs:
-            self._logprobs.append(choice.logprobs)
+        if isinstance(choice.logprobs, dict):
+            for name, tokens in choice.logprobs.items():
+                if isinstance(tokens, list):  # null where there are none.
+                    self._logprobs.setdefault(name, []).extend(tokens)
 
     def _read_delta(self, delta: Delta | AssistantMessage) -> Iterator[StreamEvent]:
         if reasoning := delta.reasoning_content or delta.reasoning:

@@ -31,22 +31,15 @@ class Call:
 
     def is_whole(self) -> bool:
         """Return whether the arguments are a JSON object that holds something."""
-        try:
-            parsed = json.loads(self.arguments)
-        except ValueError:
-            return False
-        return isinstance(parsed, dict) and bool(parsed)
+        return bool(_json_object(self.arguments))
 
     def parsed_arguments(self) -> dict[str, Any]:
         """Return the arguments. Raises BadReplyError when they are not a JSON object."""
-        try:
-            parsed = json.loads(self.arguments) if self.arguments.strip() else {}
-        except (ValueError, RecursionError):
-            parsed = None
-        if not isinstance(parsed, dict):
+        parsed = _json_object(self.arguments) if self.arguments.strip() else {}
+        if parsed is None:
             raise BadReplyError(
-                f"EvoLink called the tool {self.name or '(no name)'} with arguments that are not "
-                f"a JSON object: {self.arguments[:200]!r}"
+                f"EvoLink called the tool {self.name} with arguments that are not a JSON object: "
+                f"{self.arguments[:200]!r}"
             )
         return parsed
 
@@ -66,9 +59,14 @@ class ToolCalls:
         self._extend(self._continued(piece) or self._begin(), piece)
 
     def finished(self) -> list[Call]:
-        """Return the calls, each with an id of its own, made up where none or no new one came."""
+        """Return the calls, each with an id of its own, made up where none or no new one came.
+
+        Raises BadReplyError for a call that does not say of what.
+        """
         used: set[str] = set()
         for call in self._calls:
+            if not call.name:
+                raise BadReplyError("EvoLink called a tool without naming it; try again")
             if not call.id or call.id in used:
                 call.id = f"call_{uuid.uuid4().hex}"
             used.add(call.id)
@@ -81,29 +79,36 @@ class ToolCalls:
 
     def _continued(self, piece: ToolCallDelta) -> Call | None:
         """Return the call that the piece goes on with, None when it begins another."""
-        call = self._latest(piece)
         name, arguments = _function(piece)
+        call = self._nearest(piece, self._calls if not name else self._alike(piece))
         if call is None or not (name and call.name):
             return call
         again = bool(piece.id) and piece.id == call.id and arguments in ("", call.arguments)
         return call if name == call.name and (again or not call.is_whole()) else None
 
-    def _latest(self, piece: ToolCallDelta) -> Call | None:
-        """Return the last call with the piece's id, or without one its index, or neither."""
-        for call in reversed(self._calls):
-            same_index = call.index == piece.index
-            if piece.id and call.id:
-                if call.id == piece.id and (same_index or None in (call.index, piece.index)):
-                    return call
-            elif same_index or not isinstance(piece.index, int):
-                return call
-        return None
+    def _alike(self, piece: ToolCallDelta) -> list[Call]:
+        """Return the calls whose id and index are the piece's, or not known."""
+        index = _index(piece)
+        return [
+            call
+            for call in self._calls
+            if (not piece.id or call.id in ("", piece.id))
+            and (index is None or call.index in (None, index))
+        ]
+
+    def _nearest(self, piece: ToolCallDelta, calls: list[Call]) -> Call | None:
+        """Return the last call with the piece's id, else with its index, else the last."""
+        return max(
+            reversed(calls),
+            key=lambda call: (call.id == piece.id, call.index == _index(piece)),
+            default=None,
+        )
 
     def _extend(self, call: Call, piece: ToolCallDelta) -> None:
         name, arguments = _function(piece)
         call.id = call.id or _string(piece.id)
         call.name = call.name or name
-        call.index = piece.index if isinstance(piece.index, int) else call.index
+        call.index = call.index if _index(piece) is None else _index(piece)
         repeated = arguments == call.arguments and call.is_whole()
         if arguments and (call.arguments.strip() == "{}" or repeated):
             call.arguments = arguments  # After "{}" the real ones; or the whole call sent again.
@@ -132,6 +137,19 @@ def _function(piece: ToolCallDelta) -> tuple[str, str]:
     if isinstance(arguments, dict):  # Some gateways send the object itself.
         arguments = json.dumps(arguments)
     return _string(piece.function.name), _string(arguments)
+
+
+def _index(piece: ToolCallDelta) -> int | None:
+    return piece.index if isinstance(piece.index, int) else None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object, None for what is none."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _string(value: Any) -> str:

@@ -1,18 +1,22 @@
 """How a request reaches a server: tried again when that is safe, then at the next server.
 
-Nothing is tried again once a byte of an answer was passed on, nor after a read timeout: the
-server may be working on the request, and bill it.
+Nothing is tried again once a byte of an answer came, nor after a read timeout: the server may be
+working on the request, and bill it. Nothing is read without a bound.
 """
 
 import asyncio
 import re
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
+from email.utils import mktime_tz, parsedate_tz
 
 import click
 import httpx
 from httpx_retries import Retry, RetryTransport
+
+from .errors import IncompleteReplyError
 
 RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504, *range(520, 530)})
 """Statuses after which the same request may succeed."""
@@ -20,33 +24,44 @@ RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504, *range(520, 530)})
 FAILOVER_STATUSES = frozenset({502, 503, 504, *range(520, 530)})
 """Statuses after which another server may succeed."""
 
+MAX_REPLY_BYTES = 64 * 2**20
+"""Most bytes of a reply that comes in one piece."""
+
+MAX_STREAM_BYTES = 256 * 2**20
+"""Most bytes of a stream: four times what 65,536 tokens take, each with its logprobs."""
+
+MAX_ERROR_BYTES = 2**20
+"""Most bytes of an error's body; what follows is not read."""
+
 _UNREACHABLE = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
+    httpx.ProxyError,
     httpx.ReadError,
     httpx.WriteError,
-    httpx.RemoteProtocolError,
 )
 
 # Which of a list of servers answered last, for the life of the process.
 _answered: dict[tuple[str, ...], str] = {}
 
 
-def retry_policy(retries: int, max_wait: float, *, asynchronous: bool) -> Retry:
+def _is_unreachable(failure: Exception) -> bool:
+    """Return whether the server was not reached, or broke the connection before it answered."""
+    if isinstance(failure, httpx.RemoteProtocolError):
+        return "without sending a response" in str(failure)
+    return isinstance(failure, _UNREACHABLE)
+
+
+def retry_policy(retries: int, max_wait: float) -> Retry:
     """Return the policy: tries after the first, at most; seconds to wait for one, at most."""
     return _Policy(
         total=retries,
         allowed_methods=["POST"],
-        retry_on_exceptions=(*_UNREACHABLE, _TryAgainError),
         backoff_factor=0.25,
         backoff_jitter=0.5,
         max_backoff_wait=max_wait,
-        validate_response=_ajudge if asynchronous else _judge,
+        status_forcelist=RETRY_STATUSES,
     )
-
-
-class _TryAgainError(Exception):
-    """Tells the policy that a response, now read, is one to try again after."""
 
 
 class _WaitTooLongError(Exception):
@@ -59,13 +74,9 @@ class _WaitTooLongError(Exception):
 class _Policy(Retry):
     """Which responses and failures are tried again, and after which wait."""
 
-    def is_retryable_status_code(self, status_code: int) -> bool:
-        """Leave it to validate_response: the advice in the body has to be read."""
-        return False
-
     def is_retryable_exception(self, exception: Exception) -> bool:
         """Return whether trying again can help; a certificate stays what it is."""
-        return super().is_retryable_exception(exception) and "CERTIFICATE" not in str(exception)
+        return _is_unreachable(exception) and "CERTIFICATE" not in str(exception)
 
     def sleep(self, response: httpx.Response | Exception) -> None:
         """Wait before the next try. Raises _WaitTooLongError."""
@@ -80,49 +91,50 @@ class _Policy(Retry):
         seconds, reason = self.backoff_strategy(), "The connection failed"
         if isinstance(response, httpx.Response):
             reason = f"EvoLink answered {response.status_code}"
-            seconds = self._advised(response, seconds)
+            advised = _advised_wait(response)
+            seconds = seconds if advised is None else advised
             if seconds > self.max_backoff_wait:
                 raise _WaitTooLongError(response)
-        if seconds > 1 and sys.stderr.isatty() and click.get_current_context(silent=True):
+        if seconds > 1 and click.get_current_context(silent=True) and sys.stderr.isatty():
             click.echo(f"{reason}; trying again in {seconds:.0f} s", err=True)
         return seconds
 
-    def _advised(self, response: httpx.Response, default: float) -> float:
-        """Return the seconds that the server asks for, in the header or else in its advice."""
-        if header := response.headers.get("retry-after"):
-            with suppress(ValueError):
-                return self.parse_retry_after(header)
-        found = re.search(r"retry after (\d{1,9}) second", response.text[:10_000])
-        return float(found[1]) if found else default
 
-
-def _judge(response: httpx.Response) -> None:
-    if response.status_code in RETRY_STATUSES:
-        response.read()
-        raise _TryAgainError
-
-
-async def _ajudge(response: httpx.Response) -> None:
-    if response.status_code in RETRY_STATUSES:
-        await response.aread()
-        raise _TryAgainError
+def _advised_wait(response: httpx.Response) -> float | None:
+    """Return the seconds that the server asks for, in the header or else in its advice."""
+    header = response.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
+        return float(header)
+    with suppress(ValueError, OverflowError):
+        if date := parsedate_tz(header):
+            return max(0.0, mktime_tz(date) - time.time())
+    found = re.search(rb"retry after ([0-9]{1,9}) second", response.content, re.IGNORECASE)
+    return float(found[1]) if found else None
 
 
 class _Servers:
     """The servers of a request, and what both transports do around sending it to one."""
 
-    def __init__(self, servers: tuple[str, ...]) -> None:
-        self._servers = servers
+    def __init__(
+        self, inner: Mapping[str, httpx.HTTPTransport | httpx.AsyncHTTPTransport], retry: Retry
+    ) -> None:
+        self._servers = tuple(inner)
+        self._transports = {
+            server: RetryTransport(_bounded(transport), retry)
+            for server, transport in inner.items()
+        }
 
     def _in_order(self) -> list[str]:
         """Return the servers, the one that answered last first."""
         first = _answered.get(self._servers)
         return sorted(self._servers, key=lambda server: server != first)
 
-    def _aim(self, request: httpx.Request, server: str) -> None:
+    def _aim(self, request: httpx.Request, server: str) -> RetryTransport:
+        """Direct the request to the server; return what carries it there."""
         url = httpx.URL(server)
         request.url = request.url.copy_with(scheme=url.scheme, host=url.host, port=url.port)
         request.headers["Host"] = url.netloc.decode("ascii")
+        return self._transports[server]
 
     def _answers(self, server: str, response: httpx.Response) -> bool:
         """Return whether the response is an answer, not a reason to try another server."""
@@ -133,66 +145,71 @@ class _Servers:
 
 
 class Transport(_Servers, httpx.BaseTransport):
-    """Sends a request to the servers in turn, until one answers."""
+    """Sends a request to the servers in turn, until one answers.
 
-    def __init__(self, inner: httpx.HTTPTransport, servers: tuple[str, ...], retry: Retry) -> None:
-        super().__init__(servers)
-        self._retrying = RetryTransport(inner, retry)
+    Args:
+        inner: What reaches each server, in the order of preference.
+        retry: The policy of retry_policy().
+    """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the first answer, else what the last server says. Raises httpx.TransportError."""
+        """Return the first answer, else what the last server says.
+
+        A reply that is no event stream is read. Raises httpx.TransportError, and
+        IncompleteReplyError for a reply without an end.
+        """
         *others, last = self._in_order()
         for server in others:
-            with suppress(*_UNREACHABLE):
+            try:
                 response = self._send(request, server)
-                if self._answers(server, response):
-                    return response
-                response.close()
+            except httpx.TransportError as failure:
+                if not _is_unreachable(failure):
+                    raise
+                continue
+            if self._answers(server, response):
+                return _read_reply(request, response)
         response = self._send(request, last)
         self._answers(last, response)
-        return response
+        return _read_reply(request, response)
 
     def _send(self, request: httpx.Request, server: str) -> httpx.Response:
-        self._aim(request, server)
         try:
-            return self._retrying.handle_request(request)
+            return self._aim(request, server).handle_request(request)
         except _WaitTooLongError as too_long:
             return too_long.response
 
     def close(self) -> None:
         """Close the connections."""
-        self._retrying.close()
+        for transport in self._transports.values():
+            transport.close()
 
 
 class AsyncTransport(_Servers, httpx.AsyncBaseTransport):
     """As Transport, for an event loop."""
 
-    def __init__(
-        self, inner: httpx.AsyncHTTPTransport, servers: tuple[str, ...], retry: Retry
-    ) -> None:
-        super().__init__(servers)
-        self._retrying = RetryTransport(inner, retry)
-
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the first answer, else what the last server says. Raises httpx.TransportError."""
+        """As Transport.handle_request."""
         *others, last = self._in_order()
         for server in others:
-            with suppress(*_UNREACHABLE):
+            try:
                 response = await self._send(request, server)
-                if self._answers(server, response):
-                    return response
-                await response.aclose()
+            except httpx.TransportError as failure:
+                if not _is_unreachable(failure):
+                    raise
+                continue
+            if self._answers(server, response):
+                return await _aread_reply(request, response)
         response = await self._send(request, last)
         self._answers(last, response)
-        return response
+        return await _aread_reply(request, response)
 
     async def _send(self, request: httpx.Request, server: str) -> httpx.Response:
-        self._aim(request, server)
         try:
-            return await self._retrying.handle_async_request(request)
+            return await self._aim(request, server).handle_async_request(request)
         except _WaitTooLongError as too_long:
             return too_long.response
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._retrying.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()

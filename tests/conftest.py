@@ -45,6 +45,8 @@ def environment(user_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("EVOLINK_", "LLM_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("LLM_USER_PATH", str(user_path))
+    # What else is installed is for test_two_plugins.py alone.
+    monkeypatch.setenv("LLM_LOAD_PLUGINS", "llm-evolink")
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
 

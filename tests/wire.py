@@ -102,7 +102,7 @@ class Reply:
 
     def pause(self, seconds: float) -> None:
         """Do nothing for so long, or until the server stops."""
-        if self._server.stopping.wait(seconds):
+        if seconds and self._server.stopping.wait(seconds):
             raise ConnectionAbortedError
 
     def cut(self, *, reset: bool = False) -> None:

@@ -1,6 +1,5 @@
 """Faults for a script to be tested with: what the sandbox does wrong when asked."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .document import documented_errors
@@ -18,7 +17,7 @@ class Faults:
         garble: Whether the third chunk of a stream is not JSON.
     """
 
-    fail: Iterable[tuple[int, int]] = ()
+    fail: tuple[tuple[int, int], ...] = ()
     latency: float = 0.0
     chunk_delay: float = 0.0
     cut_after: int | None = None

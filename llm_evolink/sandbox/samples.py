@@ -1,7 +1,6 @@
 """Made-up values that fit a JSON Schema."""
 
 import math
-import re
 from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
@@ -31,6 +30,7 @@ _IMPLIED_TYPES = {
     "minLength": "string",
     "maxLength": "string",
     "format": "string",
+    "pattern": "string",
     "minimum": "number",
     "maximum": "number",
 }
@@ -57,8 +57,9 @@ def fits(value: Any, schema: Schema) -> bool:
     """Return whether the value fits; False as well where that cannot be told."""
     try:
         return bool(Draft202012Validator(schema).is_valid(value))
-    except (re.error, RecursionError):
-        # A pattern that Python does not read; a reference that leads back to itself.
+    except Exception:
+        # A pattern that Python does not read, a reference that leads back to itself: a schema can
+        # be valid and still be more than the validator handles.
         return False
 
 
@@ -192,7 +193,7 @@ def _number(schema: Schema) -> Any:
         if keyword in schema
     ]
     near = [at * step for bound in bounds for at in _around(bound / step)]
-    for candidate in (0, *near, *bounds, sum(bounds) / max(len(bounds), 1)):
+    for candidate in (0, *sorted(near, key=abs), *bounds, sum(bounds) / max(len(bounds), 1)):
         if fits(candidate, schema):
             return candidate
     raise NoSampleError(f"no number found for {schema}")

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -14,6 +14,9 @@ from .faults import Faults
 
 TICK = 0.005
 """Seconds between two looks at whether the server has started, or is to stop."""
+
+GRACE = 0.05
+"""Seconds for a request to notice that its client is gone."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,10 @@ class _Uvicorn(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        # A turn for connections to notice, so that nothing is sent on them any more.
-        await asyncio.sleep(0)
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Streams end by themselves now; who still sleeps is cancelled.
+        answers = asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(answers, GRACE)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

@@ -93,8 +93,8 @@ def _rounds(text: str, tools: dict[str, Any]) -> Iterator[list[Plan]]:
 
 
 def _sample_arguments(tool: dict[str, Any]) -> dict[str, Any]:
-    arguments: dict[str, Any] = sample(tool.get("parameters", {}) | {"type": "object"})
-    return arguments
+    made_up = sample(tool.get("parameters", {}))
+    return made_up if isinstance(made_up, dict) else {}
 
 
 def check_tool_messages(messages: list[dict[str, Any]]) -> None:

@@ -1,0 +1,90 @@
+"""Keeps the key out of what a server sends: its last four characters stand in its place."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+SHORTEST = 8
+"""A key with fewer characters guards nothing, and stands in many a word: it is left alone."""
+
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
+"""Where httpx and httpcore log what a server sends, its headers at level DEBUG."""
+
+
+class Redactor:
+    """Replaces a key in text, in JSON data, and in text that comes in pieces."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._shown = f"…{key[-4:]}"
+        self._kind = ""
+        self._held = ""
+
+    def text(self, text: str) -> str:
+        """Return the text without the key."""
+        return text.replace(self._key, self._shown) if len(self._key) >= SHORTEST else text
+
+    def data(self, value: Any) -> Any:
+        """Return JSON data without the key."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(name): self.data(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.data(item) for item in value]
+        return value
+
+    def pieces(self, kind: str, piece: str) -> Iterator[tuple[str, str]]:
+        """Yield kind and text of what can be shown after one more piece of text of this kind.
+
+        An end that the key may begin with is held back until the next piece, or rest().
+        """
+        if kind != self._kind:
+            yield from self.rest()
+            self._kind = kind
+        text = self.text(self._held + piece)
+        end = self._possible_key(text)
+        self._held = text[end:]
+        if end:
+            yield kind, text[:end]
+
+    def rest(self) -> Iterator[tuple[str, str]]:
+        """Yield kind and text of what was held back, if anything was."""
+        if self._held:
+            yield self._kind, self._held
+            self._held = ""
+
+    def _possible_key(self, text: str) -> int:
+        """Return where the key may begin in the end of the text; the text's length for nowhere."""
+        if len(self._key) < SHORTEST:
+            return len(text)
+        start = text.find(self._key[0], max(0, len(text) - len(self._key) + 1))
+        while start >= 0 and not self._key.startswith(text[start:]):
+            start = text.find(self._key[0], start + 1)
+        return start if start >= 0 else len(text)
+
+
+class _LogFilter(logging.Filter):
+    """Keeps the keys that this process uses out of a logger's messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.redactors: dict[str, Redactor] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, its message without a key."""
+        message = record.getMessage()
+        for redactor in list(self.redactors.values()):
+            message = redactor.text(message)
+        record.msg, record.args = message, ()
+        return True
+
+
+_log_filter = _LogFilter()
+
+
+def keep_out_of_logs(key: str) -> None:
+    """See to it that httpx and httpcore do not log the key, should a server send it back."""
+    _log_filter.redactors[key] = Redactor(key)
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_log_filter)

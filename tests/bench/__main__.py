@@ -1,0 +1,313 @@
+"""Ours beside what a user would pick instead, in one run: medians, and ratios of pairs.
+
+Run by scripts/bench, which makes the environment.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import certifi
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A comparison: each side's case, what of its result counts, and the ratio that is told.
+
+    Attributes:
+        ratio: "ours/theirs" or "theirs/ours"; the second where more is better for ours.
+        target: What the ratio should be at most, or for at least, with a ">" before it.
+    """
+
+    name: str
+    ours: str
+    theirs: str
+    ratio: str
+    target: str
+    path: str = "small"
+    tls: bool = False
+    field: str = "value"
+    unit: str = "ms"
+    scale: float = 1000.0
+    slow: bool = False
+
+
+MEASURES = [
+    Measure(
+        "CPU to load the plugin / llm-gemini", "load:ours", "load:llm-gemini", "ours/theirs", "0.02"
+    ),
+    Measure(
+        "CPU of a CLI prompt, http / llm's class", "prompt:ours", "prompt:llm", "ours/theirs", "0.8"
+    ),
+    Measure(
+        "CPU of a CLI prompt, https / llm's class",
+        "prompt:ours",
+        "prompt:llm",
+        "ours/theirs",
+        "1.0",
+        tls=True,
+    ),
+    Measure(
+        "chunks a CPU s / openai",
+        "chunks:ours",
+        "chunks:openai",
+        "ours/theirs",
+        ">9",
+        "chunks",
+        unit="k",
+        scale=0.001,
+    ),
+    Measure(
+        "chunks a CPU s / httpx + json",
+        "chunks:ours",
+        "chunks:httpx",
+        "ours/theirs",
+        ">0.5",
+        "chunks",
+        unit="k",
+        scale=0.001,
+    ),
+    Measure(
+        "the same, one a packet / openai",
+        "chunks:ours",
+        "chunks:openai",
+        "ours/theirs",
+        ">9",
+        "packets",
+        unit="k",
+        scale=0.001,
+    ),
+    Measure(
+        "the same, one a packet / httpx + json",
+        "chunks:ours",
+        "chunks:httpx",
+        "ours/theirs",
+        ">0.5",
+        "packets",
+        unit="k",
+        scale=0.001,
+    ),
+    Measure(
+        "50 prompts, http: llm's class / ours", "fifty:ours", "fifty:llm", "theirs/ours", ">15"
+    ),
+    Measure(
+        "50 prompts, https: llm's class / ours",
+        "fifty:ours",
+        "fifty:llm",
+        "theirs/ours",
+        ">15",
+        tls=True,
+    ),
+    Measure(
+        "300 at once, http: llm's class / ours",
+        "at-once:ours",
+        "at-once:llm",
+        "theirs/ours",
+        ">10",
+        slow=True,
+    ),
+    Measure(
+        "300 at once, https: llm's class / ours",
+        "at-once:ours",
+        "at-once:llm",
+        "theirs/ours",
+        ">7",
+        tls=True,
+        slow=True,
+    ),
+    Measure(
+        "memory of 300 at once / llm's class",
+        "at-once:ours",
+        "at-once:llm",
+        "ours/theirs",
+        "0.3",
+        field="peak",
+        unit="MB",
+        scale=1,
+        slow=True,
+    ),
+    Measure(
+        "CPU of each of 10,000 / of 300",
+        "many:ours",
+        "some:ours",
+        "ours/theirs",
+        "1.2",
+        field="cpu",
+        slow=True,
+    ),
+    Measure(
+        "memory of 100 MB streamed / echo",
+        "large:ours",
+        "large:echo",
+        "ours/theirs",
+        "1.1",
+        "large",
+        unit="MB",
+        scale=1,
+        slow=True,
+    ),
+]
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[dict[bool, str]]:
+    """The bare server, without and with TLS; a certificate for it is made in the folder."""
+    certificate = [str(folder / "cert.pem"), str(folder / "key.pem")]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-out", certificate[0], "-keyout", certificate[1]],
+        check=True,
+        capture_output=True,
+    )
+    # Trusted beside as many authorities as a user's system has: loading those is a cost.
+    bundle = Path(certifi.where()).read_text() + (folder / "cert.pem").read_text()
+    (folder / "bundle.pem").write_text(bundle)
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "server.py"), *arguments], stdout=subprocess.PIPE, text=True
+        )
+        for arguments in ([], certificate)
+    ]
+    try:
+        plain, secured = (int(each.stdout.readline()) for each in running if each.stdout)
+        yield {False: f"http://127.0.0.1:{plain}", True: f"https://127.0.0.1:{secured}"}
+    finally:
+        for each in running:
+            each.kill()
+            each.communicate()
+
+
+def run_case(python: str, case: str, url: str, folder: Path) -> dict[str, float]:
+    """The result of one case, in a fresh interpreter of the user's environment."""
+    user_path = folder / "llm"
+    shutil.rmtree(user_path, ignore_errors=True)
+    user_path.mkdir()
+    (user_path / "extra-openai-models.yaml").write_text(
+        f"- model_id: openai-compatible\n  model_name: gemini-3.5-flash\n  api_base: {url}/v1\n"
+    )
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LLM_USER_PATH": str(user_path),
+        "EVOLINK_BASE_URL": url,
+        "EVOLINK_API_KEY": "sk-bench-0123456789",
+        "OPENAI_API_KEY": "sk-bench-0123456789",
+    }
+    if url.startswith("https"):
+        environment["SSL_CERT_FILE"] = str(folder / "bundle.pem")
+    if case.startswith(("load", "prompt")):
+        environment["LLM_LOAD_PLUGINS"] = "" if case.startswith("load") else "llm-evolink"
+    done = subprocess.run(
+        [python, str(HERE / "cases.py"), case, url],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{case} at {url} failed:\n{done.stderr}")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def regenerate() -> float:
+    return seconds([str(ROOT / "scripts" / "regenerate"), "--check"])
+
+
+def bare_generator(folder: Path) -> float:
+    out = folder / "bare"
+    shutil.rmtree(out, ignore_errors=True)
+    document = str(ROOT / "generated_client" / "openapi.json")
+    command = [str(ROOT / ".venv/bin/openapi-python-client"), "generate", "--path", document]
+    return seconds([*command, "--output-path", str(out), "--meta", "none"])
+
+
+def seconds(command: list[str]) -> float:
+    path = f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PATH": path})
+    return time.perf_counter() - began
+
+
+def compare(
+    ours: Callable[[], float], theirs: Callable[[], float], ratio: str, times: int
+) -> dict[str, float]:
+    """Medians of both, in turns, and of the ratios of the pairs, with their least and greatest."""
+    pairs = []
+    for number in range(times):
+        first, second = (ours, theirs) if number % 2 == 0 else (theirs, ours)
+        one, two = first(), second()
+        pairs.append((one, two) if first is ours else (two, one))
+    ratios = sorted(a / b if ratio == "ours/theirs" else b / a for a, b in pairs)
+    return {
+        "ours": statistics.median(a for a, _ in pairs),
+        "theirs": statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(ratios),
+        "least": ratios[0],
+        "greatest": ratios[-1],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, without the slow ones")
+    parser.add_argument("--only", default="", metavar="TEXT", help="measures whose name holds TEXT")
+    parser.add_argument("--python", required=True, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch, servers(Path(scratch)) as urls:
+        folder = Path(scratch)
+
+        def side(measure: Measure, case: str) -> Callable[[], float]:
+            url = f"{urls[measure.tls]}/{measure.path}"
+            return lambda: run_case(arguments.python, case, url, folder)[measure.field]
+
+        for measure in MEASURES:
+            if (arguments.quick and measure.slow) or arguments.only not in measure.name:
+                continue
+            times = 3 if arguments.quick or measure.slow else 7
+            sides = side(measure, measure.ours), side(measure, measure.theirs)
+            result = compare(*sides, measure.ratio, times)
+            rows.append((measure, result))
+            show(arguments.json, measure, result)
+        generator = Measure("scripts/regenerate / the bare generator", "", "", "ours/theirs", "2")
+        if arguments.only in generator.name:
+            times = 3 if arguments.quick else 7
+            result = compare(regenerate, lambda: bare_generator(folder), "ours/theirs", times)
+            rows.append((generator, result))
+            show(arguments.json, generator, result)
+    if arguments.json:
+        print(json.dumps([{"name": m.name, "target": m.target, **r} for m, r in rows], indent=2))
+
+
+def show(as_json: bool, measure: Measure, result: dict[str, float]) -> None:
+    """Print a row of the table, the heading before the first."""
+    if as_json:
+        return
+    if not show.__dict__.setdefault("began", False):
+        show.__dict__["began"] = True
+        print("| measure | ratio | of pairs | target | ours | theirs |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    target = f"≥ {measure.target[1:]}" if measure.target[0] == ">" else f"≤ {measure.target}"
+    numbers = [f"{result[side] * measure.scale:.3g} {measure.unit}" for side in ("ours", "theirs")]
+    spread = f"{result['least']:.3g} to {result['greatest']:.3g}"
+    row = [measure.name, f"{result['ratio']:.3g}", spread, target, *numbers]
+    print(f"| {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

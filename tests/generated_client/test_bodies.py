@@ -1,0 +1,189 @@
+"""sync, sync_detailed and their asyncio twins: what becomes of a JSON body, and of any other."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from generated_client import errors
+from generated_client.models import (
+    AssistantMessage,
+    ChatCompletionResponse,
+    Choice,
+    ErrorResponse,
+    ErrorResponseError,
+    Usage,
+)
+from tests import wire
+
+from .calls import TOKEN, Calls, Parsed, connect
+
+
+def answer(status: int, body: Any, **headers: str | int) -> wire.Handler:
+    return lambda reply: reply.respond(status, body, **headers)
+
+
+def test_detailed_gives_status_headers_content_and_model(calls: Calls) -> None:
+    handler = answer(200, b'{"id": "x"}', x_request_id="abc")
+    with wire.serve(handler) as server:
+        response = calls.detailed(connect(server.url))
+    assert type(response.status_code) is int
+    assert (response.status_code, response.content) == (200, b'{"id": "x"}')
+    assert response.headers["X-Request-Id"] == "abc"
+    assert response.parsed == ChatCompletionResponse(id="x")
+    [sent] = server.requests
+    assert (sent.method, sent.path) == ("POST", "/v1/chat/completions")
+    assert sent.headers["authorization"] == f"Bearer {TOKEN}"
+    assert sent.json() == {
+        "model": "gemini-3.5-flash",
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+
+
+def known(model: Any, **additional: Any) -> Any:
+    model.additional_properties.update(additional)
+    return model
+
+
+REPLY = {
+    "id": "chatcmpl-1",
+    "choices": [{"index": 0, "message": {"content": "Hi", "new": [1]}, "finish_reason": "new"}],
+    "usage": {"prompt_tokens": 3, "cost": 0.5},
+    "system_fingerprint": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "parsed"),
+    [
+        pytest.param(
+            200,
+            REPLY,
+            known(
+                ChatCompletionResponse(
+                    id="chatcmpl-1",
+                    choices=[
+                        Choice(
+                            index=0,
+                            message=known(AssistantMessage(content="Hi"), new=[1]),
+                            finish_reason="new",
+                        )
+                    ],
+                    usage=known(Usage(prompt_tokens=3), cost=0.5),
+                ),
+                system_fingerprint=None,
+            ),
+            id="unknown values and fields",
+        ),
+        pytest.param(200, {}, ChatCompletionResponse(), id="nothing in it"),
+        pytest.param(
+            200,
+            {"choices": None, "usage": None},
+            ChatCompletionResponse(choices=None, usage=None),
+            id="null choices",
+        ),
+        pytest.param(
+            200,
+            {"choices": [{"message": None}]},
+            ChatCompletionResponse(choices=[Choice(message=None)]),
+            id="null message",
+        ),
+        *(
+            pytest.param(
+                status,
+                {"error": {"code": status, "message": "No", "type": "t", "status": "S"}},
+                ErrorResponse(
+                    error=known(
+                        ErrorResponseError(code=status, message="No", type_="t"), status="S"
+                    )
+                ),
+                id=f"error {status}",
+            )
+            for status in (400, 401, 402, 403, 404, 413, 429, 500, 502, 503)
+        ),
+        pytest.param(
+            429,
+            {"error": {"code": "rate_limited"}},
+            ErrorResponse(error=ErrorResponseError(code="rate_limited")),
+            id="code is text",
+        ),
+        pytest.param(500, {"error": None}, ErrorResponse(error=None), id="null error"),
+    ],
+)
+def test_a_body_that_fits_is_parsed(
+    calls: Calls, status: int, body: dict[str, Any], parsed: Parsed
+) -> None:
+    with wire.serve(answer(status, body)) as server:
+        value = calls.parsed(connect(server.url, raise_on_unexpected_status=True))
+        assert calls.detailed(connect(server.url)).parsed == value
+    assert value == parsed
+    assert value.to_dict() == body
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        pytest.param(200, b"", errors.UnexpectedResponse, id="empty"),
+        pytest.param(200, b"null", errors.UnexpectedResponse, id="null"),
+        pytest.param(200, b"[]", errors.UnexpectedResponse, id="an array"),
+        pytest.param(200, b'"x"', errors.UnexpectedResponse, id="a string"),
+        pytest.param(200, b"{", errors.UnexpectedResponse, id="half"),
+        pytest.param(200, b'{"id": "\xff"}', errors.UnexpectedResponse, id="not UTF-8"),
+        pytest.param(200, b'{"choices": 5}', errors.UnexpectedResponse, id="number of choices"),
+        pytest.param(200, b'{"choices": [null]}', errors.UnexpectedResponse, id="null choice"),
+        pytest.param(200, b'{"choices": ["x"]}', errors.UnexpectedResponse, id="text choice"),
+        pytest.param(200, b'{"usage": "x"}', errors.UnexpectedResponse, id="text usage"),
+        pytest.param(
+            200, b'{"a":' * 100_000, errors.UnexpectedResponse, id="deep nesting, not ended"
+        ),
+        pytest.param(
+            200, b'{"a":' * 9999 + b"1" + b"}" * 9999, errors.UnexpectedResponse, id="deep nesting"
+        ),
+        pytest.param(200, b"<html>", errors.UnexpectedResponse, id="HTML"),
+        pytest.param(502, b"<html>", errors.UnexpectedResponse, id="HTML with 502"),
+        pytest.param(401, b'{"error": "No"}', errors.UnexpectedResponse, id="text error"),
+        pytest.param(520, b"<html>", errors.UnexpectedStatus, id="HTML with 520"),
+        pytest.param(529, b'{"error": {}}', errors.UnexpectedStatus, id="JSON with 529"),
+        pytest.param(599, b"", errors.UnexpectedStatus, id="nothing with 599"),
+        pytest.param(999, b"", errors.UnexpectedStatus, id="nothing with 999"),
+        pytest.param(302, b"", errors.UnexpectedStatus, id="redirect"),
+        pytest.param(201, b"{}", errors.UnexpectedStatus, id="another success"),
+    ],
+)
+def test_any_other_body_is_none_or_an_error(
+    calls: Calls, status: int, body: bytes, error: type[Exception]
+) -> None:
+    with wire.serve(answer(status, body, content_type="x/y")) as server:
+        response = calls.detailed(connect(server.url))
+        assert (response.status_code, response.content) == (status, body)
+        assert response.parsed is None
+        assert calls.parsed(connect(server.url)) is None
+        with pytest.raises(error) as raised:
+            calls.parsed(connect(server.url, raise_on_unexpected_status=True))
+    attributes = {"status_code": status, "content": body}
+    if error is errors.UnexpectedResponse:
+        attributes["headers"] = httpx.Headers(
+            {"content-type": "x/y", "content-length": str(len(body))}
+        )
+    assert vars(raised.value) == attributes
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        pytest.param(lambda reply: reply.cut(), httpx.RemoteProtocolError, id="no answer"),
+        pytest.param(lambda reply: reply.cut(reset=True), httpx.ReadError, id="reset"),
+        pytest.param(lambda reply: reply.closed(), httpx.ReadTimeout, id="silence"),
+        pytest.param(
+            lambda reply: (reply.head(200, content_length=9), reply.send("{"), reply.cut()),
+            httpx.RemoteProtocolError,
+            id="half a body",
+        ),
+    ],
+)
+def test_a_failure_of_the_connection_is_httpx_s(
+    calls: Calls, handler: wire.Handler, error: type[Exception]
+) -> None:
+    with wire.serve(handler) as server, pytest.raises(error) as raised:
+        calls.parsed(connect(server.url, timeout=httpx.Timeout(0.2)))
+    assert TOKEN not in f"{raised.value!r} {vars(raised.value)}"

@@ -1,0 +1,113 @@
+"""What an import loads: only what is used, whatever is imported first."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import generated_client
+from generated_client import models
+
+ROOT = Path(__file__).parents[2]
+
+
+def fresh(program: str, *arguments: str) -> str:
+    """Return what the program prints in an interpreter that treats every warning as an error."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def loaded_by(statement: str) -> set[str]:
+    names = fresh(f"import json, sys\n{statement}\nprint(json.dumps(list(sys.modules)))")
+    return set(json.loads(names))
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] == "generated_client"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "modules"),
+    [
+        ("import generated_client", {"generated_client"}),
+        ("import generated_client.models", {"generated_client", "generated_client.models"}),
+        (
+            "from generated_client.models import Usage",
+            {
+                "generated_client",
+                "generated_client.models",
+                "generated_client.models.usage",
+                "generated_client.models.usage_completion_tokens_details",
+                "generated_client.models.usage_input_tokens_details",
+                "generated_client.models.usage_prompt_tokens_details",
+                "generated_client.types",
+            },
+        ),
+    ],
+)
+def test_an_import_loads_what_is_used(statement: str, modules: set[str]) -> None:
+    loaded = loaded_by(statement)
+    assert ours(loaded) == modules
+    assert not loaded & {"httpx", "httpx_sse", "asyncio"}
+
+
+def test_a_request_without_an_event_loop_loads_none() -> None:
+    loaded = loaded_by(
+        "from generated_client.api.chat_completion.create_chat_completion_quick import sync_stream"
+    )
+    assert "generated_client.responses" in loaded
+    assert "asyncio" not in loaded
+
+
+ALONE = """
+import importlib, sys
+for name in sys.argv[1:]:
+    for loaded in [other for other in sys.modules if other.startswith("generated_client")]:
+        del sys.modules[loaded]
+    importlib.import_module(name)
+    print(name)
+"""
+
+
+def test_every_module_can_be_imported_first() -> None:
+    files = sorted((ROOT / "generated_client").rglob("*.py"))
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in files
+    ]
+    assert len(names) > 40
+    assert fresh(ALONE, *names).split() == names
+
+
+@pytest.mark.parametrize("package", [generated_client, models])
+def test_a_package_names_what_it_has(package: object) -> None:
+    names = list(package.__all__)  # type: ignore[attr-defined]
+    assert dir(package) == sorted(names)
+    for name in names:
+        assert getattr(package, name).__class__ is not None
+    with pytest.raises(AttributeError, match=r"^module '.*' has no attribute 'Nothing'$"):
+        package.Nothing  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ImportError):
+        exec(f"from {package.__name__} import Nothing")  # type: ignore[attr-defined]
+
+
+def test_a_model_is_the_same_by_either_name() -> None:
+    from generated_client.models.usage import Usage
+
+    assert models.Usage is Usage
+
+
+@pytest.mark.parametrize("package", [generated_client, models])
+def test_star_imports_all(package: object) -> None:
+    program = f"from {package.__name__} import *\nprint(*sorted(set(dir()) - set(before)))"  # type: ignore[attr-defined]
+    names = fresh(f"before = [*dir(), 'before']\n{program}").split()
+    assert names == sorted(package.__all__)  # type: ignore[attr-defined]

@@ -1,0 +1,189 @@
+"""Models keep everything they are made from."""
+
+import json
+from typing import Any
+
+import pytest
+
+from generated_client.models import (
+    ChatCompletionChunk,
+    ChatCompletionQuickRequest,
+    ChatCompletionResponse,
+    ErrorResponse,
+    ToolCall,
+    ToolCallDelta,
+)
+
+TOOL_CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"city": "Seoul"}', "strict": None},
+    "extra_content": {"google": {"thought_signature": "c2lnbmF0dXJl"}},
+}
+
+REQUEST = {
+    "model": "gemini-3.5-flash",
+    "messages": [
+        {"role": "system", "content": "Be brief"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            ],
+        },
+        {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "Rain"},
+    ],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "max_tokens": 100,
+    "max_completion_tokens": 200,
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "frequency_penalty": -1.5,
+    "presence_penalty": 1.5,
+    "stop": ["a", "b"],
+    "n": 2,
+    "seed": 2147483647,
+    "logprobs": True,
+    "top_logprobs": 3,
+    "reasoning_effort": "low",
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "weather",
+                "description": "Tells the weather",
+                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+                "strict": True,
+            },
+        }
+    ],
+    "tool_choice": {"type": "function", "function": {"name": "weather"}},
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {"name": "weather", "schema": {"type": "object"}, "strict": True},
+    },
+    "a_new_parameter": {"deep": [1, None]},
+}
+
+USAGE = {
+    "prompt_tokens": 13,
+    "completion_tokens": 1891,
+    "total_tokens": 1904,
+    "prompt_tokens_details": {"cached_tokens": 1, "text_tokens": 12, "new_tokens": 3},
+    "completion_tokens_details": {"reasoning_tokens": 1000, "text_tokens": 891},
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "input_tokens_details": None,
+    "cost": 0.5,
+}
+
+RESPONSE = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1760032810,
+    "model": "gemini-3.5-flash",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "Hm",
+                "tool_calls": [TOOL_CALL],
+                "refusal": None,
+            },
+            "finish_reason": "tool_calls",
+            "logprobs": None,
+        }
+    ],
+    "usage": USAGE,
+    "service_tier": "default",
+}
+
+CHUNK = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion.chunk",
+    "created": 1760032810,
+    "model": "gemini-3.5-flash",
+    "choices": [
+        {
+            "index": 0,
+            "delta": {
+                "role": "assistant",
+                "content": "Hi",
+                "reasoning_content": "Hm",
+                "tool_calls": [{"index": 0, **TOOL_CALL}],
+                "new": 1,
+            },
+            "finish_reason": None,
+            "logprobs": None,
+        }
+    ],
+    "usage": {**USAGE, "input_tokens_details": {"cached_tokens": 1}},
+    "error": {"message": "No"},
+    "obfuscation": "x",
+}
+
+ERROR = {
+    "error": {
+        "code": 413,
+        "message": "Too large",
+        "type": "request_too_large_error",
+        "param": "content",
+        "fallback_suggestion": "compress image to under 10MB",
+        "new": None,
+    },
+    "request_id": "abc",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        pytest.param(ChatCompletionQuickRequest, REQUEST, id="request"),
+        *(
+            pytest.param(ChatCompletionQuickRequest, {**REQUEST, name: value}, id=f"{name} {value}")
+            for name, value in {
+                "stop": "a",
+                "tool_choice": "required",
+                "response_format": {"type": "json_object"},
+            }.items()
+        ),
+        pytest.param(
+            ChatCompletionQuickRequest, {**REQUEST, "response_format": {"type": "text"}}, id="text"
+        ),
+        pytest.param(ChatCompletionResponse, RESPONSE, id="response"),
+        pytest.param(ChatCompletionChunk, CHUNK, id="chunk"),
+        pytest.param(ErrorResponse, ERROR, id="error"),
+        pytest.param(ToolCall, TOOL_CALL, id="tool call"),
+        pytest.param(ToolCallDelta, TOOL_CALL, id="tool call delta"),
+    ],
+)
+def test_round_trip(model: Any, data: dict[str, Any]) -> None:
+    before = json.dumps(data)
+    value = model.from_dict(data)
+    assert value.to_dict() == data
+    assert model.from_dict(value.to_dict()) == value
+    assert json.dumps(data) == before
+
+
+def test_the_request_has_no_parameter_that_is_not_tried_here() -> None:
+    request = ChatCompletionQuickRequest.from_dict(REQUEST)
+    assert request.additional_keys == ["a_new_parameter"]
+    assert set(request.__slots__) - {"additional_properties", "__weakref__"} == (
+        set(REQUEST) - {"a_new_parameter"}
+    )
+
+
+def test_a_tool_call_goes_back_as_it_came() -> None:
+    response = ChatCompletionResponse.from_dict(RESPONSE)
+    assert response.choices
+    message = response.choices[0].message
+    assert message
+    assert message.tool_calls
+    [call] = message.tool_calls
+    assert call["extra_content"] == {"google": {"thought_signature": "c2lnbmF0dXJl"}}
+    assert call.to_dict() == TOOL_CALL

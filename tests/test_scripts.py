@@ -1,0 +1,118 @@
+"""The scripts a person runs: demo, with and without a key, from any folder, stopped half-way."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import wire
+from tests.conftest import KEY
+
+DEMO = Path(__file__).parents[1] / "scripts" / "demo"
+
+
+@pytest.fixture
+def no_key(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment of someone new: an empty home, no key."""
+    for name in ("EVOLINK_API_KEY", "EVOLINK_MAX_RETRIES", "LLM_USER_PATH"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [DEMO, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def processes(text: str) -> list[str]:
+    """The command lines of running processes that hold the text."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return [line for line in lines if text in line]
+
+
+def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(no_key, tmp_path):
+    done = demo("What is a pelican?", cwd=tmp_path)
+
+    first, _, asked, answer, _, logged, *row = done.stdout.splitlines()
+    assert first.startswith("No key is set: asking the sandbox at http://127.0.0.1:")
+    assert first.endswith(", which is not the model.")
+    assert asked == "$ llm -m gemini-3.5-flash 'What is a pelican?'"
+    assert answer == (
+        'This is the EvoLink sandbox, not gemini-3.5-flash. You said: "What is a pelican?"'
+    )
+    assert logged == "What llm logged:"
+    assert "  prompt: What is a pelican?" in row
+    assert row[row.index("  usage:") :] == [
+        "  usage:",
+        "    input: 5",
+        "    output: 21",
+        "    details:",
+        "      prompt_tokens_details:",
+        "        text_tokens: 5",
+        "      completion_tokens_details:",
+        "        text_tokens: 21",
+    ]
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert list((tmp_path / "home").rglob("*.db")) == []
+
+
+def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
+    no_key, tmp_path, monkeypatch, user_path
+):
+    def answer(reply: wire.Reply) -> None:
+        assert reply.request.headers["authorization"] == f"Bearer {KEY}"
+        delta = {"index": 0, "delta": {"content": "Hello!"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2}
+        reply.events({"choices": [delta]}, {"choices": [], "usage": usage}, "[DONE]")
+
+    monkeypatch.setenv("LLM_USER_PATH", str(user_path))
+    monkeypatch.setenv("EVOLINK_API_KEY", KEY)
+    with wire.serve(answer) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+        done = demo(cwd=tmp_path)
+
+    assert done.stdout.startswith(f"A key is set: asking gemini-3.5-flash at {server.url}.\n")
+    assert "\nHello!\n" in done.stdout
+    assert "    input: 3\n    output: 2\n" in done.stdout
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert not (user_path / "logs.db").exists()
+
+
+def test_a_failure_is_told_and_nothing_stays(no_key, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVOLINK_API_KEY", KEY)
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
+
+    done = demo(cwd=tmp_path)
+
+    assert done.stderr == "Error: Cannot reach 127.0.0.1:1: [Errno 111] Connection refused\n"
+    assert done.returncode == 1
+
+
+def test_ctrl_c_stops_the_sandbox_too(no_key, tmp_path, monkeypatch):
+    marker = str(tmp_path / "marked")
+    os.mkdir(marker)
+    monkeypatch.setenv("TMPDIR", marker)
+    running = subprocess.Popen(
+        [DEMO], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    assert running.stdout
+    assert running.stdout.readline().startswith(b"No key is set")
+    os.killpg(running.pid, signal.SIGINT)
+    running.communicate(timeout=30)
+
+    assert running.returncode != 0
+    assert os.listdir(marker) == []
+    deadline = time.monotonic() + 10
+    while processes("evolink sandbox --port 0") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes("evolink sandbox --port 0") == []
