@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 __all__ = ("SERVERS", "AuthenticatedClient", "Client")
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded on first use: importing the package alone costs nothing (PEP 562).
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(".client", __name__), name)
-    return value
+# Hidden from type checkers, which would take any name for one of ours.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Loaded on first use: importing the package alone costs nothing (PEP 562).
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(".client", __name__), name)
+        return value
 
 
 def __dir__() -> list[str]:

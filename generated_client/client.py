@@ -50,7 +50,7 @@ class Client:
     _async_client: httpx.AsyncClient | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={str(httpx.URL(self._base_url))!r})"
+        return f"{type(self).__name__}(base_url={httpx.URL(self._base_url).copy_with(query=None)!r})"
 
     def with_headers(self, headers: dict[str, str]) -> "Client":
         """Get a new client matching this one with additional headers"""
@@ -191,7 +191,7 @@ class AuthenticatedClient:
     auth_header_name: str = "Authorization"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={str(httpx.URL(self._base_url))!r})"
+        return f"{type(self).__name__}(base_url={httpx.URL(self._base_url).copy_with(query=None)!r})"
 
     def with_headers(self, headers: dict[str, str]) -> "AuthenticatedClient":
         """Get a new client matching this one with additional headers"""

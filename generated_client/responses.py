@@ -10,7 +10,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
@@ -98,6 +98,42 @@ async def acheck_event_stream(response: httpx.Response) -> None:
         raise errors.UnexpectedResponse(
             response.status_code, response.headers, bytes(content[:MAX_BODY_BYTES])
         )
+
+
+class EventStream(Generic[T]):
+    """The events of a response as models, to be iterated over once
+
+    Attributes:
+        headers: The response's headers.
+    """
+
+    def __init__(
+        self, response: httpx.Response, from_dict: Callable[[Mapping[str, Any]], T]
+    ) -> None:
+        self.headers = response.headers
+        self._events = iter_events(response, from_dict)
+
+    def __iter__(self) -> Iterator[T]:
+        return self._events
+
+    def close(self) -> None:
+        self._events.close()
+
+
+class AsyncEventStream(Generic[T]):
+    """As EventStream, for an event loop"""
+
+    def __init__(
+        self, response: httpx.Response, from_dict: Callable[[Mapping[str, Any]], T]
+    ) -> None:
+        self.headers = response.headers
+        self._events = aiter_events(response, from_dict)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._events
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
 
 
 def iter_events(

@@ -135,7 +135,7 @@ class EvolinkChat(_Evolink, llm.KeyModel):
             client = connection.client(turn.key)
             if stream:
                 with api.sync_stream(client=client, body=turn.request()) as chunks:
-                    turn.note_headers(getattr(chunks, "headers", {}))
+                    turn.note_headers(chunks.headers)
                     for chunk in chunks:
                         yield from turn.reply.read_chunk(chunk)
             else:
@@ -173,7 +173,7 @@ class AsyncEvolinkChat(_Evolink, llm.AsyncKeyModel):
             client = await connection.async_client(turn.key)
             if stream:
                 async with api.asyncio_stream(client=client, body=turn.request()) as chunks:
-                    turn.note_headers(getattr(chunks, "headers", {}))
+                    turn.note_headers(chunks.headers)
                     async for chunk in chunks:
                         for event in turn.reply.read_chunk(chunk):
                             yield event

@@ -21,9 +21,11 @@ import httpx
 from generated_client.client import SERVERS, AuthenticatedClient
 
 from .errors import InvalidRequestError
-from .transport import AsyncTransport, Transport, retry_policy
+from .redaction import keep_out_of_logs
+from .transport import AsyncConnections, AsyncTransport, Connections, Transport, retry_policy
 
 N = TypeVar("N", int, float)
+C = TypeVar("C", Connections, AsyncConnections)
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection."""
@@ -61,9 +63,9 @@ class Settings:
         named = os.environ.get("EVOLINK_BASE_URL", "").strip()
         return cls(
             servers=(_base_url(named),) if named else SERVERS,
-            timeout=_number("EVOLINK_TIMEOUT", TIMEOUT, float),
-            max_retries=_number("EVOLINK_MAX_RETRIES", MAX_RETRIES, int, least=0),
-            max_wait=_number("EVOLINK_MAX_WAIT", MAX_WAIT, float),
+            timeout=_number("EVOLINK_TIMEOUT", TIMEOUT, float, 0.001, 86400),
+            max_retries=_number("EVOLINK_MAX_RETRIES", MAX_RETRIES, int, 0, 100),
+            max_wait=_number("EVOLINK_MAX_WAIT", MAX_WAIT, float, 0.001, 86400),
         )
 
 
@@ -78,17 +80,20 @@ _closers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[AsyncGenerat
 )
 
 
+# What a child process must not use: its parent goes on with it.
+_inherited: list[Any] = []
+
+
 def client(key: str) -> AuthenticatedClient:
     """Return the process's client for the key and for what the environment says now.
 
-    Raises InvalidRequestError for a setting or a key that cannot be used.
+    Raises InvalidRequestError for a setting that cannot be used.
     """
     settings = Settings.from_environment()
     with _lock:
         if (settings, key) not in _clients:
-            retry = retry_policy(settings.max_retries, settings.max_wait, asynchronous=False)
-            inner = httpx.HTTPTransport(**_inner_settings(settings))
-            transport = Transport(inner, settings.servers, retry)
+            retry = retry_policy(settings.max_retries, settings.max_wait)
+            transport = Transport(_connections(Connections, settings), retry)
             _clients[settings, key] = _authenticated(settings, key, transport)
             _clients[settings, key].get_httpx_client()
         return _clients[settings, key]
@@ -100,9 +105,8 @@ async def async_client(key: str) -> AuthenticatedClient:
     loop = asyncio.get_running_loop()
     clients = _async_clients.setdefault(loop, {})
     if (settings, key) not in clients:
-        retry = retry_policy(settings.max_retries, settings.max_wait, asynchronous=True)
-        inner = httpx.AsyncHTTPTransport(**_inner_settings(settings))
-        transport = AsyncTransport(inner, settings.servers, retry)
+        retry = retry_policy(settings.max_retries, settings.max_wait)
+        transport = AsyncTransport(_connections(AsyncConnections, settings), retry)
         clients[settings, key] = _authenticated(settings, key, transport)
         # A loop finalizes its asynchronous generators before it closes: one that waits to close.
         closer = _close_at_shutdown(clients[settings, key].get_async_httpx_client())
@@ -124,7 +128,19 @@ def _close() -> None:
         generated.get_httpx_client().close()
 
 
+def _begin_anew() -> None:
+    """Leave the parent's connections, and its lock, which another thread may hold, alone."""
+    global _clients, _lock
+    _inherited.append(_clients)
+    _clients, _lock = {}, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  Windows has no fork.
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def _authenticated(settings: Settings, key: str, transport: Any) -> AuthenticatedClient:
+    keep_out_of_logs(key)
     return AuthenticatedClient(
         base_url=settings.servers[0],
         token=key,
@@ -134,11 +150,16 @@ def _authenticated(settings: Settings, key: str, transport: Any) -> Authenticate
     )
 
 
-def _inner_settings(settings: Settings) -> dict[str, Any]:
-    url = httpx.URL(settings.servers[0])
-    # An empty context trusts nobody; plain http needs none, and httpx would load one.
-    context = tls_context() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return {"verify": context, "limits": _LIMITS, "proxy": _proxy(url)}
+def _connections(kind: Callable[..., C], settings: Settings) -> dict[str, C]:
+    """Return the connections, of this kind, to each server."""
+    connections = {}
+    for server in settings.servers:
+        url = httpx.URL(server)
+        # An empty context trusts nobody; plain http needs none, and httpx would load one.
+        plain = url.scheme == "http"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else tls_context()
+        connections[server] = kind(verify=context, limits=_LIMITS, proxy=_proxy(url))
+    return connections
 
 
 @cache
@@ -146,36 +167,75 @@ def tls_context() -> ssl.SSLContext:
     """Return the process's TLS context: the system's trusted authorities, else certifi's.
 
     OpenSSL itself honours SSL_CERT_FILE and SSL_CERT_DIR.
+    Raises InvalidRequestError for an SSL_CERT_FILE that holds no certificate.
     """
     if sys.platform in ("darwin", "win32"):
         import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.create_default_context()
+    if named := os.environ.get("SSL_CERT_FILE"):
+        try:
+            context.load_verify_locations(named)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InvalidRequestError(
+                f"SSL_CERT_FILE names a file without a readable certificate: {named!r} ({reason})"
+            ) from None
+    elif not os.environ.get("SSL_CERT_DIR") and not _system_has_authorities():
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _system_has_authorities() -> bool:
     paths = ssl.get_default_verify_paths()
-    if paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())):
-        return ssl.create_default_context()
-    import certifi
-
-    return ssl.create_default_context(cafile=certifi.where())
+    return bool(paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())))
 
 
-def _proxy(url: httpx.URL) -> str | None:
-    """Return the address of the environment's proxy for the URL; never one for loopback."""
+def _proxy(url: httpx.URL) -> httpx.Proxy | None:
+    """Return the environment's proxy for the URL; never one for loopback.
+
+    Raises InvalidRequestError, which does not show what may hold a password, for one of no use.
+    """
     if is_loopback(url.host) or proxy_bypass(url.host):
         return None
     proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    name = url.scheme if url.scheme in proxies else "all"
+    address = proxies.get(name)
+    if not address:
+        return None
+    try:
+        proxy = httpx.URL(address if "://" in address else f"http://{address}")
+        usable = proxy.scheme in ("http", "https") and _names_a_host(proxy)
+    except httpx.InvalidURL:
+        usable = False
+    if not usable:
+        raise InvalidRequestError(
+            f"{name.upper()}_PROXY is not the address of an http:// or https:// proxy"
+        )
+    return httpx.Proxy(proxy, ssl_context=tls_context() if proxy.scheme == "https" else None)
+
+
+def _names_a_host(url: httpx.URL) -> bool:
+    return bool(url.host) and "%" not in url.host and (url.port or 0) < 2**16
 
 
 def _base_url(named: str) -> str:
     """Return the server of EVOLINK_BASE_URL, without the /v1 that many write at its end."""
+    if "@" in named:
+        # Not shown: it may hold a password.
+        raise InvalidRequestError("EVOLINK_BASE_URL holds a user name: give the address alone")
     try:
         url = httpx.URL(named)
+        usable = url.scheme in ("http", "https") and _names_a_host(url)
     except httpx.InvalidURL:
-        raise InvalidRequestError(f"EVOLINK_BASE_URL is not an address: {named!r}") from None
-    if url.scheme not in ("http", "https") or not url.host:
+        usable = False
+    if not usable or url.query or url.fragment:
         raise InvalidRequestError(
-            f"EVOLINK_BASE_URL is not an address that begins with https://: {named!r}"
+            "EVOLINK_BASE_URL is not a server's address, such as https://direct.evolink.ai: "
+            f"{named!r}"
         )
     plain_allowed = is_loopback(url.host) or os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
     if url.scheme == "http" and not plain_allowed:
@@ -193,13 +253,14 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def _number(variable: str, default: N, kind: Callable[[str], N], *, least: float = 0.001) -> N:
+def _number(variable: str, default: N, kind: Callable[[str], N], least: float, most: float) -> N:
+    """Return the variable's value, the default for none. Raises InvalidRequestError."""
     text = os.environ.get(variable, "").strip()
     if not text:
         return default
     with suppress(ValueError):
         number = kind(text)
-        if least <= number < float("inf"):
+        if least <= number <= most:
             return number
     whole = "a whole number" if kind is int else "a number"
-    raise InvalidRequestError(f"{variable} is not {whole} of at least {least:g}: {text!r}")
+    raise InvalidRequestError(f"{variable} is not {whole} from {least:g} to {most:g}: {text!r}")

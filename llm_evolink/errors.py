@@ -67,7 +67,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         super().__init__("; ".join(filter(None, said)) + (f" ({where})" if where else ""))
 
     def completed(self, *, redactor: Redactor, request_id: str | None) -> "EvolinkError":
-        """Return the same error with the request's id, fit for a terminal: one short line, no key."""
+        """Return the error with the request's id, and fit for a terminal: a short line, no key."""
 
         def fit(text: str | None) -> str | None:
             # Cut last: a part of the key would not be found.

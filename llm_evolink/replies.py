@@ -17,18 +17,23 @@ from generated_client.models.usage import Usage
 
 from .errors import BadReplyError, from_event
 from .prompts import METADATA
+from .redaction import Redactor
 from .tool_calls import ToolCalls, merge
 
 
 class Reply:
     """What a reply has said so far.
 
+    Args:
+        redactor: Keeps the key out of all of it.
+
     Attributes:
         finish_reason: Why it ended; None while it has not said.
         request_id: What EvoLink's support asks for, from the response's header; None without one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
         self.finish_reason: str | None = None
         self.request_id: str | None = None
         self._head: dict[str, Any] = {}
@@ -72,21 +77,22 @@ class Reply:
         """
         if not self._began:
             raise BadReplyError("EvoLink sent a reply with nothing in it; try again")
+        yield from _events(self._redactor.rest())
         if self._text_metadata:
-            metadata = {METADATA: mended(self._text_metadata)}
+            metadata = {METADATA: self._fit(self._text_metadata)}
             yield StreamEvent(type="text", chunk="", provider_metadata=metadata)
         for call in self._calls.finished():
-            arguments = mended(call.parsed_arguments())
-            name = mended(call.name)
-            response.add_tool_call(llm.ToolCall(name, arguments, call.id))
-            yield StreamEvent(type="tool_call_name", chunk=name, tool_call_id=call.id)
+            arguments = self._fit(call.parsed_arguments())
+            name, call_id = self._fit(call.name), self._fit(call.id)
+            response.add_tool_call(llm.ToolCall(name, arguments, call_id))
+            yield StreamEvent(type="tool_call_name", chunk=name, tool_call_id=call_id)
             yield StreamEvent(
                 type="tool_call_args",
                 chunk=json.dumps(arguments),
-                tool_call_id=call.id,
-                provider_metadata={METADATA: mended(call.unknown)},
+                tool_call_id=call_id,
+                provider_metadata={METADATA: self._fit(call.unknown)},
             )
-        usage = mended(self._usage.to_dict()) if self._usage else {}
+        usage = self._fit(self._usage.to_dict()) if self._usage else {}
         reasoning_tokens = _set_usage(response, usage)
         if reasoning_tokens and not self._thought_aloud:
             yield StreamEvent(type="reasoning", chunk="", redacted=True)
@@ -94,21 +100,21 @@ class Reply:
             response.set_resolved_model(self._head["model"])
         # No copy of the text: llm keeps that elsewhere.
         log = {**self._head, "finish_reason": self.finish_reason, "usage": usage}
-        log |= {"request_id": self.request_id, "logprobs": mended(self._logprobs)}
+        log |= {"request_id": self._fit(self.request_id), "logprobs": self._fit(self._logprobs)}
         response.response_json = {name: value for name, value in log.items() if value}
 
     def _note(self, piece: ChatCompletionChunk | ChatCompletionResponse) -> None:
         for name in ("id", "model", "created"):
             value = getattr(piece, name)
             if value and name not in self._head:
-                self._head[name] = value if name == "created" else mended(_string(value))
+                self._head[name] = self._fit(value if name == "created" else _string(value))
         if piece.usage:
             self._usage = piece.usage
 
     def _note_choice(self, choice: ChunkChoice | Choice) -> None:
         self._began = True
         if choice.finish_reason:
-            self.finish_reason = mended(_string(choice.finish_reason))
+            self.finish_reason = self._fit(_string(choice.finish_reason))
         if isinstance(choice.logprobs, dict):
             for name, tokens in choice.logprobs.items():
                 if isinstance(tokens, list):  # null where there are none.
@@ -117,11 +123,21 @@ class Reply:
     def _read_delta(self, delta: Delta | AssistantMessage) -> Iterator[StreamEvent]:
         if reasoning := delta.reasoning_content or delta.reasoning:
             self._thought_aloud = True
-            yield StreamEvent(type="reasoning", chunk=mended(_string(reasoning)))
+            yield from self._said("reasoning", reasoning)
         if delta.content:
-            yield StreamEvent(type="text", chunk=mended(_string(delta.content)))
+            yield from self._said("text", delta.content)
         if delta.additional_properties:
             merge(self._text_metadata, delta.additional_properties)
+
+    def _said(self, kind: str, piece: Any) -> Iterator[StreamEvent]:
+        return _events(self._redactor.pieces(kind, mended(_string(piece))))
+
+    def _fit(self, value: Any) -> Any:
+        return self._redactor.data(mended(value))
+
+
+def _events(pieces: Iterator[tuple[str, str]]) -> Iterator[StreamEvent]:
+    return (StreamEvent(type=kind, chunk=text) for kind, text in pieces)
 
 
 def mended(value: Any) -> Any:

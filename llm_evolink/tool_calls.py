@@ -39,7 +39,7 @@ class Call:
         if parsed is None:
             raise BadReplyError(
                 f"EvoLink called the tool {self.name} with arguments that are not a JSON object: "
-                f"{self.arguments[:200]!r}"
+                f"{self.arguments!r}"
             )
         return parsed
 

@@ -9,8 +9,9 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, closing, suppress
 from email.utils import mktime_tz, parsedate_tz
+from typing import Any
 
 import click
 import httpx
@@ -112,16 +113,130 @@ def _advised_wait(response: httpx.Response) -> float | None:
     return float(found[1]) if found else None
 
 
+class Connections(httpx.HTTPTransport):
+    """httpx's connections to a server; of an error, the body is read, as far as it comes."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the response. Raises httpx.TransportError."""
+        response = super().handle_request(request)
+        if not response.is_error:
+            return response
+        content = bytearray()
+        with suppress(httpx.RequestError), closing(response):
+            for part in response.iter_bytes():
+                content += part
+                if len(content) >= MAX_ERROR_BYTES:
+                    break
+        return _with_content(response, content)
+
+
+class AsyncConnections(httpx.AsyncHTTPTransport):
+    """As Connections, for an event loop."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As Connections.handle_request."""
+        response = await super().handle_async_request(request)
+        if not response.is_error:
+            return response
+        content = bytearray()
+        with suppress(httpx.RequestError):
+            async with aclosing(response):
+                async for part in response.aiter_bytes():
+                    content += part
+                    if len(content) >= MAX_ERROR_BYTES:
+                        break
+        return _with_content(response, content)
+
+
+def _with_content(response: httpx.Response, content: bytearray) -> httpx.Response:
+    """Return the response with this as its whole body."""
+    # It is decompressed, and its length may have changed.
+    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
+    headers = [header for header in response.headers.raw if header[0].lower() not in gone]
+    return httpx.Response(
+        response.status_code,
+        headers=headers,
+        content=bytes(content),
+        extensions=response.extensions,
+    )
+
+
+def _read_reply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    """Return the response, read unless it is an error, which is, or the stream asked for."""
+    if response.is_error:
+        return response
+    if _is_stream(request, response):
+        response.stream = _Bounded(response.stream)
+        return response
+    content = bytearray()
+    with closing(response):
+        for part in response.iter_bytes():
+            content += part
+            _check_size(len(content), MAX_REPLY_BYTES)
+    return _with_content(response, content)
+
+
+async def _aread_reply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    if response.is_error:
+        return response
+    if _is_stream(request, response):
+        response.stream = _Bounded(response.stream)
+        return response
+    content = bytearray()
+    async with aclosing(response):
+        async for part in response.aiter_bytes():
+            content += part
+            _check_size(len(content), MAX_REPLY_BYTES)
+    return _with_content(response, content)
+
+
+def _is_stream(request: httpx.Request, response: httpx.Response) -> bool:
+    """Return whether the response is the event stream that was asked for."""
+    name = "text/event-stream"
+    content_type: str = response.headers.get("content-type", "")
+    return request.headers.get("accept") == name and content_type.lower().startswith(name)
+
+
+class _Bounded(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The bytes of a stream, counted."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._stream:
+            self._count += len(part)
+            _check_size(self._count, MAX_STREAM_BYTES)
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._stream:
+            self._count += len(part)
+            _check_size(self._count, MAX_STREAM_BYTES)
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _check_size(count: int, most: int) -> None:
+    if count > most:
+        raise IncompleteReplyError(f"it has no end within {most / 2**20:g} MiB")
+
+
 class _Servers:
     """The servers of a request, and what both transports do around sending it to one."""
 
     def __init__(
-        self, inner: Mapping[str, httpx.HTTPTransport | httpx.AsyncHTTPTransport], retry: Retry
+        self, connections: "Mapping[str, Connections | AsyncConnections]", retry: Retry
     ) -> None:
-        self._servers = tuple(inner)
+        self._servers = tuple(connections)
         self._transports = {
-            server: RetryTransport(_bounded(transport), retry)
-            for server, transport in inner.items()
+            server: RetryTransport(inner, retry) for server, inner in connections.items()
         }
 
     def _in_order(self) -> list[str]:
@@ -148,7 +263,7 @@ class Transport(_Servers, httpx.BaseTransport):
     """Sends a request to the servers in turn, until one answers.
 
     Args:
-        inner: What reaches each server, in the order of preference.
+        connections: What reaches each server, in the order of preference.
         retry: The policy of retry_policy().
     """
 

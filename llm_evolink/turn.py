@@ -15,6 +15,7 @@ from generated_client.models.chat_completion_response import ChatCompletionRespo
 
 from .errors import EvolinkError, IncompleteReplyError, explain, from_status, not_a_reply
 from .prompts import build_request
+from .redaction import Redactor
 from .replies import Reply
 
 REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
@@ -47,7 +48,8 @@ class Turn:
         self, prompt: llm.Prompt, stream: bool, response: Any, conversation: Any, key: str
     ) -> None:
         self.key = key
-        self.reply = Reply()
+        self._redactor = Redactor(key)
+        self.reply = Reply(self._redactor)
         self.whole: _Whole | None = None
         self.failure: Exception | None = None
         self._prompt = prompt
@@ -62,7 +64,7 @@ class Turn:
         if failure := getattr(self._response, "evolink_failure", None):
             raise failure
         if self._response._stream_events:
-            raise IncompleteReplyError("The answer was left before its end: prompt again")
+            raise IncompleteReplyError("it was left before its end")
         return build_request(self._prompt, self._conversation, stream=self._stream)
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
@@ -90,7 +92,7 @@ class Turn:
             return
         began = self._stream and bool(self._response._stream_events)
         error = explain(self.failure, began=began)
-        self._fail(error.completed(key=self.key, request_id=self.reply.request_id))
+        self._fail(error.completed(redactor=self._redactor, request_id=self.reply.request_id))
 
     def _finished_without_done(self) -> bool:
         return isinstance(self.failure, IncompleteStream) and self.reply.finish_reason is not None

@@ -74,10 +74,10 @@ class ChatCompletionChunk:
         usage: dict[str, Any] | None | Unset
         if isinstance(self.usage, Unset):
             usage = UNSET
-        elif isinstance(self.usage, Usage):
-            usage = self.usage.to_dict()
-        else:
+        elif self.usage is None:
             usage = self.usage
+        else:
+            usage = self.usage.to_dict()
 
         error = self.error
 

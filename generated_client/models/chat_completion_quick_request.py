@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -16,6 +16,16 @@ from ..models.chat_completion_quick_request_reasoning_effort import (
 )
 from ..models.tool_choice_mode import ToolChoiceMode, check_tool_choice_mode
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.json_object_format import JsonObjectFormat
+    from ..models.json_schema_format import JsonSchemaFormat
+    from ..models.message_simple import MessageSimple
+    from ..models.named_tool_choice import NamedToolChoice
+    from ..models.stream_options import StreamOptions
+    from ..models.text_format import TextFormat
+    from ..models.tool import Tool
+
 
 T = TypeVar("T", bound="ChatCompletionQuickRequest")
 
@@ -136,10 +146,6 @@ class ChatCompletionQuickRequest:
         response_format: dict[str, Any] | Unset
         if isinstance(self.response_format, Unset):
             response_format = UNSET
-        elif isinstance(self.response_format, TextFormat):
-            response_format = self.response_format.to_dict()
-        elif isinstance(self.response_format, JsonObjectFormat):
-            response_format = self.response_format.to_dict()
         else:
             response_format = self.response_format.to_dict()
 
@@ -190,6 +196,14 @@ class ChatCompletionQuickRequest:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.json_object_format import JsonObjectFormat  # noqa: PLC0415
+        from ..models.json_schema_format import JsonSchemaFormat  # noqa: PLC0415
+        from ..models.message_simple import MessageSimple  # noqa: PLC0415
+        from ..models.named_tool_choice import NamedToolChoice  # noqa: PLC0415
+        from ..models.stream_options import StreamOptions  # noqa: PLC0415
+        from ..models.text_format import TextFormat  # noqa: PLC0415
+        from ..models.tool import Tool  # noqa: PLC0415
+
         d = dict(src_dict)
         model = check_chat_completion_quick_request_model(d.pop("model"))
 
@@ -352,12 +366,3 @@ class ChatCompletionQuickRequest:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.json_object_format import JsonObjectFormat  # noqa: E402
-from ..models.json_schema_format import JsonSchemaFormat  # noqa: E402
-from ..models.message_simple import MessageSimple  # noqa: E402
-from ..models.named_tool_choice import NamedToolChoice  # noqa: E402
-from ..models.stream_options import StreamOptions  # noqa: E402
-from ..models.text_format import TextFormat  # noqa: E402
-from ..models.tool import Tool  # noqa: E402

@@ -41,10 +41,10 @@ class Choice:
         message: dict[str, Any] | None | Unset
         if isinstance(self.message, Unset):
             message = UNSET
-        elif isinstance(self.message, AssistantMessage):
-            message = self.message.to_dict()
-        else:
+        elif self.message is None:
             message = self.message
+        else:
+            message = self.message.to_dict()
 
         logprobs = self.logprobs
 

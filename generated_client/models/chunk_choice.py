@@ -39,10 +39,10 @@ class ChunkChoice:
         delta: dict[str, Any] | None | Unset
         if isinstance(self.delta, Unset):
             delta = UNSET
-        elif isinstance(self.delta, Delta):
-            delta = self.delta.to_dict()
-        else:
+        elif self.delta is None:
             delta = self.delta
+        else:
+            delta = self.delta.to_dict()
 
         finish_reason: None | str | Unset
         if isinstance(self.finish_reason, Unset):

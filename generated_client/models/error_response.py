@@ -26,10 +26,10 @@ class ErrorResponse:
         error: dict[str, Any] | None | Unset
         if isinstance(self.error, Unset):
             error = UNSET
-        elif isinstance(self.error, ErrorResponseError):
-            error = self.error.to_dict()
-        else:
+        elif self.error is None:
             error = self.error
+        else:
+            error = self.error.to_dict()
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)

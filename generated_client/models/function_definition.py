@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.function_definition_parameters import FunctionDefinitionParameters
+
 
 T = TypeVar("T", bound="FunctionDefinition")
 
@@ -51,6 +55,8 @@ class FunctionDefinition:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.function_definition_parameters import FunctionDefinitionParameters  # noqa: PLC0415
+
         d = dict(src_dict)
         name = d.pop("name")
 
@@ -87,6 +93,3 @@ class FunctionDefinition:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.function_definition_parameters import FunctionDefinitionParameters  # noqa: E402

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.message_simple_role import MessageSimpleRole, check_message_simple_role
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.image_part import ImagePart
+    from ..models.text_part import TextPart
+    from ..models.tool_call import ToolCall
+
 
 T = TypeVar("T", bound="MessageSimple")
 
@@ -38,10 +44,7 @@ class MessageSimple:
             content = []
             for content_type_1_item_data in self.content:
                 content_type_1_item: dict[str, Any]
-                if isinstance(content_type_1_item_data, TextPart):
-                    content_type_1_item = content_type_1_item_data.to_dict()
-                else:
-                    content_type_1_item = content_type_1_item_data.to_dict()
+                content_type_1_item = content_type_1_item_data.to_dict()
 
                 content.append(content_type_1_item)
 
@@ -74,6 +77,10 @@ class MessageSimple:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.image_part import ImagePart  # noqa: PLC0415
+        from ..models.text_part import TextPart  # noqa: PLC0415
+        from ..models.tool_call import ToolCall  # noqa: PLC0415
+
         d = dict(src_dict)
         role = check_message_simple_role(d.pop("role"))
 
@@ -153,8 +160,3 @@ class MessageSimple:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.image_part import ImagePart  # noqa: E402
-from ..models.text_part import TextPart  # noqa: E402
-from ..models.tool_call import ToolCall  # noqa: E402

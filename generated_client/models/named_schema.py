@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.named_schema_schema import NamedSchemaSchema
+
 
 T = TypeVar("T", bound="NamedSchema")
 
@@ -48,6 +52,8 @@ class NamedSchema:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.named_schema_schema import NamedSchemaSchema  # noqa: PLC0415
+
         d = dict(src_dict)
         name = d.pop("name")
 
@@ -79,6 +85,3 @@ class NamedSchema:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.named_schema_schema import NamedSchemaSchema  # noqa: E402

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.function_call_delta import FunctionCallDelta
+
 
 T = TypeVar("T", bound="ToolCallDelta")
 
@@ -50,10 +54,10 @@ class ToolCallDelta:
         function: dict[str, Any] | None | Unset
         if isinstance(self.function, Unset):
             function = UNSET
-        elif isinstance(self.function, FunctionCallDelta):
-            function = self.function.to_dict()
-        else:
+        elif self.function is None:
             function = self.function
+        else:
+            function = self.function.to_dict()
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -71,6 +75,8 @@ class ToolCallDelta:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.function_call_delta import FunctionCallDelta  # noqa: PLC0415
+
         d = dict(src_dict)
         index: int | None | Unset = d.pop("index", UNSET)
 
@@ -112,6 +118,3 @@ class ToolCallDelta:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.function_call_delta import FunctionCallDelta  # noqa: E402

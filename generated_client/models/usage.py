@@ -46,18 +46,18 @@ class Usage:
         prompt_tokens_details: dict[str, Any] | None | Unset
         if isinstance(self.prompt_tokens_details, Unset):
             prompt_tokens_details = UNSET
-        elif isinstance(self.prompt_tokens_details, UsagePromptTokensDetails):
-            prompt_tokens_details = self.prompt_tokens_details.to_dict()
-        else:
+        elif self.prompt_tokens_details is None:
             prompt_tokens_details = self.prompt_tokens_details
+        else:
+            prompt_tokens_details = self.prompt_tokens_details.to_dict()
 
         completion_tokens_details: dict[str, Any] | None | Unset
         if isinstance(self.completion_tokens_details, Unset):
             completion_tokens_details = UNSET
-        elif isinstance(self.completion_tokens_details, UsageCompletionTokensDetails):
-            completion_tokens_details = self.completion_tokens_details.to_dict()
-        else:
+        elif self.completion_tokens_details is None:
             completion_tokens_details = self.completion_tokens_details
+        else:
+            completion_tokens_details = self.completion_tokens_details.to_dict()
 
         input_tokens = self.input_tokens
 
@@ -66,10 +66,10 @@ class Usage:
         input_tokens_details: dict[str, Any] | None | Unset
         if isinstance(self.input_tokens_details, Unset):
             input_tokens_details = UNSET
-        elif isinstance(self.input_tokens_details, UsageInputTokensDetails):
-            input_tokens_details = self.input_tokens_details.to_dict()
-        else:
+        elif self.input_tokens_details is None:
             input_tokens_details = self.input_tokens_details
+        else:
+            input_tokens_details = self.input_tokens_details.to_dict()
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)

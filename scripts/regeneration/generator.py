@@ -21,6 +21,8 @@ from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
+from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 
@@ -40,7 +42,8 @@ class StreamingProject(Project):
     """A project whose templates can include the stock ones as "stock/NAME", and that streams.
 
     Its templates find the model of an endpoint's events with `event_model(endpoint)`, the
-    document's servers in `servers`, and change stock text with the filter `swap`.
+    document's servers in `servers`, the names of the models that come in responses in
+    `response_models`, and change stock text with the filter `swap`.
     """
 
     def __init__(self, *, servers: list[str], templates: Path, **kwargs: Any) -> None:
@@ -48,7 +51,9 @@ class StreamingProject(Project):
         stock = PackageLoader("openapi_python_client")
         loaders = [FileSystemLoader(templates), stock, PrefixLoader({"stock": stock})]
         self.env.loader = ChoiceLoader(loaders)
-        self.env.globals.update(servers=servers, event_model=self.event_model)
+        self.env.globals.update(
+            servers=servers, event_model=self.event_model, response_models=self.response_models()
+        )
         self.env.filters["swap"] = swap
 
     def event_model(self, endpoint: Endpoint) -> ModelProperty | None:
@@ -59,6 +64,15 @@ class StreamingProject(Project):
                 if model.class_info.name == name:
                     return model
         return None
+
+    def response_models(self) -> set[str]:
+        """Return the names of the models that a response holds, however deep."""
+        names: set[str] = set()
+        for endpoints in self.openapi.endpoint_collections_by_tag.values():
+            for endpoint in endpoints.endpoints:
+                for found in [r.prop for r in endpoint.responses] + [self.event_model(endpoint)]:
+                    _add_models(found, names)
+        return names
 
     def _create_package(self) -> None:
         super()._create_package()
@@ -124,6 +138,20 @@ def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
         problems = project.build()
     if problems:
         raise RegenerationError("; ".join(_tell(problem) for problem in problems))
+
+
+def _add_models(found: Any, names: set[str]) -> None:
+    """Add the names of the models that the property is made of."""
+    inner: list[Any] = []
+    if isinstance(found, ListProperty):
+        inner = [found.inner_property]
+    elif isinstance(found, UnionProperty):
+        inner = [*found.inner_properties]
+    elif isinstance(found, ModelProperty) and found.class_info.name not in names:
+        names.add(found.class_info.name)
+        inner = [*(found.required_properties or []), *(found.optional_properties or [])]
+    for each in inner:
+        _add_models(each, names)
 
 
 def _event_schema(response: Response) -> str | None:

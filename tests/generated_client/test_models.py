@@ -1,6 +1,8 @@
 """Models keep everything they are made from."""
 
+import copy
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from generated_client.models import (
     ChatCompletionQuickRequest,
     ChatCompletionResponse,
     ErrorResponse,
+    MessageSimple,
     ToolCall,
     ToolCallDelta,
 )
@@ -187,3 +190,12 @@ def test_a_tool_call_goes_back_as_it_came() -> None:
     [call] = message.tool_calls
     assert call["extra_content"] == {"google": {"thought_signature": "c2lnbmF0dXJl"}}
     assert call.to_dict() == TOOL_CALL
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copy_sends_what_the_original_does(again: Any) -> None:
+    body = ChatCompletionQuickRequest(messages=[MessageSimple(role="user", content="hi")])
+    assert again(body).to_dict() == body.to_dict()
+    assert repr(again(body).stream) == "UNSET"

@@ -50,7 +50,6 @@ def test_a_wrong_program_is_wrong(cache: Path, tmp_path: Path) -> None:
     assert lines == ["6", "7", "8", "11"], done.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="models_init.py.jinja, package_init.py.jinja: __getattr__")
 @pytest.mark.parametrize("package", ["generated_client", "generated_client.models"])
 def test_a_name_that_a_package_does_not_have_is_wrong(cache: Path, package: str) -> None:
     done = mypy(cache, "-c", f"from {package} import Nothing")

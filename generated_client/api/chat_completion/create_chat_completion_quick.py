@@ -1,24 +1,28 @@
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.chat_completion_chunk import ChatCompletionChunk
-from ...models.chat_completion_quick_request import ChatCompletionQuickRequest
-from ...models.chat_completion_response import ChatCompletionResponse
-from ...models.error_response import ErrorResponse
 from ...responses import (
+    AsyncEventStream,
+    EventStream,
     acheck_event_stream,
-    aiter_events,
     check_event_stream,
-    iter_events,
     json_object,
     parse_or_none,
 )
 from ...types import Response
+
+if TYPE_CHECKING:
+    from ...models.chat_completion_chunk import ChatCompletionChunk
+    from ...models.chat_completion_quick_request import ChatCompletionQuickRequest
+    from ...models.chat_completion_response import ChatCompletionResponse
+    from ...models.error_response import ErrorResponse
 
 
 def _get_kwargs(
@@ -43,6 +47,9 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ChatCompletionResponse | ErrorResponse | None:
+    from ...models.chat_completion_response import ChatCompletionResponse
+    from ...models.error_response import ErrorResponse
+
     if response.status_code == 200:
         response_200 = ChatCompletionResponse.from_dict(json_object(response))
 
@@ -256,7 +263,7 @@ def sync_stream(
     *,
     client: AuthenticatedClient,
     body: ChatCompletionQuickRequest,
-) -> Generator[Iterator[ChatCompletionChunk], None, None]:
+) -> Generator[EventStream[ChatCompletionChunk], None, None]:
     """Chat with gemini-3.5-flash
 
      Sends the messages of a chat and returns the reply of the model, in the OpenAI chat-completions
@@ -280,15 +287,17 @@ def sync_stream(
         httpx.RequestError: If the connection fails, or what it brings cannot be decompressed.
 
     Yields:
-        Iterator[ChatCompletionChunk]
+        EventStream[ChatCompletionChunk]
     """
+
+    from ...models.chat_completion_chunk import ChatCompletionChunk
 
     stream_kwargs = _stream_kwargs(
         body=body,
     )
     with client.get_httpx_client().stream(**stream_kwargs) as response:
         check_event_stream(response)
-        with closing(iter_events(response, ChatCompletionChunk.from_dict)) as chunks:
+        with closing(EventStream(response, ChatCompletionChunk.from_dict)) as chunks:
             yield chunks
 
 
@@ -297,7 +306,7 @@ async def asyncio_stream(
     *,
     client: AuthenticatedClient,
     body: ChatCompletionQuickRequest,
-) -> AsyncGenerator[AsyncIterator[ChatCompletionChunk], None]:
+) -> AsyncGenerator[AsyncEventStream[ChatCompletionChunk], None]:
     """As sync_stream, for an event loop:
 
         async with asyncio_stream(client=client, body=body) as chunks:
@@ -308,8 +317,10 @@ async def asyncio_stream(
         As sync_stream.
 
     Yields:
-        AsyncIterator[ChatCompletionChunk]
+        AsyncEventStream[ChatCompletionChunk]
     """
+
+    from ...models.chat_completion_chunk import ChatCompletionChunk
 
     stream_kwargs = _stream_kwargs(
         body=body,
@@ -317,6 +328,6 @@ async def asyncio_stream(
     async with client.get_async_httpx_client().stream(**stream_kwargs) as response:
         await acheck_event_stream(response)
         async with aclosing(
-            aiter_events(response, ChatCompletionChunk.from_dict)
+            AsyncEventStream(response, ChatCompletionChunk.from_dict)
         ) as chunks:
             yield chunks

@@ -1,0 +1,112 @@
+"""From the bytes of a document to valid OpenAPI 3.1 that refers only to itself."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from jsonpath import JSONPointer, JSONPointerError
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from .errors import RegenerationError, one_line
+
+MOST_BYTES = 2**20  # YAML is read at some 150 KB a second; EvoLink's document has 11.
+MOST_EXPANDED = 2 * MOST_BYTES
+MOST_LEVELS = 50
+
+
+def load_yaml(content: bytes, name: str) -> dict[str, Any]:
+    """Return the YAML mapping in the bytes, as the JSON it stands for; JSON is YAML, too.
+
+    Raises RegenerationError when there is none, or more of it than the limits above. Nothing in
+    it is shared, even where YAML uses an alias, and every key is a string.
+    """
+    if len(content) > MOST_BYTES:
+        raise RegenerationError(f"{name} is larger than {MOST_BYTES // 2**20} MB")
+    try:
+        yaml = YAML(typ="safe", pure=True)
+        root = yaml.compose(content)
+        # Before anything is built from it: aliases can stand for more than fits into memory.
+        _require_bounded(root, name)
+        data = json.dumps(root and yaml.constructor.construct_document(root), allow_nan=False)
+        data = json.loads(data)
+        json.dumps(data, ensure_ascii=False).encode()
+    except MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise RegenerationError(f"{name} is not YAML: {one_line(error.problem)}{line}") from error
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise RegenerationError(f"{name} is not YAML of JSON values: {one_line(error)}") from error
+    if not isinstance(data, dict):
+        raise RegenerationError(f"{name} is not a YAML mapping")
+    return data
+
+
+def _require_bounded(root: Node | None, name: str) -> None:
+    nodes = [(root, 1)] if root else []
+    size = 0
+    while nodes:
+        node, level = nodes.pop()
+        size += 1
+        if isinstance(node, ScalarNode):
+            size += len(node.value)
+        elif isinstance(node, SequenceNode):
+            nodes += [(item, level + 1) for item in node.value]
+        elif isinstance(node, MappingNode):
+            nodes += [(item, level + 1) for pair in node.value for item in pair]
+        if level > MOST_LEVELS:
+            raise RegenerationError(f"{name} nests deeper than {MOST_LEVELS} levels")
+        if size + len(nodes) > MOST_EXPANDED:
+            raise RegenerationError(f"{name} is too large: its aliases stand for too much")
+
+
+def validate(document: dict[str, Any], name: str) -> None:
+    """Raise RegenerationError unless this is valid OpenAPI 3.1 that refers only to itself."""
+    declared = document.get("openapi", document.get("swagger"))
+    if declared is None:
+        raise RegenerationError(f"{name} is not an OpenAPI document: it has no openapi field")
+    if not str(declared).startswith("3.1"):
+        raise RegenerationError(f"{name} declares OpenAPI {declared}; 3.1 is understood")
+    for reference in _references(document):
+        _follow(document, reference, name)
+    try:
+        error = next(iter(OpenAPIV31SpecValidator(document).iter_errors()), None)
+    except RecursionError as failure:
+        problem = f"{name} is invalid: it nests too deep, or a $ref loops"
+        raise RegenerationError(problem) from failure
+    except Exception as failure:  # The validator, on what it did not foresee.
+        raise RegenerationError(f"{name} is invalid: {one_line(failure)}") from failure
+    if error is not None:
+        where = "/".join(str(part) for part in error.absolute_path) or "the top level"
+        raise RegenerationError(f"{name} is invalid at {where}: {one_line(error.message)}")
+
+
+def _references(document: dict[str, Any]) -> Iterator[Any]:
+    nodes: list[Any] = [document]
+    for node in nodes:  # It grows while it is walked: no document nests too deep for it.
+        if isinstance(node, dict):
+            # Under `properties` a $ref is a property of that name: an object, never a reference.
+            if not isinstance(node.get("$ref", {}), dict):
+                yield node["$ref"]
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
+
+
+def _follow(document: dict[str, Any], reference: Any, name: str) -> None:
+    """Raise RegenerationError unless the reference leads to something within the document."""
+    passed = []
+    while reference not in passed:
+        passed.append(reference)
+        if not (isinstance(reference, str) and reference.startswith("#/")):
+            problem = f"{name}: $ref {reference} is refused: it leads out of the document"
+            raise RegenerationError(problem)
+        try:
+            node = JSONPointer(reference[1:], uri_decode=True).resolve(document)
+        except JSONPointerError as error:
+            raise RegenerationError(f"{name}: $ref {reference} leads nowhere") from error
+        if not (isinstance(node, dict) and "$ref" in node):
+            return
+        reference = node["$ref"]
+    raise RegenerationError(f"{name}: $ref {reference} loops")
