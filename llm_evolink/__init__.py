@@ -19,6 +19,18 @@ def register_models(register: Callable[..., Any]) -> None:
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
     """Register `llm evolink`."""
-    from .cli import register
+    cli.add_command(_Commands("evolink", help="Commands for EvoLink: a sandbox to try things in."))
 
-    register(cli)
+
+class _Commands(click.Group):
+    """The commands of cli.py, which is loaded when one is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        from .cli import evolink
+
+        return evolink.list_commands(context)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        from .cli import evolink
+
+        return evolink.get_command(context, name)

@@ -6,7 +6,6 @@ import os
 import ssl
 import sys
 import threading
-import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,26 +59,37 @@ class Settings:
         A server that is named is the only one: what is meant for it goes nowhere else.
         Raises InvalidRequestError, naming the variable, for a value that cannot be used.
         """
-        named = os.environ.get("EVOLINK_BASE_URL", "").strip()
-        return cls(
-            servers=(_base_url(named),) if named else SERVERS,
-            timeout=_number("EVOLINK_TIMEOUT", TIMEOUT, float, 0.001, 86400),
-            max_retries=_number("EVOLINK_MAX_RETRIES", MAX_RETRIES, int, 0, 100),
-            max_wait=_number("EVOLINK_MAX_WAIT", MAX_WAIT, float, 0.001, 86400),
-        )
+        return cls(servers(), timeout(), max_retries(), max_wait())
+
+
+def servers() -> tuple[str, ...]:
+    """Return the server of EVOLINK_BASE_URL, else the document's. Raises InvalidRequestError."""
+    named = os.environ.get("EVOLINK_BASE_URL", "").strip()
+    return (_base_url(named),) if named else SERVERS
+
+
+def timeout() -> float:
+    """Return the seconds of EVOLINK_TIMEOUT. Raises InvalidRequestError."""
+    return _number("EVOLINK_TIMEOUT", TIMEOUT, float, 0.001, 86400)
+
+
+def max_retries() -> int:
+    """Return the number of EVOLINK_MAX_RETRIES. Raises InvalidRequestError."""
+    return _number("EVOLINK_MAX_RETRIES", MAX_RETRIES, int, 0, 100)
+
+
+def max_wait() -> float:
+    """Return the seconds of EVOLINK_MAX_WAIT. Raises InvalidRequestError."""
+    return _number("EVOLINK_MAX_WAIT", MAX_WAIT, float, 0.001, 86400)
 
 
 _lock = threading.Lock()
 _clients: dict[tuple[Settings, str], AuthenticatedClient] = {}
-# By loop: connections cannot be shared between event loops.
-_async_clients: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[tuple[Settings, str], AuthenticatedClient]
-] = weakref.WeakKeyDictionary()
-_closers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[AsyncGenerator[None, None]]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
+# By loop: connections cannot be shared between event loops. Beside each, what closes it.
+_async_clients: dict[
+    tuple[asyncio.AbstractEventLoop, Settings, str],
+    tuple[AuthenticatedClient, AsyncGenerator[None, None]],
+] = {}
 # What a child process must not use: its parent goes on with it.
 _inherited: list[Any] = []
 
@@ -92,34 +102,40 @@ def client(key: str) -> AuthenticatedClient:
     settings = Settings.from_environment()
     with _lock:
         if (settings, key) not in _clients:
-            retry = retry_policy(settings.max_retries, settings.max_wait)
-            transport = Transport(_connections(Connections, settings), retry)
-            _clients[settings, key] = _authenticated(settings, key, transport)
-            _clients[settings, key].get_httpx_client()
+            _clients[settings, key] = new_client(settings, key)
         return _clients[settings, key]
+
+
+def new_client(settings: Settings, key: str) -> AuthenticatedClient:
+    """Return a client of the caller's own. Raises InvalidRequestError for a useless proxy."""
+    retry = retry_policy(settings.max_retries, settings.max_wait)
+    transport = Transport(_connections(Connections, settings), retry)
+    made = _authenticated(settings, key, transport)
+    made.get_httpx_client()
+    return made
 
 
 async def async_client(key: str) -> AuthenticatedClient:
     """As client, for the running event loop; closed when the loop shuts down."""
     settings = Settings.from_environment()
-    loop = asyncio.get_running_loop()
-    clients = _async_clients.setdefault(loop, {})
-    if (settings, key) not in clients:
+    place = (asyncio.get_running_loop(), settings, key)
+    if place not in _async_clients:
         retry = retry_policy(settings.max_retries, settings.max_wait)
         transport = AsyncTransport(_connections(AsyncConnections, settings), retry)
-        clients[settings, key] = _authenticated(settings, key, transport)
         # A loop finalizes its asynchronous generators before it closes: one that waits to close.
-        closer = _close_at_shutdown(clients[settings, key].get_async_httpx_client())
-        _closers.setdefault(loop, []).append(closer)
+        closer = _close_at_shutdown(place)
+        _async_clients[place] = _authenticated(settings, key, transport), closer
         await anext(closer)
-    return clients[settings, key]
+    return _async_clients[place][0]
 
 
-async def _close_at_shutdown(httpx_client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+async def _close_at_shutdown(
+    place: tuple[asyncio.AbstractEventLoop, Settings, str],
+) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await httpx_client.aclose()
+        await _async_clients.pop(place)[0].get_async_httpx_client().aclose()
 
 
 @atexit.register
@@ -158,7 +174,7 @@ def _connections(kind: Callable[..., C], settings: Settings) -> dict[str, C]:
         # An empty context trusts nobody; plain http needs none, and httpx would load one.
         plain = url.scheme == "http"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else tls_context()
-        connections[server] = kind(verify=context, limits=_LIMITS, proxy=_proxy(url))
+        connections[server] = kind(verify=context, limits=_LIMITS, proxy=proxy_for(url))
     return connections
 
 
@@ -182,19 +198,20 @@ def tls_context() -> ssl.SSLContext:
             raise InvalidRequestError(
                 f"SSL_CERT_FILE names a file without a readable certificate: {named!r} ({reason})"
             ) from None
-    elif not os.environ.get("SSL_CERT_DIR") and not _system_has_authorities():
+    elif not os.environ.get("SSL_CERT_DIR") and not system_has_authorities():
         import certifi
 
         context.load_verify_locations(certifi.where())
     return context
 
 
-def _system_has_authorities() -> bool:
+def system_has_authorities() -> bool:
+    """Return whether OpenSSL's defaults hold authorities to trust."""
     paths = ssl.get_default_verify_paths()
-    return bool(paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())))
+    return bool(paths.cafile or (paths.capath and any(Path(paths.capath).glob("*"))))
 
 
-def _proxy(url: httpx.URL) -> httpx.Proxy | None:
+def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     """Return the environment's proxy for the URL; never one for loopback.
 
     Raises InvalidRequestError, which does not show what may hold a password, for one of no use.

@@ -19,12 +19,7 @@ MAX_TEXT = 500
 """Most characters of a server's text that are shown."""
 
 MAX_PAGE_BYTES = 2**20
-"""Most bytes of a page, which is not JSON, that are looked at."""
-
-# Control characters, and those that turn the direction of text.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ud800-\udfff]+"
-)
+"""Most of a page that is looked at, and of any other text from a server."""
 
 
 class EvolinkError(llm.ModelError, click.ClickException):
@@ -186,6 +181,8 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
 
     from generated_client import errors as wire
 
+    if isinstance(failure, BadReplyError) and began:
+        return IncompleteReplyError(failure.told)
     if isinstance(failure, EvolinkError):
         return failure
     if isinstance(failure, httpx.TimeoutException):
@@ -287,5 +284,13 @@ def _read_error(data: Any) -> dict[str, Any]:
 
 
 def clean(text: Any) -> str | None:
-    """Return a server's text fit for a terminal, on one line; None for no text."""
-    return _UNPRINTABLE.sub(" ", text).strip() or None if isinstance(text, str) else None
+    """Return a server's text fit for a terminal, on one line; None for no text.
+
+    Not printable are control characters, and those that turn the direction of text.
+    """
+    if not isinstance(text, str):
+        return None
+    text = text[:MAX_PAGE_BYTES]
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(text.split()) or None

@@ -1,39 +1,34 @@
 """Attachments of llm as image parts of a message."""
 
+from __future__ import annotations
+
 import base64
 import math
-from typing import TYPE_CHECKING
 
 import llm
 
+from generated_client import models
+
+from .chat import IMAGE_TYPES
 from .errors import InvalidRequestError
-
-if TYPE_CHECKING:
-    from generated_client.models.image_part import ImagePart
-
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
-"""The types of image that EvoLink's reference names."""
 
 MAX_IMAGE_BYTES = 10 * 2**20
 """Most bytes of an image, decoded; EvoLink's reference says 10 MB."""
 
 
-def image_part(attachment: llm.Attachment) -> "ImagePart":
+def image_part(attachment: llm.Attachment) -> models.ImagePart:
     """Return the part: an address is passed on, anything else becomes a data: URL.
 
     Raises InvalidRequestError, naming the attachment, for one that is not an image of these
     types, is too large, or is not there any more.
     """
-    from generated_client.models.image_part import ImagePart
-    from generated_client.models.image_url import ImageUrl
-
     url = attachment.url
     if not url:
         found, content = _read(attachment)
         url = f"data:{found};base64,{base64.b64encode(content).decode()}"
     elif attachment.type:
         _check_type(attachment, attachment.type)
-    return ImagePart(type_="image_url", image_url=ImageUrl(url=url))
+    return models.ImagePart(type_="image_url", image_url=models.ImageUrl(url=url))
 
 
 def _read(attachment: llm.Attachment) -> tuple[str, bytes]:

@@ -1,5 +1,7 @@
 """An llm.Prompt as a request of the document."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,14 +9,7 @@ from typing import Any
 import llm
 from llm.parts import AttachmentPart, Message, TextPart, ToolCallPart, ToolResultPart
 
-from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
-from generated_client.models.function_call import FunctionCall
-from generated_client.models.image_part import ImagePart
-from generated_client.models.message_simple import MessageSimple
-from generated_client.models.message_simple_role import MessageSimpleRole
-from generated_client.models.stream_options import StreamOptions
-from generated_client.models.text_part import TextPart as TextContent
-from generated_client.models.tool_call import ToolCall
+from generated_client import models
 
 from .errors import InvalidRequestError
 from .images import image_part
@@ -25,14 +20,14 @@ METADATA = "evolink"
 
 def build_request(
     prompt: llm.Prompt, conversation: Any, *, stream: bool
-) -> ChatCompletionQuickRequest:
+) -> models.ChatCompletionQuickRequest:
     """Return the request for the prompt; conversation is the prompt's llm conversation, or None.
 
     Raises InvalidRequestError for a prompt that cannot be sent.
     """
-    request = ChatCompletionQuickRequest(messages=build_messages(prompt))
+    request = models.ChatCompletionQuickRequest(messages=build_messages(prompt))
     if stream:
-        request.stream_options = StreamOptions(include_usage=True)
+        request.stream_options = models.StreamOptions(include_usage=True)
     if prompt.tools:
         request.tools = [_tool(tool) for tool in prompt.tools]
     _set_options(request, prompt.options)
@@ -42,7 +37,7 @@ def build_request(
     return request
 
 
-def build_messages(prompt: llm.Prompt) -> list[MessageSimple]:
+def build_messages(prompt: llm.Prompt) -> list[models.MessageSimple]:
     """Return the messages of the prompt, its history included."""
     _replace_system(prompt)
     messages = _tool_messages_joined(prompt.messages)
@@ -98,12 +93,12 @@ def _paired(messages: list[Message]) -> set[int]:
     return paired
 
 
-def _messages(message: Message, paired: set[int]) -> Iterator[MessageSimple]:
+def _messages(message: Message, paired: set[int]) -> Iterator[models.MessageSimple]:
     """Yield the request's messages for one of llm's: a tool message holds one result, say."""
     if message.role == "assistant":
         yield from _assistant_message(message, paired)
         return
-    content: list[ImagePart | TextContent] = []
+    content: list[models.ImagePart | models.TextPart] = []
     for part in message.parts:
         if isinstance(part, TextPart) and part.text.strip():
             content.append(_text(part.text))
@@ -112,22 +107,22 @@ def _messages(message: Message, paired: set[int]) -> Iterator[MessageSimple]:
         elif isinstance(part, ToolResultPart) and not part.server_executed:
             if id(part) in paired:
                 answered = part.tool_call_id or ""
-                yield MessageSimple(role="tool", content=part.output, tool_call_id=answered)
+                yield models.MessageSimple(role="tool", content=part.output, tool_call_id=answered)
             else:
                 content.append(_text(f"[{part.name} returned: {part.output}]"))
             content += map(image_part, part.attachments)
-    role: MessageSimpleRole = "system" if message.role == "system" else "user"
-    if len(content) == 1 and isinstance(content[0], TextContent):
-        yield MessageSimple(role=role, content=content[0].text)
+    role: models.MessageSimpleRole = "system" if message.role == "system" else "user"
+    if len(content) == 1 and isinstance(content[0], models.TextPart):
+        yield models.MessageSimple(role=role, content=content[0].text)
     elif content:
-        yield MessageSimple(role=role, content=content)
+        yield models.MessageSimple(role=role, content=content)
 
 
-def _text(text: str) -> TextContent:
-    return TextContent(type_="text", text=text)
+def _text(text: str) -> models.TextPart:
+    return models.TextPart(type_="text", text=text)
 
 
-def _assistant_message(message: Message, paired: set[int]) -> Iterator[MessageSimple]:
+def _assistant_message(message: Message, paired: set[int]) -> Iterator[models.MessageSimple]:
     """Yield the message of the model; reasoning is not sent back, nor what a server executed."""
     text = ""
     calls = []
@@ -142,47 +137,41 @@ def _assistant_message(message: Message, paired: set[int]) -> Iterator[MessageSi
             arguments = json.dumps(part.arguments, ensure_ascii=False)
             text = "\n".join(filter(None, [text, f"[called {part.name}({arguments})]"]))
     if text or calls:
-        built = MessageSimple(role="assistant", content=text or None)
+        built = models.MessageSimple(role="assistant", content=text or None)
         built.additional_properties = metadata
         if calls:
             built.tool_calls = calls
         yield built
 
 
-def _tool_call(part: ToolCallPart) -> ToolCall:
+def _tool_call(part: ToolCallPart) -> models.ToolCall:
     """Return the call with every field that it came with."""
     unknown = dict((part.provider_metadata or {})[METADATA])
     arguments = json.dumps(part.arguments, ensure_ascii=False)
-    function = FunctionCall(name=part.name, arguments=arguments)
+    function = models.FunctionCall(name=part.name, arguments=arguments)
     function.additional_properties = unknown.pop("function", {})
-    call = ToolCall(id=part.tool_call_id or "", type_="function", function=function)
+    call = models.ToolCall(id=part.tool_call_id or "", type_="function", function=function)
     call.additional_properties = unknown
     return call
 
 
 def _tool(tool: Any) -> Any:
-    from generated_client.models.function_definition import FunctionDefinition
-    from generated_client.models.function_definition_parameters import FunctionDefinitionParameters
-    from generated_client.models.tool import Tool
-
-    function = FunctionDefinition(
-        name=tool.name, parameters=FunctionDefinitionParameters.from_dict(tool.input_schema)
+    function = models.FunctionDefinition(
+        name=tool.name, parameters=models.FunctionDefinitionParameters.from_dict(tool.input_schema)
     )
     if tool.description:
         function.description = tool.description
-    return Tool(type_="function", function=function)
+    return models.Tool(type_="function", function=function)
 
 
-def _set_options(request: ChatCompletionQuickRequest, options: llm.Options) -> None:
+def _set_options(request: models.ChatCompletionQuickRequest, options: llm.Options) -> None:
     """Set the options that were given; each has the name of its request field."""
     for name, value in options:
         if value is None:
             continue
         if name == "json_object":
             if value:
-                from generated_client.models.json_object_format import JsonObjectFormat
-
-                request.response_format = JsonObjectFormat(type_="json_object")
+                request.response_format = models.JsonObjectFormat(type_="json_object")
         else:
             setattr(request, name, value)
 
@@ -201,11 +190,9 @@ def _schema(prompt: llm.Prompt, conversation: Any) -> Any:
 
 
 def _schema_format(schema: dict[str, Any]) -> Any:
-    from generated_client.models.json_schema_format import JsonSchemaFormat
-    from generated_client.models.named_schema import NamedSchema
-    from generated_client.models.named_schema_schema import NamedSchemaSchema
-
-    return JsonSchemaFormat(
+    return models.JsonSchemaFormat(
         type_="json_schema",
-        json_schema=NamedSchema(name="output", schema=NamedSchemaSchema.from_dict(schema)),
+        json_schema=models.NamedSchema(
+            name="output", schema=models.NamedSchemaSchema.from_dict(schema)
+        ),
     )

@@ -1,5 +1,7 @@
 """A reply, whole or in chunks, as what llm wants of it: events, tool calls, usage, its log."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,13 +9,7 @@ from typing import Any
 import llm
 from llm.parts import StreamEvent
 
-from generated_client.models.assistant_message import AssistantMessage
-from generated_client.models.chat_completion_chunk import ChatCompletionChunk
-from generated_client.models.chat_completion_response import ChatCompletionResponse
-from generated_client.models.choice import Choice
-from generated_client.models.chunk_choice import ChunkChoice
-from generated_client.models.delta import Delta
-from generated_client.models.usage import Usage
+from generated_client import models
 
 from .errors import BadReplyError, from_event
 from .prompts import METADATA
@@ -37,14 +33,14 @@ class Reply:
         self.finish_reason: str | None = None
         self.request_id: str | None = None
         self._head: dict[str, Any] = {}
-        self._usage: Usage | None = None
+        self._usage: models.Usage | None = None
         self._calls = ToolCalls()
         self._logprobs: dict[str, list[Any]] = {}
         self._text_metadata: dict[str, Any] = {}
         self._began = False
         self._thought_aloud = False
 
-    def read_chunk(self, chunk: ChatCompletionChunk) -> Iterator[StreamEvent]:
+    def read_chunk(self, chunk: models.ChatCompletionChunk) -> Iterator[StreamEvent]:
         """Yield what is new in a chunk of a stream. Raises EvolinkError for an error in it."""
         if chunk.error:
             raise from_event(chunk.error)
@@ -58,7 +54,7 @@ class Reply:
                     for piece in choice.delta.tool_calls or ():
                         self._calls.add_piece(piece)
 
-    def read_whole(self, completion: ChatCompletionResponse) -> Iterator[StreamEvent]:
+    def read_whole(self, completion: models.ChatCompletionResponse) -> Iterator[StreamEvent]:
         """Yield what a reply that came in one piece says. Raises EvolinkError for an error."""
         if error := completion.additional_properties.get("error"):
             raise from_event(error)
@@ -103,7 +99,7 @@ class Reply:
         log |= {"request_id": self._fit(self.request_id), "logprobs": self._fit(self._logprobs)}
         response.response_json = {name: value for name, value in log.items() if value}
 
-    def _note(self, piece: ChatCompletionChunk | ChatCompletionResponse) -> None:
+    def _note(self, piece: models.ChatCompletionChunk | models.ChatCompletionResponse) -> None:
         for name in ("id", "model", "created"):
             value = getattr(piece, name)
             if value and name not in self._head:
@@ -111,7 +107,7 @@ class Reply:
         if piece.usage:
             self._usage = piece.usage
 
-    def _note_choice(self, choice: ChunkChoice | Choice) -> None:
+    def _note_choice(self, choice: models.ChunkChoice | models.Choice) -> None:
         self._began = True
         if choice.finish_reason:
             self.finish_reason = self._fit(_string(choice.finish_reason))
@@ -120,7 +116,7 @@ class Reply:
                 if isinstance(tokens, list):  # null where there are none.
                     self._logprobs.setdefault(name, []).extend(tokens)
 
-    def _read_delta(self, delta: Delta | AssistantMessage) -> Iterator[StreamEvent]:
+    def _read_delta(self, delta: models.Delta | models.AssistantMessage) -> Iterator[StreamEvent]:
         if reasoning := delta.reasoning_content or delta.reasoning:
             self._thought_aloud = True
             yield from self._said("reasoning", reasoning)

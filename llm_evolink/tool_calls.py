@@ -4,12 +4,14 @@ What they do, seen in the wild: the name first and the arguments later, no `inde
 0, no `id`, an empty one, the same one twice, the whole call twice, "" or "{}" for no arguments.
 """
 
+from __future__ import annotations
+
 import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from generated_client.models.tool_call_delta import ToolCallDelta
+from generated_client import models
 
 from .errors import BadReplyError
 
@@ -50,11 +52,11 @@ class ToolCalls:
     def __init__(self) -> None:
         self._calls: list[Call] = []
 
-    def add(self, call: ToolCallDelta) -> None:
+    def add(self, call: models.ToolCallDelta) -> None:
         """Take in a call that came whole."""
         self._extend(self._begin(), call)
 
-    def add_piece(self, piece: ToolCallDelta) -> None:
+    def add_piece(self, piece: models.ToolCallDelta) -> None:
         """Take in a piece of a call from a stream."""
         self._extend(self._continued(piece) or self._begin(), piece)
 
@@ -77,7 +79,7 @@ class ToolCalls:
         self._calls.append(call)
         return call
 
-    def _continued(self, piece: ToolCallDelta) -> Call | None:
+    def _continued(self, piece: models.ToolCallDelta) -> Call | None:
         """Return the call that the piece goes on with, None when it begins another."""
         name, arguments = _function(piece)
         call = self._nearest(piece, self._calls if not name else self._alike(piece))
@@ -86,7 +88,7 @@ class ToolCalls:
         again = bool(piece.id) and piece.id == call.id and arguments in ("", call.arguments)
         return call if name == call.name and (again or not call.is_whole()) else None
 
-    def _alike(self, piece: ToolCallDelta) -> list[Call]:
+    def _alike(self, piece: models.ToolCallDelta) -> list[Call]:
         """Return the calls whose id and index are the piece's, or not known."""
         index = _index(piece)
         return [
@@ -96,7 +98,7 @@ class ToolCalls:
             and (index is None or call.index in (None, index))
         ]
 
-    def _nearest(self, piece: ToolCallDelta, calls: list[Call]) -> Call | None:
+    def _nearest(self, piece: models.ToolCallDelta, calls: list[Call]) -> Call | None:
         """Return the last call with the piece's id, else with its index, else the last."""
         return max(
             reversed(calls),
@@ -104,7 +106,7 @@ class ToolCalls:
             default=None,
         )
 
-    def _extend(self, call: Call, piece: ToolCallDelta) -> None:
+    def _extend(self, call: Call, piece: models.ToolCallDelta) -> None:
         name, arguments = _function(piece)
         call.id = call.id or _string(piece.id)
         call.name = call.name or name
@@ -129,7 +131,7 @@ def merge(into: dict[str, Any], update: dict[str, Any]) -> None:
             into[key] = value
 
 
-def _function(piece: ToolCallDelta) -> tuple[str, str]:
+def _function(piece: models.ToolCallDelta) -> tuple[str, str]:
     """Return the name and the arguments in the piece, "" for what it does not hold."""
     if not piece.function:
         return "", ""
@@ -139,7 +141,7 @@ def _function(piece: ToolCallDelta) -> tuple[str, str]:
     return _string(piece.function.name), _string(arguments)
 
 
-def _index(piece: ToolCallDelta) -> int | None:
+def _index(piece: models.ToolCallDelta) -> int | None:
     return piece.index if isinstance(piece.index, int) else None
 
 

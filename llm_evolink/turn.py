@@ -1,5 +1,7 @@
 """One turn with the model: all that the sync and the async model have in common around the wire."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,9 +11,8 @@ import click
 import llm
 from llm.parts import StreamEvent
 
+from generated_client import models
 from generated_client.errors import IncompleteStream, UnexpectedResponse
-from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
-from generated_client.models.chat_completion_response import ChatCompletionResponse
 
 from .errors import EvolinkError, IncompleteReplyError, explain, from_status, not_a_reply
 from .prompts import build_request
@@ -57,7 +58,7 @@ class Turn:
         self._response = response
         self._conversation = conversation
 
-    def request(self) -> ChatCompletionQuickRequest:
+    def request(self) -> models.ChatCompletionQuickRequest:
         """Return the request. Raises EvolinkError for what cannot be sent, or not again."""
         # llm asks once more when a response that failed, or was left, is read again: nothing is
         # paid for twice, and no part passes for the whole.
@@ -102,7 +103,7 @@ class Turn:
         if whole.status_code != 200:
             raise from_status(whole.status_code, whole.headers, whole.content)
         try:
-            completion = ChatCompletionResponse.from_dict(json.loads(whole.content))
+            completion = models.ChatCompletionResponse.from_dict(json.loads(whole.content))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise not_a_reply(whole.content) from None
         yield from self.reply.read_whole(completion)
@@ -120,9 +121,15 @@ class Turn:
         """Tell a person at the command line, not a caller from Python, that the answer was cut."""
         notice = _NOTICES.get(self.reply.finish_reason or "")
         if notice and click.get_current_context(silent=True):
-            if self._stream and sys.stdout.isatty():
-                click.echo()
+            thinking = self._shows_reasoning_last()
+            if self._stream and (thinking or sys.stdout.isatty()):
+                click.echo(err=thinking)
             click.echo(notice, err=True)
+
+    def _shows_reasoning_last(self) -> bool:
+        """Return whether llm wrote reasoning last, on stderr, and did not end its line."""
+        shown = [event.type for event in self._response._stream_events if event.chunk]
+        return shown[-1:] == ["reasoning"] and not self._prompt.hide_reasoning
 
 
 class _Failed:

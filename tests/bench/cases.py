@@ -37,10 +37,13 @@ def load(whose: str, url: str) -> dict[str, float]:
 
 
 def prompt(whose: str, url: str) -> dict[str, float]:
-    """CPU of one prompt at the command line, after llm itself is loaded."""
+    """CPU of one prompt at the command line, after llm itself is loaded and has a log."""
     import llm.cli
+    import sqlite_utils
+    from llm.migrations import migrate
 
     llm.get_models()
+    migrate(sqlite_utils.Database(llm.user_dir() / "logs.db"))
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     began = time.process_time()
     llm.cli.cli.main(["-m", MODELS[whose], "hello"], standalone_mode=False)
