@@ -1,7 +1,6 @@
 """The command line of scripts/regenerate."""
 
 import argparse
-import filecmp
 import signal
 import sys
 import tempfile
@@ -10,12 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
-from .errors import RegenerationError, one_line
+from .errors import RegenerationError, one_line, printable
+from .folders import differences, replace, require_replaceable
 
 ROOT = Path(__file__).parents[2]
 INSTALL = "run scripts/install"
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 CHANGES_SHOWN = 10
+# A document can be made so that reading it, validating it or a pattern in it never ends.
+MOST_SECONDS = 120
 
 
 def main() -> int:
@@ -23,15 +25,18 @@ def main() -> int:
     arguments = parse_arguments()
     for number in SIGNALS:
         signal.signal(number, stop)
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(MOST_SECONDS)
     try:
         require_tools()
-        return regenerate(arguments.openapi, arguments.client.resolve(), check=arguments.check)
+        return regenerate(arguments)
     except RegenerationError as error:
         problem = str(error)
     except ModuleNotFoundError as error:
         problem = f"the Python module {error.name} is not installed: {INSTALL}"
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}" if error.filename else one_line(error)
+        problem = printable(problem)
     print(f"Error: {problem}", file=sys.stderr)
     return 1
 
@@ -48,26 +53,41 @@ def parse_arguments() -> argparse.Namespace:
         help="change nothing; exit 1 and list what differs from the committed client",
     )
     parser.add_argument(
-        "--openapi",
-        type=Path,
-        default=ROOT / "openapi",
-        metavar="DIR",
-        help="folder of the document (default: openapi)",
+        "--from",
+        dest="source",
+        metavar="SOURCE",
+        help="take the document of this page first, and say what changed: the https address of "
+        "EvoLink's documentation page, or a file with the page or the document",
     )
     parser.add_argument(
-        "--client",
-        type=Path,
-        default=ROOT / "generated_client",
-        metavar="DIR",
-        help="folder to write (default: generated_client)",
+        "--dry-run", action="store_true", help="with --from: say what changed, write nothing"
     )
-    return parser.parse_args()
+    for name, default, what in (
+        ("openapi", "openapi", "of the document"),
+        ("client", "generated_client", "to write"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=Path,
+            default=ROOT / default,
+            metavar="DIR",
+            help=f"folder {what} (default: {default})",
+        )
+    arguments = parser.parse_args()
+    if arguments.check and arguments.source:
+        parser.error("--check changes nothing: give it without --from, or --dry-run with it")
+    if arguments.dry_run and not arguments.source:
+        parser.error("--dry-run goes with --from; without it, --check writes nothing")
+    return arguments
 
 
 def stop(number: int, frame: FrameType | None) -> None:
     """Stop on a signal by way of every clean-up, which a second Ctrl-C must not stop in turn."""
     for other in SIGNALS:
         signal.signal(other, lambda *_: None)
+    if number == signal.SIGALRM:
+        sys.exit(f"Error: stopped after {MOST_SECONDS} seconds; nothing was written")
+    signal.alarm(0)
     sys.exit(128 + number)
 
 
@@ -86,62 +106,56 @@ def require_tools() -> None:
             raise RegenerationError(f"{name} {found} is installed, {wanted} is needed: {INSTALL}")
 
 
-def regenerate(openapi: Path, client: Path, *, check: bool) -> int:
-    """Generate into a fresh folder, then compare it with the client or swap it in whole."""
+def regenerate(arguments: argparse.Namespace) -> int:
+    """Generate into a fresh folder, then compare it with the client or put it in its place."""
     # Imported late: what is missing or wrong is told before more is loaded.
     from .document import effective_document
 
-    if not check:
+    openapi, client = arguments.openapi, arguments.client.resolve()
+    writes = not (arguments.check or arguments.dry_run)
+    if writes:
         require_replaceable(client)
-    document, warnings = effective_document(openapi)
+    files: dict[str, bytes] = {}
+    if arguments.source:
+        from .update import read_update
+
+        update = read_update(arguments.source, openapi)
+        if update is None:
+            print("nothing to do: it is the document that openapi/ has")
+            return 0
+        document, warnings, files = update.document, update.warnings, update.files
+    else:
+        document, warnings = effective_document(openapi)
 
     from .generator import generate_client
 
     for warning in warnings:
-        print(f"Warning: {warning}; the published text stays", file=sys.stderr)
-    # A swap needs a folder on the client's file system; a check leaves that one alone.
-    place = None if check else client.parent
+        print(f"Warning: {warning}", file=sys.stderr)
+    # A swap needs a folder on the client's file system; what only reads leaves that one alone.
+    place = client.parent if writes else None
     with tempfile.TemporaryDirectory(dir=place, prefix=".regenerate-") as scratch:
         # The package must be named as it will be: the formatter sorts imports by that name.
-        fresh = Path(scratch, "new", client.name)
+        fresh = Path(scratch, client.name)
         generate_client(document, openapi, fresh)
         changes = differences(client, fresh)
-        if check:
+        if arguments.check:
             return report(client, changes)
-        files = sum(path.is_file() for path in fresh.rglob("*"))
-        if changes:
-            swap(fresh, client, Path(scratch, "old"))
-    print(f"{client.name}: {files} files, {len(changes)} changed")
+        count = sum(path.is_file() for path in fresh.rglob("*"))
+        if writes and (changes or files):
+            replace(openapi, files, fresh, client)
+    tell(client, count, changes)
+    if arguments.dry_run:
+        print("nothing was written")
+    return 0
+
+
+def tell(client: Path, count: int, changes: list[str]) -> None:
+    """Print which of the client's files changed."""
+    print(f"{client.name}: {count} files, {len(changes)} changed")
     for change in changes[:CHANGES_SHOWN]:
         print(f"  {change}")
     if len(changes) > CHANGES_SHOWN:
         print(f"  and {len(changes) - CHANGES_SHOWN} more")
-    return 0
-
-
-def require_replaceable(client: Path) -> None:
-    """Raise RegenerationError for a folder of something else: --client . would swap out all."""
-    if client.exists() and any(client.iterdir()) and not (client / "openapi.json").exists():
-        raise RegenerationError(f"{client} is not a generated client: it has no openapi.json")
-
-
-def differences(old: Path, new: Path) -> list[str]:
-    """Return a line for each file that is not the same in both folders; caches do not count."""
-    files = {
-        path.relative_to(folder)
-        for folder in (old, new)
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    lines = []
-    for file in sorted(files):
-        if not (old / file).exists():
-            lines.append(f"added    {file}")
-        elif not (new / file).exists():
-            lines.append(f"removed  {file}")
-        elif not filecmp.cmp(old / file, new / file, shallow=False):
-            lines.append(f"changed  {file}")
-    return lines
 
 
 def report(client: Path, changes: list[str]) -> int:
@@ -156,18 +170,6 @@ def report(client: Path, changes: list[str]) -> int:
         file=sys.stderr,
     )
     return 1
-
-
-def swap(fresh: Path, client: Path, old: Path) -> None:
-    """Put the fresh folder in the client's place, whole or not at all."""
-    try:
-        if client.exists():
-            client.rename(old)
-        fresh.rename(client)
-    except BaseException:
-        if old.exists() and not client.exists():
-            old.rename(client)
-        raise
 
 
 if __name__ == "__main__":

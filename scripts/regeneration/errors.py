@@ -8,8 +8,8 @@ class RegenerationError(Exception):
     """
 
     def __str__(self) -> str:
-        """Return the lines, those after the first indented."""
-        return "\n  ".join(self.args)
+        """Return the lines, fit for a terminal, those after the first indented."""
+        return "\n  ".join(printable(line) for line in self.args)
 
 
 def one_line(problem: object) -> str:
@@ -18,9 +18,9 @@ def one_line(problem: object) -> str:
     return text if len(text) <= 300 else text[:299] + "…"
 
 
-def printable(text: str) -> str:
-    """Return the text with all that a terminal could obey, or not show, escaped; lines stay."""
+def printable(line: str) -> str:
+    """Return the line, at most 1,000 characters, all that is not to be seen escaped."""
+    line = line if len(line) <= 1000 else line[:999] + "…"
     return "".join(
-        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
-        for character in text
+        character if character.isprintable() else ascii(character)[1:-1] for character in line
     )

@@ -26,14 +26,16 @@ from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 
-from .document import load_yaml
 from .errors import RegenerationError, one_line
+from .validation import load_yaml
 
 # The stock hooks take ruff's default rules, which rewrite annotations; these only sort and drop.
 FORMATTERS = (
     ["check", "--fix-only", "--select=I,F401"],
     ["format"],
 )
+# What a generated class calls its own parts, and its variables where they would be hidden.
+TAKEN = {"additional_keys", "additional_properties", "cls", "d", "from_dict", "to_dict"}
 # The same result wherever it runs, and no cache left in the current folder.
 RUFF = ["--isolated", "--no-cache", "--no-respect-gitignore", "--target-version=py311"]
 
@@ -128,6 +130,7 @@ def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
     parsed = GeneratorData.from_dict(document, config=config)
     if isinstance(parsed, GeneratorError):
         raise RegenerationError(_tell(parsed))
+    _require_usable_fields(parsed)
     project = StreamingProject(
         openapi=parsed,
         config=config,
@@ -152,6 +155,19 @@ def _add_models(found: Any, names: set[str]) -> None:
         inner = [*(found.required_properties or []), *(found.optional_properties or [])]
     for each in inner:
         _add_models(each, names)
+
+
+def _require_usable_fields(parsed: GeneratorData) -> None:
+    """Raise RegenerationError for a field that would take the place of what each model needs."""
+    for model in parsed.models:
+        if not isinstance(model, ModelProperty):
+            continue
+        for field in (model.required_properties or []) + (model.optional_properties or []):
+            if field.python_name in TAKEN:
+                raise RegenerationError(
+                    f"{model.class_info.name}.{field.python_name}: the generated class has "
+                    "that name for its own use; rename the field in an overlay"
+                )
 
 
 def _event_schema(response: Response) -> str | None:

@@ -1,5 +1,6 @@
 """OpenAPI Overlay 1.0: actions that update or remove what a JSONPath (RFC 9535) selects."""
 
+import json
 from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
@@ -14,13 +15,14 @@ _JSONPATH = JSONPathEnvironment(strict=True)
 def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) -> list[str]:
     """Apply the overlay's actions to the document, in place and in order.
 
-    Returns a line for each action whose target matched nothing, with the overlay's name, the
-    action's description and its target. Raises RegenerationError for what is not an action.
+    Returns a line for each action that does not fit, with the overlay's name and the action's
+    description: its target matches nothing, or cannot take the update. Raises RegenerationError for
+    what is not an action.
     """
     actions = overlay.get("actions")
     if not (isinstance(actions, list) and actions):
         raise RegenerationError(f"{name}: actions must be a list, and not empty")
-    unmatched = []
+    misfits = []
     for number, action in enumerate(actions, start=1):
         where = f"{name}, action {number}"
         if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
@@ -29,15 +31,22 @@ def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) 
         if not remove and "update" not in action:
             raise RegenerationError(f"{where}: an action needs an update, or remove: true")
         matches = _select(document, action["target"], where)
-        if not matches:
+        try:
+            if not matches:
+                raise _MisfitError(f"{action['target']} matches nothing")
+            if remove:
+                _remove(matches, where)
+            else:
+                for match in matches:
+                    _update(match, action["update"])
+        except _MisfitError as misfit:
             said = f" ({action['description']})" if "description" in action else ""
-            unmatched.append(f"{where}{said}: {action['target']} matches nothing")
-        elif remove:
-            _remove(matches, where)
-        else:
-            for match in matches:
-                _update(match.obj, action["update"], f"{where}: {match.path}")
-    return unmatched
+            misfits.append(f"{where}{said}: {misfit}")
+    return misfits
+
+
+class _MisfitError(Exception):
+    """How an action does not fit the document."""
 
 
 def _select(document: dict[str, Any], target: str, where: str) -> list[JSONPathMatch]:
@@ -64,24 +73,33 @@ def _index(match: JSONPathMatch) -> int:
     return last if isinstance(last, int) else -1
 
 
-def _update(node: Any, update: Any, where: str) -> None:
+def _update(match: JSONPathMatch, update: Any) -> None:
+    node: Any = match.obj
     if isinstance(node, list):
-        node.append(deepcopy(update))
+        _extend(node, [update], str(match.path))
     elif not isinstance(node, dict):
-        raise RegenerationError(f"{where} is neither an object nor a list: it cannot be updated")
+        raise _MisfitError(f"{match.path} is neither an object nor a list: it cannot be updated")
     elif not isinstance(update, dict):
-        raise RegenerationError(f"{where} is an object: its update must be one")
+        raise _MisfitError(f"{match.path} is an object: its update must be one")
     else:
-        _merge(node, update)
+        _merge(node, update, str(match.path))
 
 
-def _merge(node: dict[str, Any], update: dict[str, Any]) -> None:
+def _merge(node: dict[str, Any], update: dict[str, Any], path: str) -> None:
     """Merge the update into the node: objects key by key, lists end to end, the rest replaced."""
     for key, value in update.items():
         old = node.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
-            _merge(old, value)
+            _merge(old, value, f"{path}['{key}']")
         elif isinstance(old, list) and isinstance(value, list):
-            old.extend(deepcopy(value))
+            _extend(old, value, f"{path}['{key}']")
         else:
             node[key] = deepcopy(value)
+
+
+def _extend(node: list[Any], items: list[Any], path: str) -> None:
+    # EvoLink now publishes what the overlay adds; twice in a list it would be invalid, or a lie.
+    twice = [json.dumps(item, ensure_ascii=False) for item in items if item in node]
+    if twice:
+        raise _MisfitError(f"{path} already has {', '.join(twice)}")
+    node.extend(deepcopy(items))

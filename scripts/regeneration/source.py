@@ -32,7 +32,7 @@ def read_source(source: str) -> tuple[bytes, str | None]:
         if "html" in content_type and not address.path.endswith(".md"):
             content, content_type = _fetch(address.copy_with(path=address.path + ".md"))
         if "html" in content_type:
-            raise RegenerationError(f"{address} is an HTML page, without markdown at …{'.md'}")
+            raise RegenerationError(f"{address} is an HTML page, not its markdown")
     else:
         with Path(source).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -58,7 +58,8 @@ def _address(source: str) -> httpx.URL:
 
 
 def _require_secure(address: httpx.URL, problem: str) -> None:
-    if address.scheme != "https" and not (address.scheme == "http" and _is_loopback(address.host)):
+    secure = address.scheme == "https" and address.host
+    if not (secure or (address.scheme == "http" and _is_loopback(address.host))):
         raise RegenerationError(f"{problem}: only https:// is fetched")
 
 
@@ -74,11 +75,17 @@ def _fetch(address: httpx.URL) -> tuple[bytes, str]:
     deadline = time.monotonic() + SECONDS
     first = address
     for _ in range(MOST_REDIRECTS + 1):
-        with _told(address), httpx.Client(timeout=SECONDS, trust_env=address.scheme == "https") as client:
-            with client.stream("GET", address, headers=HEADERS) as response:
-                if not response.next_request:
-                    return _body(response, deadline), response.headers.get("content-type", "").lower()
-                target = response.next_request.url
+        # On this machine no proxy stands between.
+        direct = address.scheme == "http"
+        with (
+            _told(address),
+            httpx.Client(timeout=SECONDS, trust_env=not direct) as client,
+            client.stream("GET", address, headers=HEADERS) as response,
+        ):
+            if not response.next_request:
+                content_type = response.headers.get("content-type", "").lower()
+                return _body(response, deadline), content_type
+            target = response.next_request.url
         if target.scheme != "https" and address.scheme == "https":
             raise RegenerationError(f"{address} redirects to {target}: only https:// is followed")
         _require_secure(target, f"{address} redirects to {target}")

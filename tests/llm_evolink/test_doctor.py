@@ -27,6 +27,7 @@ from tests.conftest import KEY
 from .asking import serving
 
 STORED = "sk-stored-0123456789wxyz"
+LLM = str(Path(sys.executable).with_name("llm"))
 DEAD = "http://127.0.0.1:1"
 REFUSED = {"error": {"message": "messages is too short", "type": "invalid_request_error"}}
 
@@ -73,8 +74,7 @@ def lines(url: str, **changed: str) -> str:
         "model": r"ok      model     gemini-3\.5-flash is EvoLink's",
         "logging": "ok      logging   on",
         "database": r"ok      database  \S+/logs\.db, not there before the first prompt",
-        "client": "ok      client    generated_client has the servers and parameters of its "
-        r"openapi\.json",
+        "client": r"ok      client    its servers and parameters are those of openapi\.json",
     }
     assert expected.keys() >= changed.keys()
     return "".join(f"{line}\n" for line in {**expected, **changed}.values())
@@ -180,17 +180,16 @@ def test_beside_llm_gemini(sandbox, llm_command, order):
 def test_the_key_is_not_shown_when_a_server_sends_it_back(monkeypatch, llm_command):
     echo = replying(401, {"error": {"message": f"Bad key {KEY}!"}}, x_request_id=KEY)
     with serving(monkeypatch, echo) as server:
-        plain = llm_command("evolink", "doctor")
-        as_json = llm_command("evolink", "doctor", "--json")
+        done = llm_command("evolink", "doctor")
+        as_json = doctor.as_json(doctor.examine())
 
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
-    for done in (plain, as_json):
-        assert done.returncode == 1
-        assert KEY not in done.stdout + done.stderr
+    assert done.returncode == 1
+    assert KEY not in done.stdout + done.stderr + as_json
     assert (
         "broken  access    Bad key …cdef!; set another key with: llm keys set evolink (status 401, "
         "request …cdef)\n"
-    ) in plain.stdout
+    ) in done.stdout
 
 
 def test_a_server_that_is_silent(monkeypatch, llm_command):
@@ -224,10 +223,12 @@ def in_terminal(*command: str) -> str:
 def test_in_a_terminal_it_is_coloured_and_fits(sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
 
-    shown = in_terminal(str(Path(sys.executable).with_name("llm")), "evolink", "doctor")
+    shown = in_terminal(LLM, "evolink", "doctor")
 
     assert "\x1b[32mok    \x1b[0m  key       that of EVOLINK_API_KEY, ending in cdef\n" in shown
-    assert max(len(line) for line in re.sub(r"\x1b\[\d+m", "", shown).splitlines()) <= 70
+    plain = re.sub(r"\x1b\[\d+m", "", shown).splitlines()
+    # But a path is not broken.
+    assert max(len(line) for line in plain if "/logs.db" not in line) <= 70
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,7 @@ ANSWERS = [
     pytest.param(
         replying(200, "<html><title>Hotel</title></html>", content_type="text/html"),
         "The server answered with something that is no reply: The server answered with a web page: "
-        f"Hotel; {LOGIN} (status 200)",
+        f"Hotel; {LOGIN}",
         id="a login page",
     ),
     pytest.param(
@@ -490,14 +491,6 @@ def test_a_server_that_never_takes_the_connection_is_left(monkeypatch):
                 "EVOLINK_BASE_URL",
             )
         ]
-
-
-def test_a_defect_is_not_hidden(monkeypatch):
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr(doctor.errors, "explain", lambda failure, began: 1 / 0)
-
-    with pytest.raises(ZeroDivisionError):
-        list(doctor.examine())
 
 
 def test_unencrypted_beyond_this_machine(monkeypatch):
@@ -645,11 +638,10 @@ def test_where_the_system_has_none(fresh_context):
 
 
 def test_where_the_system_is_asked_itself(monkeypatch):
-    monkeypatch.setattr(connection, "tls_context", connection.tls_context())
     monkeypatch.setattr(connection, "tls_context", lambda: None)
     monkeypatch.setattr(sys, "platform", "darwin")
 
-    assert doctor._trust() == ("ok", "the system's certificate authorities")
+    assert found("trust") == [("ok", "the system's certificate authorities")]
 
 
 def test_authorities_that_are_not_there(fresh_context, tmp_path):
@@ -727,7 +719,6 @@ def test_a_plugin_that_takes_the_name(user_path):
         @staticmethod
         @llm.hookimpl(trylast=True)
         def register_models(register: Callable[..., None]) -> None:
-            register(None, Rival())
             register(Rival(), aliases=("gemini-3.5-flash",))
 
     plugin = Plugin()
@@ -790,8 +781,8 @@ def test_a_database_that_is_none(user_path, logging):
     assert found("database") == [
         (
             "broken" if logging == "on" else "note",
-            f"{user_path}/logs.db cannot be written to (file is not a database): make it "
-            "writable, or move it away",
+            f"{user_path}/logs.db cannot be written to (file is not a database): move it "
+            "away, and llm makes a new one",
         )
     ]
 
@@ -806,20 +797,20 @@ def unprivileged() -> list[str]:
     pytest.skip("root may write anywhere, and setpriv is not installed")
 
 
-@pytest.mark.parametrize("existing", [False, True])
-@pytest.mark.parametrize("mode", ["folder", "file"])
-def test_what_may_not_be_written(user_path, sandbox, unprivileged, mode, existing):
-    path = database(user_path)
-    if not existing:
-        path.unlink()
-    (user_path if mode == "folder" else path).chmod(0o500)
-    llm_path = str(Path(sys.executable).with_name("llm"))
+@pytest.mark.parametrize("name", ["", "logs.db"], ids=["folder", "file"])
+def test_what_may_not_be_written_to(user_path, sandbox, unprivileged, name):
+    database(user_path)
+    path = user_path / name
+    path.chmod(0o500)
     done = subprocess.run(
-        [*unprivileged, llm_path, "evolink", "doctor"], capture_output=True, text=True, check=False
+        [*unprivileged, LLM, "evolink", "doctor"], capture_output=True, text=True, check=False
     )
-    user_path.chmod(0o700)
 
-    assert done.returncode == 1
+    expected = re.escape(
+        f"broken  database  {path} cannot be written to: give yourself the right to it, or name "
+        "another folder in LLM_USER_PATH"
+    )
+    check_output(done, lines(sandbox.url, database=expected), 1)
 
 
 # The client

@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import sqlite3
-import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -327,9 +324,9 @@ def test_conversations(database, log, as_json, usage):
     ]
     assert usage("--by", "conversation", width=80).stdout == (
         "conversation  prompts  input  output  p50 ms  p95 ms\n"
-        "two                 1     90      10   1,000   1,000  ██████████    鹈鹕和苍鹭\n"
-        "one                 1     10       5   1,000   1,000  █▌            Pelicans [31m\n"
-        "old                 1      1       1   1,000   1,000  ▎             Herons\n"
+        "two                 1     90      10   1,000   1,000  ███████████  鹈鹕和苍鹭\n"
+        "one                 1     10       5   1,000   1,000  █▊           Pelicans [31m\n"
+        "old                 1      1       1   1,000   1,000  ▎            Herons\n"
         "unknown             1      0       1   1,000   1,000  ▏\n"
         "total               4    101      17   1,000   1,000\n"
     )
@@ -380,11 +377,9 @@ def test_prices_are_kept_in_a_file(log, as_json, usage, user_path):
     assert as_json("--price-in", "3")[1]["cost"] == 5
     assert [row["cost"] for row in as_json("--all", "--by", "model")[0]] == [3, None]
     done = usage("--all", "--by", "model")
-    assert done.stdout.splitlines()[2].split() == ["gpt-4o-mini", "1", "5", "5", "0", "0", "0"] + [
-        "1,000",
-        "1,000",
-        "?",
-    ]
+    assert done.stdout.splitlines()[2].split() == (
+        ["gpt-4o-mini", "1", "5", "5", "0", "0", "0", "1,000", "1,000", "?"]
+    )
     assert done.stderr == "Not in the cost, for want of a price: gpt-4o-mini\n"
 
 
@@ -549,18 +544,17 @@ def test_percentiles_of_many(database, log):
     assert (total["duration_ms_p50"], total["duration_ms_p95"]) == (25_000, 47_500)
 
 
-@pytest.mark.parametrize("width", range(1, 140))
 @pytest.mark.parametrize("by", ["day", "conversation"])
-def test_no_line_is_wider_than_the_terminal(database, two_days, by, width):
+def test_no_line_is_wider_than_the_terminal(database, two_days, by):
     database["threads"].insert({"id": "t" * 26, "name": "鹈" * 40})
     database.execute("update turns set thread_id = ?", ["t" * 26])
     database.conn.commit()
     path = Path(database.conn.execute("pragma database_list").fetchone()[2])
+    found = report(path, by=by, utc=True)
 
-    table = as_table(report(path, by=by, utc=True), width)
-
-    cells = [len(line) + line.count("鹈") for line in table.splitlines()]
-    assert max(cells) <= width
+    for width in range(1, 200):
+        lines = as_table(found, width).splitlines()
+        assert max(len(line) + line.count("鹈") for line in lines) <= width
 
 
 def test_bars_go_first_then_columns(two_days, usage):
@@ -580,10 +574,10 @@ def test_ascii_where_the_terminal_has_no_more(database, log, usage):
     database["threads"].insert({"id": "t", "name": "鹈鹕 and a heron"})
     log(thread_id="t")
 
-    done = usage("--by", "conversation", width=75, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    done = usage("--by", "conversation", width=80, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
 
     assert done.stdout.splitlines()[1] == (
-        "t                   1     10       5   1,000   1,000  ##    ?? and a heron"
+        "t                   1     10       5   1,000   1,000  ########  ?? and a heron"
     )
     assert done.stdout.isascii()
     assert done.stderr == ""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from regeneration.document import effective_document, load_yaml, validate
+from regeneration.document import effective_document
 from regeneration.errors import RegenerationError
+from regeneration.validation import load_yaml, validate
 
 ROOT = Path(__file__).parents[2]
 OPENAPI = ROOT / "openapi"
@@ -231,6 +232,15 @@ def test_nothing_of_openapi_3_0_is_left(document: dict[str, Any]) -> None:
     assert "nullable" not in set(keys(document))
 
 
+def bomb(group: str) -> bytes:
+    """Return ten lines of YAML that stand for 9^10 values."""
+    lines = ["a0: &a0 {x: 1}"]
+    for number in range(1, 11):
+        inner = group.format(",".join([f"*a{number - 1}"] * 9))
+        lines.append(f"a{number}: &a{number} {inner}")
+    return "\n".join(lines).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -247,7 +257,13 @@ def test_nothing_of_openapi_3_0_is_left(document: dict[str, Any]) -> None:
                            "serializable"),
         (b"a: .nan", "X is not YAML of JSON values: Out of range float values are not JSON "
                      "compliant"),
-        (b"&a {b: *a}", "X is not YAML of JSON values: Circular reference detected"),
+        (b"a: \"\\ud800\"", "X is not YAML of JSON values: 'utf-8' codec can't encode character "
+                           "'\\ud800' in position 7: surrogates not allowed"),
+        (b"&a {b: *a}", "X nests deeper than 50 levels"),
+        (b"a: " + b"[" * 50 + b"]" * 50, "X nests deeper than 50 levels"),
+        (b"a: " + b"x" * 2**20, "X is larger than 1 MB"),
+        (bomb("[{}]"), "X is too large: its aliases stand for too much"),
+        (bomb("{{<<: [{}]}}"), "X is too large: its aliases stand for too much"),
         (b"[" * 1000, "X is not YAML of JSON values: maximum recursion depth exceeded"),
         (b"", "X is not a YAML mapping"),
     ],

@@ -189,18 +189,35 @@ def test_an_action_that_matches_nothing_is_told_and_the_others_are_applied() -> 
         ),
         (remove("$.["), "o.yaml, action 1: $.[ is not a JSONPath: expected a shorthand selector"),
         (remove("$"), "o.yaml, action 1: the whole document cannot be removed"),
-        (update("$", "x"), "o.yaml, action 1: $ is an object: its update must be one"),
-        (
-            update("$.info.title", "x"),
-            "o.yaml, action 1: $['info']['title'] is neither an object nor a list: "
-            "it cannot be updated",
-        ),
     ],
 )
 def test_what_is_not_an_action(action: Any, message: str) -> None:
     with pytest.raises(RegenerationError) as raised:
         apply(action)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (update("$", "x"), "$ is an object: its update must be one"),
+        (
+            update("$.info.title", "x"),
+            "$['info']['title'] is neither an object nor a list: it cannot be updated",
+        ),
+        (update("$.tags", {"name": "b"}), """$['tags'] already has {"name": "b"}"""),
+        (
+            update("$.paths", {"/x": {"post": {"tags": ["c", "b"]}}}),
+            """$['paths']['/x']['post']['tags'] already has "b\"""",
+        ),
+    ],
+)
+def test_an_action_that_does_not_fit_is_told_and_the_others_are_applied(
+    action: Any, message: str
+) -> None:
+    document, misfits = apply(action, update("$.info", {"title": "B"}))
+    assert document == {**DOCUMENT, "info": {**DOCUMENT["info"], "title": "B"}}
+    assert misfits == [f"o.yaml, action 1: {message}"]
 
 
 @pytest.mark.parametrize("actions", [None, [], {}, "x"])

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from regeneration.__main__ import swap
+from regeneration.folders import swap
 
 from .conftest import PUBLISHED, ROOT, Workspace, files
 
@@ -330,12 +330,14 @@ def test_a_signal_leaves_nothing_behind(workspace: Workspace, number: signal.Sig
 
 
 def test_a_swap_that_fails_puts_the_old_client_back(tmp_path: Path) -> None:
-    client = tmp_path / "client"
-    client.mkdir()
-    (client / "openapi.json").write_text("{}")
+    for path in ("client/openapi.json", "file", "fresh/client/new", "fresh/added"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    before = files(tmp_path)
+    names = ("client", "added", "file")  # There is no fresh file.
     with pytest.raises(FileNotFoundError):
-        swap(tmp_path / "missing", client, tmp_path / "old")
-    assert files(tmp_path) == {"client/openapi.json": b"{}"}
+        swap(*((tmp_path / "fresh" / name, tmp_path / name) for name in names))
+    assert files(tmp_path) == before
 
 
 def test_a_tool_of_another_version(tmp_path: Path) -> None:

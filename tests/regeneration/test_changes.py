@@ -1,0 +1,237 @@
+"""What changed between two documents."""
+
+from typing import Any
+
+import pytest
+from regeneration.changes import compare, overlaid
+from regeneration.validation import load_yaml, validate
+
+DOCUMENT = """\
+openapi: 3.1.0
+info: {title: Ask, version: 1.0.0}
+servers:
+  - url: https://a.example
+  - url: https://b.example
+security:
+  - key: []
+paths:
+  /ask:
+    post:
+      operationId: ask
+      parameters:
+        - {name: page, in: query, schema: {type: integer, maximum: 9}}
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema: {$ref: '#/components/schemas/Question'}
+      responses:
+        '200':
+          description: Fine.
+          content:
+            application/json:
+              schema: {$ref: '#/components/schemas/Answer'}
+        '400':
+          description: Not fine.
+          content:
+            application/json:
+              schema: {type: object, properties: {error: {type: string}}}
+components:
+  schemas:
+    Question:
+      type: object
+      required: [text]
+      properties:
+        text: {type: string, minLength: 1, description: What to ask.}
+        mood: {type: string, enum: [calm, cross], default: calm}
+        heat: {type: number, minimum: 0, maximum: 2}
+        tags: {type: array, items: {type: string}}
+        to: {oneOf: [{type: string}, {$ref: '#/components/schemas/Person'}]}
+    Answer:
+      type: object
+      required: [text]
+      properties:
+        text: {type: string}
+        reason: {type: string, enum: [done, cut]}
+        score: {type: integer}
+        from: {$ref: '#/components/schemas/Person'}
+    Person:
+      type: object
+      properties:
+        name: {type: string}
+  securitySchemes:
+    key: {type: http, scheme: bearer}
+"""
+
+
+def changed(*replacements: str) -> dict[str, Any]:
+    """Return the document with each old text replaced by the new one that follows it."""
+    text = DOCUMENT
+    for old, new in zip(replacements[::2], replacements[1::2], strict=True):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    document = load_yaml(text.encode(), "X")
+    validate(document, "X")
+    return document
+
+
+def told(*replacements: str) -> list[str]:
+    changes, texts = compare(changed(), changed(*replacements))
+    return [*map(str, changes), *([f"{texts} texts"] if texts else [])]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        # The API.
+        ("version: 1.0.0", "version: 2.0.0", ["API: version 2.0.0, was 1.0.0"]),
+        ("3.1.0", "3.1.1", ["API: openapi 3.1.1, was 3.1.0"]),
+        ("  - key: []", "  - key: [all]",
+         ['API: security [{"key": ["all"]}], was [{"key": []}] (breaking)']),
+        ("scheme: bearer}", "scheme: basic}",
+         ["security scheme key: scheme basic, was bearer (breaking)"]),
+        ("  securitySchemes:\n", "  securitySchemes:\n    more: {type: http, scheme: basic}\n",
+         ["security scheme more: added"]),
+        ("  - url: https://b.example\n",
+         "  - url: https://b.example\n  - url: https://c.example\n",
+         ["server https://c.example: added"]),
+        ("  - url: https://b.example\n", "", ["server https://b.example: removed (breaking)"]),
+        ("  - url: https://a.example\n  - url: https://b.example\n",
+         "  - url: https://b.example\n  - url: https://a.example\n",
+         ["servers: first https://b.example, was https://a.example"]),
+        # Operations.
+        ("operationId: ask", "operationId: inquire",
+         ["operation ask: renamed to inquire (breaking)"]),
+        ("operationId: ask", "operationId: ask\n      deprecated: true",
+         ["operation ask: deprecated true, was none"]),
+        ("  /ask:\n",
+         "  /look:\n    get: {operationId: look, responses: {'204': {description: Fine.}}}\n"
+         "  /ask:\n",
+         ["operation look: added, GET /look"]),
+        ("  /ask:\n    post:\n", "  /ask:\n    put:\n",
+         ["operation ask: removed (breaking)", "operation ask: added, PUT /ask"]),
+        ("name: page", "name: size",
+         ["ask parameter page (query): removed (breaking)",
+          "ask parameter size (query): added, integer of at most 9, optional"]),
+        ("in: query,", "in: query, required: true,",
+         ["ask parameter page (query): required, was optional (breaking)"]),
+        ("maximum: 9", "maximum: 8",
+         ["ask parameter page (query): maximum 8, was 9 (breaking)"]),
+        ("        required: true\n", "", ["ask request: optional, was required"]),
+        # Responses.
+        ("        '400':\n", "        '418': {description: A teapot.}\n        '400':\n",
+         ["ask response 418: added"]),
+        ("        '400':\n", "        '401':\n",
+         ["ask response 400: removed", "ask response 401: added"]),
+        ("        '200':\n", "        '201':\n",
+         ["ask response 200: removed (breaking)", "ask response 201: added"]),
+        ("{error: {type: string}}", "{message: {type: string}}",
+         ["ask response 400 application/json.error: removed (breaking)",
+          "ask response 400 application/json.message: added, string, optional"]),
+        # Schemas.
+        ("    Person:\n", "    Spare: {type: object}\n    Person:\n", ["Spare: added, object"]),
+        # Fields of a request.
+        ("        heat:", "        more: {type: integer, default: 3}\n        heat:",
+         ["Question.more: added, integer, default 3, optional"]),
+        ("required: [text]\n      properties:\n        text: {type: string, min",
+         "required: [text, heat]\n      properties:\n        text: {type: string, min",
+         ["Question.heat: required, was optional (breaking)"]),
+        ("        heat: {type: number, minimum: 0, maximum: 2}\n", "",
+         ["Question.heat: removed (breaking)"]),
+        ("minimum: 0, maximum: 2", "minimum: 1, maximum: 3",
+         ["Question.heat: minimum 1, was 0 (breaking)", "Question.heat: maximum 3, was 2"]),
+        ("minimum: 0, maximum: 2", "minimum: -1",
+         ["Question.heat: minimum -1, was 0", "Question.heat: maximum none, was 2"]),
+        ("minLength: 1", "minLength: 1, maxLength: 5",
+         ["Question.text: maxLength 5, was none (breaking)"]),
+        ("type: string, minLength: 1", "type: [string, 'null'], minLength: 1",
+         ["Question.text: type string or null, was string"]),
+        ("type: number", "type: integer", ["Question.heat: type integer, was number (breaking)"]),
+        ("calm, cross", "calm, glad",
+         ["Question.mood: enum loses cross and gains glad (breaking)"]),
+        ("calm, cross", "cross, calm", ["Question.mood: enum in another order"]),
+        ("default: calm", "default: cross", ["Question.mood: default cross, was calm"]),
+        ("enum: [calm, cross], ", "", ['Question.mood: enum none, was ["calm", "cross"]']),
+        ("items: {type: string}", "items: {type: integer}",
+         ["Question.tags[]: type integer, was string (breaking)"]),
+        ("oneOf: [{type: string},", "oneOf: [{type: integer}, {type: string},",
+         ["Question.to: type integer or string or Person, was string or Person"]),
+        ("oneOf: [{type: string},", "oneOf: [{type: string, maxLength: 3},",
+         ["Question.to as string: maxLength 3, was none (breaking)"]),
+        # Fields of a response.
+        ("        score:", "        more: {type: integer}\n        score:",
+         ["Answer.more: added, integer, optional"]),
+        ("        score: {type: integer}\n", "", ["Answer.score: removed (breaking)"]),
+        ("score: {type: integer}", "score: {type: number}",
+         ["Answer.score: type number, was integer (breaking)"]),
+        ("score: {type: integer}", "score: {type: integer, minimum: 3}",
+         ["Answer.score: minimum 3, was none"]),
+        ("score: {type: integer}", "score: {type: integer, nullable: true}",
+         ["Answer.score: type integer or null, was integer (breaking)"]),
+        ("done, cut", "done, cut, filter", ["Answer.reason: enum gains filter"]),
+        ("done, cut", "done", ["Answer.reason: enum loses cut"]),
+        ("required: [text]\n      properties:\n        text: {type: string}",
+         "properties:\n        text: {type: string}",
+         ["Answer.text: optional, was required (breaking)"]),
+        ("score: {type: integer}", "score: {type: integer, format: int64}",
+         ["Answer.score: format int64, was none (breaking)"]),
+        # What is in both.
+        ("name: {type: string}", "name: {type: [string, 'null']}",
+         ["Person.name: type string or null, was string (breaking)"]),
+        # Texts.
+        ("What to ask.", "Ask what?", ["1 texts"]),
+        ("title: Ask", "title: Ask, description: Asks., license: {name: MIT}", ["2 texts"]),
+        ("    Answer:\n", "    Answer:\n      title: A\n      example: {text: a}\n", ["2 texts"]),
+        ("operationId: ask", "operationId: ask\n      tags: [Questions]", ["1 texts"]),
+    ],
+)  # fmt: skip
+def test_a_change(old: str, new: str, expected: list[str]) -> None:
+    assert told(old, new) == expected
+
+
+def test_a_schema_by_another_name_is_told_without_its_fields() -> None:
+    assert told("$ref: '#/components/schemas/Answer'", "$ref: '#/components/schemas/Reply'",
+                "    Answer:\n", "    Reply:\n") == [
+        "ask response 200 application/json: type Reply, was Answer (breaking)",
+        "Answer: removed (breaking)",
+        "Reply: added, object",
+    ]  # fmt: skip
+
+
+def test_schemas_that_refer_to_each_other() -> None:
+    new = "name: {type: string}\n        boss: {$ref: '#/components/schemas/Person'}"
+    assert told("name: {type: string}", new) == ["Person.boss: added, Person, optional"]
+
+
+def test_names_are_fit_for_a_terminal() -> None:
+    new = '"\\e[31m\\nred\\u202e": {type: string}\n        score:'
+    assert told("score:", new) == [
+        r"Answer.\x1b[31m\nred\u202e: added, string, optional",
+    ]
+
+
+def test_true_is_not_one() -> None:
+    one, true = changed("default: calm", "x-a: 1"), changed("default: calm", "x-a: true")
+    assert list(map(str, compare(one, true)[0])) == ["Question.mood: x-a true, was 1"]
+
+
+def test_what_an_overlay_changes_too() -> None:
+    published = changed("maximum: 2", "maximum: 1", "done, cut", "done", "maximum: 9", "maximum: 8")
+    effective = changed(
+        "maximum: 2", "maximum: 1", "maximum: 9", "maximum: 7", ", enum: [done, cut]", ""
+    )
+    changes, _ = compare(changed(), published)
+    assert overlaid(changes, published, effective) == [
+        "ask parameter page (query) changed, and an overlay changes it too",
+        "Answer.reason changed, and an overlay changes it too",
+    ]
+
+
+def test_what_an_overlay_adds_in_another_way() -> None:
+    published = changed("        heat:", "        more: {type: integer}\n        heat:")
+    effective = changed("        heat:", "        more: {type: number}\n        heat:")
+    changes, _ = compare(changed(), published)
+    assert overlaid(changes, published, published) == []
+    assert overlaid(changes, published, effective) == [
+        "Question.more changed, and an overlay changes it too"
+    ]

@@ -1,0 +1,209 @@
+"""Documents made to do harm: none runs, reaches out, goes on for ever or writes to a terminal."""
+
+import ast
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from regeneration.document import with_overlays
+from regeneration.errors import RegenerationError
+from regeneration.generator import generate_client
+from regeneration.update import read_update
+from regeneration.validation import load_yaml
+
+from .conftest import PUBLISHED, ROOT, Pages, Workspace, files
+
+OPENAPI = ROOT / "openapi"
+MESSAGES = "        messages:\n          type: array\n"
+IMPORT_ALL = """
+import importlib, pkgutil, generated_client
+for module in pkgutil.walk_packages(generated_client.__path__, "generated_client."):
+    importlib.import_module(module.name)
+"""
+
+
+def with_texts(node: Any, text: str) -> Any:
+    """Return the document with this text in place of every one that people read."""
+    if isinstance(node, list):
+        return [with_texts(item, text) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: text
+        if key in {"description", "summary", "title", "message"} and isinstance(value, str)
+        else with_texts(value, text)
+        for key, value in node.items()
+    }
+
+
+def generate(document: dict[str, Any], folder: Path) -> Path:
+    target = folder / "generated_client"
+    generate_client(with_overlays(document, OPENAPI)[0], OPENAPI, target)
+    return target
+
+
+def code(client: Path) -> dict[str, str]:
+    """Return what each module does: its syntax tree, with nothing in its strings."""
+    trees = {}
+    for path in client.rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                node.value = ""
+        trees[str(path.relative_to(client))] = ast.dump(tree)
+    return trees
+
+
+def published() -> dict[str, Any]:
+    return load_yaml((OPENAPI / PUBLISHED).read_bytes(), PUBLISHED)
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return published()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the modules do when every text is a harmless one."""
+    return code(generate(with_texts(published(), "words"), tmp_path_factory.mktemp("plain")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""\nraise SystemExit\n"""',
+        '\\"""+exit()+"""\\',
+        "'''\n{{ 7 * 7 }}{% raw %}\\N{x}\\u12 \x00\x1b[31m\r\nexit()\u2028exit()\x0cexit()\"",
+        "Returns: Args: Raises: Args:",
+    ],
+)
+def test_a_text_stays_a_text(
+    document: dict[str, Any], plain: dict[str, str], tmp_path: Path, text: str
+) -> None:
+    assert code(generate(with_texts(document, text), tmp_path)) == plain
+
+
+def test_names_and_values_stay_names_and_values(document: dict[str, Any], tmp_path: Path) -> None:
+    names = ['"""', "a\\", "'+exit()+'", "a\nexit()", "../../x", "class", "\x1b[31m", "{{7}}"]
+    request = document["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
+    for number, name in enumerate(names):
+        request[name] = {"type": "string", "default": name}
+        request[f"choice_{number}"] = {"type": "string", "enum": [name, "b"], "default": name}
+        document["servers"].append({"url": f"https://{name}"})
+    before = files(tmp_path)
+    client = generate(document, tmp_path / "a/b/c")
+    assert {path: data for path, data in files(tmp_path).items() if path[:5] != "a/b/c"} == before
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL],
+        cwd=client.parent,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["d", "from_dict"])
+def test_a_field_that_the_class_needs_for_itself(
+    document: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    document["components"]["schemas"]["Usage"]["properties"][name] = {"type": "string"}
+    with pytest.raises(RegenerationError) as raised:
+        generate(document, tmp_path)
+    assert str(raised.value) == (
+        f"Usage.{name}: the generated class has that name for its own use; "
+        "rename the field in an overlay"
+    )
+
+
+def run(workspace: Workspace, replacement: str) -> tuple[str, str]:
+    """Run with a page that has this in place of the field messages; it stops, nothing written."""
+    before = files(workspace.openapi) | files(workspace.client)
+    done = workspace.run("--from", str(workspace.page(MESSAGES, replacement + MESSAGES)))
+    assert done.returncode == 1
+    assert files(workspace.openapi) | files(workspace.client) == before
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (
+            "{$ref: '/etc/passwd#/a'}",
+            "$ref /etc/passwd#/a is refused: it leads out of the document",
+        ),
+        ("{$ref: 'PAGES/a'}", "$ref PAGES/a is refused: it leads out of the document"),
+        ("{$ref: '#/components/schemas/Loop'}", "$ref #/components/schemas/Loop leads nowhere"),
+        (r"""{$ref: "\e[31m\n"}""", r"$ref \x1b[31m\n is refused: it leads out of the document"),
+    ],
+)
+def test_a_reference(workspace: Workspace, pages: Pages, schema: str, message: str) -> None:
+    address = pages.address("")
+    page = workspace.page(MESSAGES, f"        more: {schema.replace('PAGES', address)}\n{MESSAGES}")
+    with pytest.raises(RegenerationError) as raised:
+        read_update(str(page), workspace.openapi)
+    message = message.replace("PAGES", address)
+    assert str(raised.value) == f"the document at line 8 of {page}: {message}"
+    assert pages.asked == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{$id: 'PAGES/a', properties: {a: {$ref: '#/components/schemas/Usage'}}}",
+        "{$dynamicRef: 'PAGES/a'}",
+        "{$schema: 'PAGES/a'}",
+        "{oneOf: [{$ref: '#/components/schemas/Usage'}], "
+        "discriminator: {propertyName: a, mapping: {a: 'PAGES/a'}}}",
+    ],
+)
+def test_nothing_is_fetched(workspace: Workspace, pages: Pages, schema: str) -> None:
+    page = workspace.page(
+        MESSAGES, f"        more: {schema.replace('PAGES', pages.address(''))}\n{MESSAGES}"
+    )
+    with contextlib.suppress(RegenerationError):
+        read_update(str(page), workspace.openapi)
+    assert pages.asked == []
+
+
+def test_a_name_for_the_terminal(workspace: Workspace) -> None:
+    name = r'"\e]0;title\a\n\u202e"'
+    page = workspace.page(MESSAGES, f"        {name}: {{type: string}}\n{MESSAGES}")
+    done = workspace.run("--from", str(page), "--dry-run")
+    assert done.stdout.splitlines()[0] == (
+        r"ChatCompletionQuickRequest.\x1b]0;title\x07\n\u202e: added, string, optional"
+    )
+
+
+def test_a_document_of_9_mb(workspace: Workspace) -> None:
+    out, err = run(workspace, "".join(f"        f{n}: {{type: string}}\n" for n in range(250_000)))
+    assert out == ""
+    assert err.endswith("page.md is larger than 1 MB\n")
+
+
+def test_a_pattern_that_never_ends(workspace: Workspace) -> None:
+    schema = f"{{type: string, pattern: '^(a+)+$', default: {'a' * 99}b}}"
+    page = workspace.page(MESSAGES, f"        more: {schema}\n{MESSAGES}")
+    script = (
+        "import sys, regeneration.__main__ as program; program.MOST_SECONDS = 3; "
+        "sys.exit(program.main())"
+    )
+    arguments = workspace.command("--from", str(page))[1:]
+    before = files(workspace.openapi) | files(workspace.client)
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=workspace.environment(PYTHONPATH=str(ROOT / "scripts")),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "Error: stopped after 3 seconds; nothing was written\n",
+    )
+    assert (workspace.litter(), files(workspace.openapi) | files(workspace.client)) == ([], before)

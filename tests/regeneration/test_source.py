@@ -1,0 +1,149 @@
+"""What --from names, a file or an address, over a server on this machine."""
+
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from regeneration import source
+from regeneration.errors import RegenerationError
+from regeneration.source import read_source
+
+from .conftest import Pages, Reply
+
+
+@pytest.fixture
+def error() -> Callable[[str], str]:
+    def read(address: str) -> str:
+        with pytest.raises(RegenerationError) as raised:
+            read_source(address)
+        return str(raised.value)
+
+    return read
+
+
+def test_a_file(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_bytes(b"# Page\r\n")
+    assert read_source(str(tmp_path / "page.md")) == (b"# Page\r\n", None)
+
+
+def test_an_address_is_recorded_without_md(pages: Pages) -> None:
+    address = pages.put("/ko/page.md", "쪽".encode(), Content_Type="text/markdown")
+    assert read_source(address + "#top") == ("쪽".encode(), address.removesuffix(".md"))
+
+
+def test_the_markdown_of_an_html_page(pages: Pages) -> None:
+    address = pages.put("/ko/page", b"<html>", Content_Type="text/HTML; charset=utf-8")
+    pages.put("/ko/page.md", b"# Page")
+    assert read_source(address) == (b"# Page", address)
+    assert pages.asked == ["/ko/page", "/ko/page.md"]
+
+
+def test_redirects_are_followed(pages: Pages) -> None:
+    address = pages.put("/1", status=301, Location="/2")
+    pages.put("/2", status=307, Location=pages.address("/3"))
+    pages.put("/3", b"# Page")
+    assert read_source(address) == (b"# Page", address)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://docs.example/a", "http://docs.example/a is refused: only https:// is fetched"),
+        ("http://127.0.0.1.example/a",
+         "http://127.0.0.1.example/a is refused: only https:// is fetched"),
+        ("file:///etc/passwd", "file:///etc/passwd is refused: only https:// is fetched"),
+        ("ftp://localhost/a", "ftp://localhost/a is refused: only https:// is fetched"),
+        ("https:///a", "https:///a is refused: only https:// is fetched"),
+        ("https://me:secret@docs.example/a",
+         "an address with a password is refused: it would be recorded"),
+        ("https://docs.example/\x1b[31m",
+         r"https://docs.example/\x1b[31m is not an address: "
+         r"Invalid non-printable ASCII character in URL, '\x1b' at position 21."),
+        ("http://127.0.0.1:1/a",
+         "http://127.0.0.1:1/a cannot be reached: [Errno 111] Connection refused"),
+        ("http://[::1]:1/a", "http://[::1]:1/a cannot be reached: [Errno 111] Connection refused"),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_fetched(
+    error: Callable[[str], str], address: str, message: str
+) -> None:
+    assert error(address) == message
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((404, {}, b""), "{} answers with status 404"),
+        ((503, {}, b""), "{} answers with status 503"),
+        ((204, {}, b""), "{} answers with status 204"),
+        ((200, {}, b"\x89PNG"), "{} is not text (UTF-8)"),
+        ((200, {}, b" " * (10 * 2**20 + 1)), "{} is larger than 10 MB"),
+        ((200, {"Content-Length": "9"}, b"# Page"),
+         "{} cannot be reached: peer closed connection without sending complete message body "
+         "(received 6 bytes, expected 9)"),
+        ((302, {"Location": "http://docs.example/a"}, b""),
+         "{} redirects to http://docs.example/a: only https:// is fetched"),
+        ((302, {"Location": "file:///etc/passwd"}, b""),
+         "{} redirects to file://127.0.0.1/etc/passwd: only https:// is fetched"),
+        ((302, {"Location": "/page"}, b""), "{} redirects more than 5 times"),
+    ],
+)  # fmt: skip
+def test_a_reply_that_is_not_a_page(
+    pages: Pages, error: Callable[[str], str], reply: Reply, message: str
+) -> None:
+    pages.replies["/page"] = reply
+    assert error(pages.address("/page")) == message.format(pages.address("/page"))
+
+
+def test_html_only(pages: Pages, error: Callable[[str], str]) -> None:
+    address = pages.put("/page", b"<html>", Content_Type="text/html")
+    assert error(address) == f"{address}.md answers with status 404"
+    pages.put("/page.md", b"<html>", Content_Type="text/html")
+    assert error(address) == f"{address} is an HTML page, not its markdown"
+
+
+def test_a_silent_server(
+    pages: Pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "SECONDS", 0.2)
+    address = pages.put("/page", b"0.5", status=0)
+    assert error(address) == f"{address} did not answer within 0.2 seconds"
+
+
+@pytest.fixture
+def tls_pages(pages: Pages, tmp_path: Path) -> Pages:
+    """The pages, with a certificate that nobody vouches for."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=x"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    pages.socket = context.wrap_socket(pages.socket, server_side=True)
+    pages.scheme = "https"
+    return pages
+
+
+def test_a_certificate_of_nobody(tls_pages: Pages, error: Callable[[str], str]) -> None:
+    told = error(tls_pages.put("/page", b"# Page"))
+    assert told.startswith(f"{tls_pages.address('/page')} has no TLS connection to offer: ")
+    assert "certificate verify failed: self-signed certificate" in told
+
+
+def test_a_certificate_that_is_trusted(
+    tls_pages: Pages,
+    error: Callable[[str], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    address = tls_pages.put("/page", b"# Page")
+    assert read_source(address) == (b"# Page", address)
+    tls_pages.put("/page", status=302, Location="http://127.0.0.1:1/page")
+    assert error(address) == (
+        f"{address} redirects to http://127.0.0.1:1/page: only https:// is followed"
+    )
