@@ -19,7 +19,12 @@ def register_models(register: Callable[..., Any]) -> None:
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
     """Register `llm evolink`."""
-    cli.add_command(_Commands("evolink", help="Commands for EvoLink: a sandbox to try things in."))
+    cli.add_command(
+        _Commands(
+            "evolink",
+            help="Commands for EvoLink: what was used, what is wrong, a sandbox to try things in.",
+        )
+    )
 
 
 class _Commands(click.Group):

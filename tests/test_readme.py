@@ -12,7 +12,8 @@ from struct import pack
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
@@ -26,6 +27,23 @@ def png(width: int, height: int) -> bytes:
     header = chunk(b"IHDR", pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
+
+
+def changed_page() -> str:
+    """EvoLink's page with a new server, a new parameter, a changed bound and a changed text."""
+    document = (ROOT / "openapi" / "gemini-3.5-flash.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        ("minItems: 1", "minItems: 2"),
+        ("채팅 메시지 목록", "보낼 메시지 목록"),
+        ("\nsecurity:", "\n  - url: https://eu.evolink.ai\nsecurity:"),
+        (
+            "\n        messages:\n",
+            "\n        user:\n          type: string\n          maxLength: 64\n        messages:\n",
+        ),
+    ):
+        assert old in document
+        document = document.replace(old, new, 1)
+    return f"# Quick start\n\n````yaml\n{document}````\n"
 
 
 def in_terminal(command: str, folder: Path) -> str:
@@ -49,6 +67,8 @@ def folder(sandbox, tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "pelican.png").write_bytes(png(640, 480))
     (tmp_path / "notes.txt").write_text("Pelicans are large.\n")
+    (tmp_path / "page.md").write_text(changed_page(), encoding="utf-8")
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     return tmp_path
 
 

@@ -4,7 +4,7 @@ with serve() as server:
     httpx.post(f"{server.url}/v1/chat/completions", ...)
 """
 
-from .app import ReceivedRequest
+from .completions import ReceivedRequest
 from .server import Server, serve
 
 __all__ = ["ReceivedRequest", "Server", "serve"]

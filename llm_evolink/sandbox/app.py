@@ -1,107 +1,37 @@
 """The application: one route, and around it what every request meets."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import json_text
+from .completions import Completions
 from .document import Refusal
-from .faults import Faults
-from .model import answer
-from .responses import chunks, completion, encode, events
-from .validation import check_request
+from .record import Record
+from .responses import encode
 
 PATH = "/v1/chat/completions"
 
-
-@dataclass(frozen=True)
-class ReceivedRequest:
-    """A request for a completion, as it came.
-
-    Attributes:
-        body: The parsed JSON; None for a body that is not JSON.
-        headers: The headers by name in lower case, but for authorization.
-    """
-
-    body: Any
-    headers: dict[str, str]
+Log = Callable[[str], None]
 
 
-def build_app(
-    faults: Faults, requests: list[ReceivedRequest], log: Callable[[str], None] | None
-) -> ASGIApp:
-    """Return the application; it appends to requests, and tells log of each request in a line."""
-    completions = _Completions(faults, requests)
+def build_app(completions: Completions, log: Log, record: Record) -> ASGIApp:
+    """Return the application; it records each request, and logs it in a line once it is over."""
     app = Starlette(
-        routes=[Route(PATH, completions.answer, methods=["POST"])],
+        routes=[Route(PATH, completions.respond, methods=["POST"])],
         exception_handlers={Refusal: _refused, HTTPException: _not_found},
     )
     # A path with a slash too many is an unknown one.
     app.router.redirect_slashes = False
-    return _Observed(app, log)
-
-
-class _Completions:
-    def __init__(self, faults: Faults, requests: list[ReceivedRequest]) -> None:
-        self._faults = faults
-        self._failures = faults.failures()
-        self._requests = requests
-
-    async def answer(self, request: Request) -> Response:
-        content = await request.body()
-        try:
-            body, problem = json_text.read(content), ""
-        except ValueError as error:
-            body, problem = None, str(error)
-        headers = {
-            name: value for name, value in request.headers.items() if name != "authorization"
-        }
-        self._requests.append(ReceivedRequest(body, headers))
-        await asyncio.sleep(self._faults.latency)
-        if self._failures:
-            raise Refusal(self._failures.pop(0))
-        _check_token(request.headers.get("authorization", ""))
-        if problem:
-            raise Refusal(400, message=f"The body of the request is not JSON: {problem}")
-        _check_content_type(request.headers.get("content-type", ""))
-        return self._reply(request, body)
-
-    def _reply(self, request: Request, body: Any) -> Response:
-        chat = check_request(body)
-        reply = answer(chat)
-        request.state.usage = reply.usage
-        head = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "model": body["model"],
-            "created": int(time.time()),
-        }
-        if not body.get("stream"):
-            return Response(encode(completion(reply, head)), media_type="application/json")
-        request.state.stream = True
-        with_usage = body.get("stream_options", {}).get("include_usage", False)
-        stream = events(chunks(reply, head, with_usage=with_usage), self._faults)
-        return StreamingResponse(stream, media_type="text/event-stream")
-
-
-def _check_token(authorization: str) -> None:
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or token.strip() in ("", "invalid"):
-        raise Refusal(401)
-
-
-def _check_content_type(content_type: str) -> None:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Refusal(400, message="The Content-Type of the request is not application/json")
+    return _Observed(app, log, record)
 
 
 async def _refused(_: Request, error: Any) -> Response:
@@ -122,33 +52,37 @@ async def _not_found(request: Request, error: Any) -> Response:
 
 
 class _Observed:
-    """Gives each response its request id; tells of each request when it is over."""
+    """Gives each response its request id; records each request, and logs it when it is over."""
 
-    def __init__(self, app: ASGIApp, log: Callable[[str], None] | None) -> None:
+    def __init__(self, app: ASGIApp, log: Log, record: Record) -> None:
         self._app = app
         self._log = log
+        self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        scope["state"] = {"status": "-"}
+        scope["state"] = {"time": datetime.now(UTC), "status": None}
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 scope["state"]["status"] = message["status"]
+                # Before the client has its answer, so that it finds the request recorded.
+                self._record(scope)
                 message["headers"].append((b"x-request-id", uuid.uuid4().hex.encode()))
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            if self._log:
-                self._log(_line(scope, time.perf_counter() - began))
+            self._log(_line(scope, time.perf_counter() - began))
+            if scope["state"]["status"] is None:
+                self._record(scope)
 
 
 def _line(scope: Scope, seconds: float) -> str:
     state = scope["state"]
     # The path as it came: decoded, it could hold anything, which a terminal would obey.
-    words = [scope["method"], scope["raw_path"].decode("ascii"), str(state["status"])]
+    words = [scope["method"], scope["raw_path"].decode("ascii"), str(state["status"] or "-")]
     if usage := state.get("usage"):
         words.append(f"{usage['prompt_tokens']}+{usage['completion_tokens']} tokens")
     words.append(f"{seconds * 1000:.0f} ms")

@@ -40,7 +40,9 @@ class Refusal(Exception):  # noqa: N818 - the server works: it is the request th
 
 def refuse(param: str, message: str) -> Refusal:
     """Return the 400 for a field, named by its path; the message says in one line what is wrong."""
-    line = f"{param}: {message}"
-    # The value at fault can be a whole image.
-    short = line if len(line) <= 300 else f"{line[:150]} … {line[-140:]}"
-    return Refusal(400, message=short, param=param)
+    return Refusal(400, message=shortened(f"{param}: {message}"), param=param)
+
+
+def shortened(line: str) -> str:
+    """Return a message without the middle of what is too long: a value can be a whole image."""
+    return line if len(line) <= 300 else f"{line[:150]} … {line[-140:]}"

@@ -28,9 +28,9 @@ class Choice:
 
     Attributes:
         reasoning: The thought; empty when none was asked for.
-        text: The answer; None beside tool calls.
-        calls: The tool calls; empty beside a text.
-        finish_reason: stop, length or tool_calls.
+        text: The answer; None where there are only tool calls.
+        calls: The tool calls.
+        finish_reason: stop, length or tool_calls; a backend may have others.
         logprobs: The log probabilities of the first tokens; None when not asked for.
     """
 
@@ -49,11 +49,19 @@ class Reply:
     usage: dict[str, Any]
 
 
-def answer(request: ChatRequest) -> Reply:
-    """Return the reply to a valid request."""
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a reply; kind is text or reasoning."""
+
+    kind: str
+    text: str
+
+
+def answer(request: ChatRequest, canned: str | None = None) -> Reply:
+    """Return the reply to a valid request; canned is the text to give in place of any other."""
     fields = request.fields
-    plans = planned_calls(fields)
-    text = None if plans else _text(request)
+    plans = planned_calls(fields) if canned is None else []
+    text = None if plans else _text(request) if canned is None else canned
     effort = fields.get("reasoning_effort")
     thought = THOUGHT.format(effort=effort) if effort in THINKING_EFFORTS else ""
     choices = []
@@ -63,7 +71,7 @@ def answer(request: ChatRequest) -> Reply:
             for at, (name, arguments) in enumerate(plans)
         )
         choices.append(_choice(fields, thought, text, calls))
-    return Reply(tuple(choices), _usage(request, choices))
+    return Reply(tuple(choices), measure(request, choices))
 
 
 def _choice(
@@ -140,7 +148,8 @@ def _logprobs(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(request: ChatRequest, choices: list[Choice]) -> dict[str, Any]:
+def measure(request: ChatRequest, choices: list[Choice]) -> dict[str, Any]:
+    """Return the usage object of the choices, by the rule of the module tokens."""
     prompt = [text for message in request.fields["messages"] for text in texts_of(message)]
     written = [choice.text or "" for choice in choices]
     written += [call.arguments for choice in choices for call in choice.calls]

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from itertools import chain
 from typing import Any
 
 from . import json_text
+from .document import Refusal
 from .faults import Faults
-from .model import Choice, Reply
+from .model import Choice, Piece, Reply
 from .tokens import pieces
 
 EVENTS_PER_WRITE = 64
@@ -53,25 +53,71 @@ def chunks(reply: Reply, head: dict[str, Any], *, with_usage: bool) -> Iterator[
         yield {**head, "choices": [], "usage": reply.usage}
 
 
-async def events(stream: Iterator[dict[str, Any]], faults: Faults) -> AsyncIterator[bytes]:
+async def relay(
+    first: Piece, rest: AsyncIterator[Piece | Reply], head: dict[str, Any], *, with_usage: bool
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the ChatCompletionChunks of a reply as its pieces come; the Reply is its end."""
+    head = {**head, "object": "chat.completion.chunk"}
+
+    def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return {**head, "choices": [choice]}
+
+    yield chunk({"role": "assistant", "content": ""})
+    yield chunk(_piece_delta(first))
+    async for item in rest:
+        if isinstance(item, Piece):
+            yield chunk(_piece_delta(item))
+            continue
+        (choice,) = item.choices
+        for delta in _call_deltas(choice):
+            yield chunk(delta)
+        yield chunk({}, choice.finish_reason)
+        if with_usage:
+            yield {**head, "choices": [], "usage": item.usage}
+
+
+async def each(stream: Iterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """Yield the chunks, which are all there already."""
+    for data in stream:
+        yield data
+
+
+async def events(
+    stream: AsyncIterator[dict[str, Any]], faults: Faults, together: int = EVENTS_PER_WRITE
+) -> AsyncIterator[bytes]:
     """Yield the chunks as server-sent events, then [DONE], at the pace and with the faults asked.
 
-    Raises ConnectionCut after as many chunks as the faults say.
+    So many go out together. A Refusal in the stream is its last event. Raises ConnectionCut after
+    as many chunks as the faults say.
     """
     batch: list[bytes] = []
-    for number, data in enumerate(chain(map(encode, stream), [b"[DONE]"])):
+    async for number, data in _encoded(stream):
         if number == faults.cut_after:
             yield b"".join(batch)
             raise ConnectionCut
         if faults.garble and number == GARBLED_CHUNK:
             data = data[: len(data) // 2]
         batch.append(b"data: %s\n\n" % data)
-        if faults.chunk_delay or len(batch) == EVENTS_PER_WRITE:
+        if faults.chunk_delay or len(batch) == together:
             yield b"".join(batch)
             batch.clear()
             # Even for 0 seconds: it is where a stream that nobody reads any more is cancelled.
             await asyncio.sleep(faults.chunk_delay)
     yield b"".join(batch)
+
+
+async def _encoded(stream: AsyncIterator[dict[str, Any]]) -> AsyncIterator[tuple[int, bytes]]:
+    """Yield number and data of each event; [DONE] is the last unless the stream failed."""
+    number = 0
+    try:
+        async for data in stream:
+            yield number, encode(data)
+            number += 1
+    except Refusal as refusal:
+        yield number, encode(refusal.body)
+        return
+    yield number, b"[DONE]"
 
 
 def _whole_choice(index: int, choice: Choice) -> dict[str, Any]:
@@ -104,10 +150,18 @@ def _deltas(choice: Choice) -> Iterator[dict[str, Any]]:
         logprob = next(logprobs, None)
         extra = {"logprobs": {"content": [logprob]}} if logprob else {}
         yield {"delta": {"content": piece}, **extra}
+    yield from ({"delta": delta} for delta in _call_deltas(choice))
+
+
+def _piece_delta(piece: Piece) -> dict[str, Any]:
+    return {"content" if piece.kind == "text" else "reasoning_content": piece.text}
+
+
+def _call_deltas(choice: Choice) -> Iterator[dict[str, Any]]:
     for index, call in enumerate(choice.calls):
         named = {"index": index, "id": call.id, "type": "function"}
         named["function"] = {"name": call.name, "arguments": ""}
-        yield {"delta": {"tool_calls": [{**named, "extra_content": call.extra_content}]}}
+        yield {"tool_calls": [{**named, "extra_content": call.extra_content}]}
         middle = len(call.arguments) // 2
         for piece in (call.arguments[:middle], call.arguments[middle:]):
-            yield {"delta": {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}}
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}

@@ -6,11 +6,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvicorn
 
-from .app import ReceivedRequest, build_app
+from .answers import answers
+from .app import build_app
+from .backend import Model
+from .canned import Canned
+from .completions import Completions, ReceivedRequest
 from .faults import Faults
+from .record import recording
 
 TICK = 0.005
 """Seconds between two looks at whether the server has started, or is to stop."""
@@ -42,7 +48,10 @@ def serve(
     chunk_delay: float = 0.0,
     cut_after: int | None = None,
     garble: bool = False,
-    log: Callable[[str], None] | None = None,
+    replies: Iterable[tuple[str, str]] = (),
+    backend: Model | None = None,
+    record: str | Path | None = None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Server]:
     """Run the sandbox in a thread until the block ends; no client is waited for.
 
@@ -54,17 +63,25 @@ def serve(
         chunk_delay: Seconds to wait after each event of a stream.
         cut_after: Chunks of a stream after which the connection is dropped; None for never.
         garble: Whether the third chunk of a stream is not JSON.
+        replies: Pairs of prompt, a regular expression searched in the last user message, and
+            the text to answer it with; the first that fits is taken.
+        backend: A model of llm that answers what no reply is for; without one, made-up text.
+        record: A file to append each request to, as a line of JSON without its key.
         log: Called, in the server's thread, with a line for each answered request.
 
     Raises:
         OSError: If it cannot listen there: a port in use, a host that is not of this machine.
-        ValueError: If fail holds a status that the document does not have.
+            With a filename, if it cannot write the record.
+        ValueError: If fail holds a status that the document does not have, or replies what is
+            not a regular expression.
     """
     faults = Faults(tuple(fail), latency, chunk_delay, cut_after, garble)
-    with _listening_socket(host, port) as listener:
+    canned = Canned(replies)
+    with recording(record, log) as recorder, _listening_socket(host, port) as listener:
         server = Server(_url(listener))
+        answer = answers(canned, backend, server.url)
         config = uvicorn.Config(
-            build_app(faults, server.requests, log),
+            build_app(Completions(answer, faults, server.requests), log, recorder),
             http="h11",
             loop="asyncio",
             ws="none",
@@ -75,15 +92,15 @@ def serve(
             access_log=False,
             server_header=False,
         )
-        backend = _Uvicorn(config)
-        thread = threading.Thread(target=backend.run, args=([listener],), daemon=True)
+        running = _Uvicorn(config)
+        thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
         thread.start()
-        while thread.is_alive() and not backend.started:
+        while thread.is_alive() and not running.started:
             thread.join(TICK)
         try:
             yield server
         finally:
-            backend.should_exit = True
+            running.should_exit = True
             thread.join()
 
 

@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -18,23 +18,28 @@ from .samples import sample
 # No secret: it makes a signature that any sandbox can check, and that a change breaks.
 _KEY = b"llm-evolink sandbox"
 
+METADATA = "backend"
+"""The field of a call's extra_content for what a backend wants back with the call."""
+
 Plan = tuple[str, dict[str, Any]]
 """The name of a tool, and the arguments to call it with."""
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the sandbox makes; arguments is JSON text."""
+    """A call that the sandbox makes; arguments is JSON text, metadata what its backend adds."""
 
     id: str
     name: str
     arguments: str
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def extra_content(self) -> dict[str, Any]:
-        """What must come back with the call: Gemini 3's signature."""
+        """What must come back with the call: Gemini 3's signature, and the metadata."""
         signature = sign(self.id, self.name, json_text.read(self.arguments))
-        return {"google": {"thought_signature": signature}}
+        extra: dict[str, Any] = {"google": {"thought_signature": signature}}
+        return extra | {METADATA: self.metadata} if self.metadata else extra
 
 
 def sign(call_id: str, name: str, arguments: dict[str, Any]) -> str:

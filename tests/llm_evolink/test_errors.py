@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
-from llm_evolink import errors
+from llm_evolink import connection, errors
 from tests import wire
 
 from .asking import STREAM_AT_ONCE, ask, serving
@@ -309,6 +310,33 @@ def test_a_host_that_has_no_address(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "https://nowhere.invalid")
 
     assert str(ask(STREAM_AT_ONCE).error).startswith("Cannot reach nowhere.invalid: [Errno -")
+
+
+def test_a_host_that_does_not_answer():
+    """As httpx tells it; a network that drops packets cannot be had on loopback."""
+    request = httpx.Request("POST", "https://far.example", extensions={"timeout": {"connect": 10}})
+    failure = httpx.ConnectTimeout("", request=request)
+
+    error = errors.explain(failure, began=False)
+
+    assert (type(error), str(error)) == (
+        errors.UnreachableError,
+        "Cannot reach far.example within 10 s",
+    )
+
+
+def test_a_defect_of_ours_is_not_dressed_up(monkeypatch, way: Way):
+    defect = RuntimeError("a defect")
+
+    def client(key: str) -> None:
+        raise defect
+
+    monkeypatch.setattr(connection, "client", client)
+    monkeypatch.setattr(connection, "async_client", client)
+
+    with pytest.raises(RuntimeError) as raised:
+        ask(way)
+    assert raised.value is defect
 
 
 def test_what_a_python_caller_can_tell_apart():

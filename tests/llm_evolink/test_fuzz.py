@@ -187,21 +187,21 @@ def event_streams(draw: st.DrawFn, events: st.SearchStrategy[Any], least: int = 
     return newline.join(lines).encode("utf-8", "surrogatepass")
 
 
-@examples(5500)
+@examples(5000)
 @given(data=st.binary(max_size=200), parts=cuts, stream=st.booleans())
 def test_arbitrary_bytes(memory, data, parts, stream):
     memory.status, memory.headers, memory.parts = 200, EVENT_STREAM, split(data, parts)
     outcome(stream)
 
 
-@examples(2500)
+@examples(2000)
 @given(data=event_streams(nearly | anything), parts=cuts)
 def test_events_of_the_wrong_shape(memory, data, parts):
     memory.status, memory.headers, memory.parts = 200, EVENT_STREAM, split(data, parts)
     outcome(stream=True)
 
 
-@examples(2500)
+@examples(2000)
 @given(data=nearly | anything, stream=st.booleans())
 def test_a_reply_of_the_wrong_shape(memory, data, stream):
     memory.status, memory.headers = 200, {"content-type": "application/json"}
@@ -219,7 +219,7 @@ good = st.fixed_dictionaries(
 )
 
 
-@examples(1500)
+@examples(1000)
 @given(data=event_streams(good, least=1), first=cuts, second=cuts)
 def test_a_split_changes_nothing(memory, data, first, second):
     memory.status, memory.headers, memory.parts = 200, EVENT_STREAM, split(data, first)
@@ -244,7 +244,7 @@ headers = st.dictionaries(
 )
 
 
-@examples(4500)
+@examples(5000)
 @given(status=st.integers(201, 599), headers=headers, body=bodies)
 def test_any_error(status, headers, body):
     error = errors.from_status(status, headers, body)
@@ -255,7 +255,7 @@ def test_any_error(status, headers, body):
     assert KEY not in str(error)
 
 
-@examples(1500)
+@examples(2000)
 @given(
     header=st.text(string.printable, max_size=40)
     | st.tuples(
@@ -273,7 +273,7 @@ def test_any_advice_to_wait(header, body):
     assert seconds is None or seconds >= 0
 
 
-@examples(2500)
+@examples(3000)
 @given(
     key=st.text("ab", min_size=7, max_size=12).map("{}!".format),
     pieces=st.lists(st.tuples(st.booleans(), st.text("ab!", max_size=15)), max_size=8),

@@ -3,9 +3,11 @@
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -231,7 +233,7 @@ def test_a_proxy_that_refuses(monkeypatch, way: Way):
     [
         "socks5://127.0.0.1:1080",
         "ftp://proxy",
-        "http://me:secret@[bad",
+        "http://me:secret@[::1",
         "http://p:99999",
         "http://",
     ],
@@ -266,6 +268,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch):
     connection.tls_context.cache_clear()
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
     yield context
@@ -322,6 +326,28 @@ def test_a_system_without_authorities_has_those_of_certifi(monkeypatch, tls):
     monkeypatch.setattr(connection, "system_has_authorities", lambda: False)
 
     assert connection.tls_context().cert_store_stats()["x509_ca"] > 50
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_systems_that_keep_authorities_elsewhere(monkeypatch, tls, platform):
+    elsewhere = SimpleNamespace(SSLContext=lambda protocol: ("truststore", protocol))
+    monkeypatch.setitem(sys.modules, "truststore", elsewhere)
+    monkeypatch.setattr(connection, "sys", SimpleNamespace(platform=platform))
+
+    assert connection.tls_context() == ("truststore", ssl.PROTOCOL_TLS_CLIENT)
+
+
+def test_where_openssl_has_its_authorities(monkeypatch, tmp_path):
+    found = []
+    for cafile, capath in [("file", None), (None, tmp_path), (None, None)]:
+        paths = SimpleNamespace(cafile=cafile, capath=capath and str(capath))
+        monkeypatch.setattr(connection.ssl, "get_default_verify_paths", lambda paths=paths: paths)
+        found.append(connection.system_has_authorities())
+    (tmp_path / "authority.pem").touch()
+    paths = SimpleNamespace(cafile=None, capath=str(tmp_path))
+    monkeypatch.setattr(connection.ssl, "get_default_verify_paths", lambda: paths)
+
+    assert [*found, connection.system_has_authorities()] == [True, False, False, True]
 
 
 def test_a_server_that_does_not_speak_tls(monkeypatch, tls, way: Way):

@@ -177,6 +177,33 @@ def test_either_word_of_the_end_will_do(monkeypatch, way: Way):
     assert (finished.text, finished.error, done.text, done.error) == ("Hi", None, "Hi", None)
 
 
+def test_an_answer_that_was_left_is_not_asked_for_again(monkeypatch):
+    with serving(monkeypatch, stream(HI, *STREAM)) as server:
+        response = EvolinkChat().prompt("hi")
+        assert next(iter(response)) == "Hi"
+        lines = []
+        for _ in range(2):
+            with pytest.raises(errors.IncompleteReplyError) as raised:
+                response.text()
+            lines.append(str(raised.value))
+
+    assert lines == ["The answer is incomplete: it was left before its end; try again"] * 2
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_was_left_goes_on_in_an_event_loop(monkeypatch):
+    async def main() -> str:
+        response = AsyncEvolinkChat().prompt("hi")
+        async for _ in response:
+            break
+        return await response.text()
+
+    with serving(monkeypatch, stream(HI, *STREAM)) as server:
+        assert asyncio.run(main()) == "Hihi"
+
+    assert len(server.requests) == 1
+
+
 @streamed
 def test_a_reply_in_one_piece_is_read_though_a_stream_was_asked_for(monkeypatch, way: Way):
     choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}

@@ -156,13 +156,11 @@ def command(environ, *options):
             process.kill()
 
 
-def read_url(process) -> str:
+def read_url(process, source="no model: answers are made up") -> str:
     """Return the address that the command prints, past its introduction."""
     first = process.stdout.readline()
     url = re.search(r"http://\S+", first)[0]
-    assert first == (
-        f"EvoLink sandbox on {url} (no model: answers are made up). Stop it with Ctrl-C.\n"
-    )
+    assert first == f"EvoLink sandbox on {url} ({source}). Stop it with Ctrl-C.\n"
     lines = [process.stdout.readline() for _ in range(4)]
     assert lines == [
         "\n",
@@ -222,8 +220,15 @@ def test_the_command_does_what_its_options_say(environ):
                 client.post("/v1/chat/completions", json={**BODY, "stream": True})
 
 
-def test_the_command_warns_when_others_can_reach_it(environ):
-    with command(environ, "--host", "0.0.0.0", "--port", "0") as process:
+def test_without_a_host_the_command_listens_for_this_machine_alone(environ):
+    with command(environ, "--port", "0") as process:
+        assert read_url(process).startswith("http://127.0.0.1:")
+
+
+# To the resolver, 0 is a name of the address of all interfaces.
+@pytest.mark.parametrize("host", ["0.0.0.0", "0"])
+def test_the_command_warns_when_others_can_reach_it(environ, host):
+    with command(environ, "--host", host, "--port", "0") as process:
         assert read_url(process).startswith("http://0.0.0.0:")
         process.send_signal(signal.SIGINT)
         assert process.wait(PROMPTLY) == 0
@@ -231,6 +236,41 @@ def test_the_command_warns_when_others_can_reach_it(environ):
             "Warning: the sandbox listens on 0.0.0.0, beyond this machine: anyone who reaches it "
             "can use it. Clients need EVOLINK_ALLOW_HTTP=1.\n"
         )
+
+
+PLUGIN = """
+[llm]
+plain = tests.sandbox.backends
+"""
+
+
+@pytest.fixture
+def with_plugin(environ, tmp_path):
+    """An environment in which a plugin with the model `plain` is installed."""
+    metadata = tmp_path / "llm_plain-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-plain\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(PLUGIN)
+    return {
+        **environ,
+        "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
+        "LLM_LOAD_PLUGINS": "llm-evolink,llm-plain",
+    }
+
+
+def test_the_command_answers_with_a_model_replies_and_records(with_plugin, tmp_path):
+    replies, record = tmp_path / "replies.yaml", tmp_path / "requests.jsonl"
+    replies.write_text("- {prompt: '(?i)capital', reply: Paris}\n")
+    options = ["--backend", "plain", "--reply", str(replies), "--record", str(record)]
+    with command(with_plugin, "--port", "0", *options) as process:
+        url = read_url(process, "answers are from plain")
+        with httpx.Client(
+            base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False
+        ) as client:
+            assert text_of(post_to(client, "The capital of France?")) == "Paris"
+            assert text_of(post_to(client, "hello")) == "You asked: hello"
+        assert [process.stdout.readline().split(" ")[3] for _ in range(2)] == ["6+2", "2+4"]
+        assert len(record.read_text().splitlines()) == 2
 
 
 def run(environ, *options):
@@ -283,6 +323,18 @@ def test_the_command_says_which_option_is_wrong(environ, options, message):
     code, line = run(environ, *options)
     assert code == 2
     assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--backend", "none-such"], "Unknown model: none-such; see: llm models list"),
+        (["--reply", "none-such"], "none-such: No such file or directory"),
+        (["--record", "/"], "the sandbox cannot write /: Is a directory"),
+    ],
+)
+def test_the_command_says_what_it_cannot_use(environ, options, message):
+    assert run(environ, "--port", "0", *options) == (1, f"Error: {message}")
 
 
 def test_the_command_says_that_its_extra_is_missing(environ, tmp_path):

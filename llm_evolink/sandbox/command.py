@@ -1,0 +1,82 @@
+"""What `llm evolink sandbox` does."""
+
+import errno
+import signal
+import time
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import llm
+
+from .backend import Model
+from .canned import read_replies
+from .server import serve
+
+
+def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
+    """Run the sandbox until it is interrupted or terminated.
+
+    Args:
+        reply: File of replies, as read_replies takes it.
+        backend: Name of a model that is installed in llm.
+        settings: Arguments for serve.
+    """
+    model = _model(backend) if backend else None
+    replies = _replies(reply) if reply else []
+    # SIGTERM ends it as Ctrl-C does; a shell may have had SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with (
+            suppress(KeyboardInterrupt),
+            serve(backend=model, replies=replies, log=click.echo, **settings) as server,
+        ):
+            _introduce(server.url, model)
+            while True:
+                time.sleep(3600)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--fail'") from None
+    except OSError as error:
+        raise click.ClickException(_explain(error, settings)) from None
+
+
+def _model(name: str) -> Model:
+    try:
+        return llm.get_model(name)
+    except llm.UnknownModelError as error:
+        raise click.ClickException(f"{error.args[0]}; see: llm models list") from None
+
+
+def _replies(path: Path) -> list[tuple[str, str]]:
+    try:
+        return read_replies(path)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _explain(error: OSError, settings: dict[str, Any]) -> str:
+    if error.filename is not None:
+        return f"the sandbox cannot write {error.filename}: {error.strerror}"
+    reason = error.strerror
+    if error.errno == errno.EADDRINUSE:
+        reason = "the port is in use; name another with --port, or 0 for any free one"
+    return f"the sandbox cannot listen on {settings['host']}:{settings['port']}: {reason}"
+
+
+def _introduce(url: str, model: Model | None) -> None:
+    host = urlsplit(url).hostname or ""
+    if not ip_address(host).is_loopback:
+        click.echo(
+            f"Warning: the sandbox listens on {host}, beyond this machine: anyone who reaches it "
+            "can use it. Clients need EVOLINK_ALLOW_HTTP=1.",
+            err=True,
+        )
+    source = f"answers are from {model.model_id}" if model else "no model: answers are made up"
+    click.echo(
+        f"EvoLink sandbox on {url} ({source}). Stop it with Ctrl-C.\n\n"
+        f"export EVOLINK_BASE_URL={url}\nexport EVOLINK_API_KEY=sandbox\n"
+    )

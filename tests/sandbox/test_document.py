@@ -1,0 +1,138 @@
+"""The sandbox held to the document, with requests made from the document's own schemas."""
+
+from functools import cache
+from typing import Any
+
+import httpx
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from llm_evolink.sandbox.document import document, documented_errors
+
+from .conftest import MODEL, check_documented, post_to
+
+# The server is one for all of them, and remembers nothing.
+EXAMPLES = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+SCHEMA = {"$ref": "#/components/schemas/ChatCompletionQuickRequest"}
+
+names = st.sampled_from(["name", "add", "type", "$ref", "content", "ä", ""])
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """What fits a schema of the document, whatever keywords it uses."""
+    if "$ref" in schema:
+        return referred(schema["$ref"].rpartition("/")[2])
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if "oneOf" in schema:
+        return st.one_of(*map(values, schema["oneOf"]))
+    if schema["type"] == "object":
+        return objects(schema)
+    least, most = schema.get("minimum"), schema.get("maximum")
+    return {
+        "array": lambda: st.lists(
+            values(schema["items"]), min_size=schema.get("minItems", 0), max_size=3
+        ),
+        "boolean": st.booleans,
+        "integer": lambda: st.integers(least, most),
+        "null": st.none,
+        "number": lambda: st.floats(least, most) | st.integers(least, most),
+        "string": lambda: st.text(min_size=schema.get("minLength", 0), max_size=9),
+    }[schema["type"]]()
+
+
+def objects(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with their required properties, some of the others and, where free, any."""
+    fields = {name: values(field) for name, field in schema.get("properties", {}).items()}
+    required = set(schema.get("required", ()))
+    free = st.dictionaries(names, anything, max_size=2) if not fields else st.just({})
+    return st.builds(
+        lambda known, unknown: unknown | known,
+        st.fixed_dictionaries(
+            {name: fields[name] for name in required},
+            optional={name: fields[name] for name in fields.keys() - required},
+        ),
+        free,
+    )
+
+
+@cache
+def referred(name: str) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: values(document()["components"]["schemas"][name]))
+
+
+def is_valid(body: Any) -> bool:
+    return Draft202012Validator({**SCHEMA, "components": document()["components"]}).is_valid(body)
+
+
+def send(http: httpx.Client, body: Any) -> httpx.Response:
+    """Post the body; that the answer has the form of its schema is checked by post_to."""
+    response = post_to(http, **body)
+    assert response.status_code == 200 or response.status_code in documented_errors()
+    return response
+
+
+@EXAMPLES
+@given(body=values(SCHEMA))
+def test_a_valid_request_has_a_documented_answer(http, body):
+    assert is_valid(body)
+    response = send(http, body)
+    if response.status_code != 200:
+        # A rule that a schema cannot say, of a field that there is.
+        assert response.json()["error"]["param"].split(".")[0] in body
+
+
+fields = values(SCHEMA).map(lambda body: {**body, "messages": HELLO["messages"]})
+
+
+@EXAMPLES
+@given(body=fields)
+def test_a_prompt_is_answered_whatever_else_is_valid(http, body):
+    response = send(http, body)
+    if response.status_code != 200:
+        assert response.json()["error"]["param"].split(".")[0] in (
+            "n",
+            "tools",
+            "tool_choice",
+            "response_format",
+        )
+
+
+paths = st.lists(st.integers(0, 9), max_size=6)
+
+
+def spoilt(body: Any, path: list[int], value: Any) -> Any:
+    """Return the body with the value put in somewhere, where the path leads."""
+    if not path or not body or not isinstance(body, dict | list):
+        return value
+    if isinstance(body, list):
+        at = path[0] % len(body)
+        return [*body[:at], spoilt(body[at], path[1:], value), *body[at + 1 :]]
+    name = sorted(body)[path[0] % len(body)]
+    return {**body, name: spoilt(body[name], path[1:], value)}
+
+
+@EXAMPLES
+@given(body=fields, path=paths, value=anything)
+def test_an_invalid_request_is_refused(http, body, path, value):
+    body = spoilt(body, path, value)
+    assume(not is_valid(body))
+    response = http.post("/v1/chat/completions", json=body)
+    assert response.status_code in (400, 404)
+    error = response.json()["error"]
+    assert (error["code"], type(error["message"])) == (response.status_code, str)
+    check_documented("ErrorResponse", response.json())

@@ -1,0 +1,147 @@
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from llm_evolink.sandbox import serve
+
+from .conftest import MODEL, client_of, post_to
+
+KEY = "sk-test-0123456789abcdef"
+BODY = {"model": MODEL, "messages": [{"role": "user", "content": "grüß dich"}]}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "requests.jsonl"
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def send(server, path="/v1/chat/completions", key=KEY, **options):
+    headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})}
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        return client.post(path, headers=headers, **options)
+
+
+def test_a_request_is_a_line(path):
+    with serve(record=path) as server:
+        send(server, json=BODY)
+        (entry,) = read(path)
+    time = datetime.fromisoformat(entry.pop("time"))
+    assert timedelta(0) <= datetime.now(UTC) - time < timedelta(minutes=1)
+    headers = entry.pop("headers")
+    assert headers.pop("user-agent").startswith("python-httpx/")
+    assert headers.pop("accept-encoding")
+    assert headers == {
+        "accept": "*/*",
+        "connection": "keep-alive",
+        "content-length": "81",
+        "content-type": "application/json",
+        "host": server.url.removeprefix("http://"),
+    }
+    assert entry == {
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "body": BODY,
+        "status": 200,
+    }
+
+
+def test_a_stream_is_recorded_as_well(path):
+    with serve(record=path) as server, client_of(server) as client:
+        post_to(client, stream=True)
+        (entry,) = read(path)
+    assert (entry["body"]["stream"], entry["status"]) == (True, 200)
+
+
+def test_lines_are_added_to_those_that_are_there(path):
+    for _ in range(2):
+        with serve(record=str(path)) as server:
+            send(server, json=BODY)
+    assert len(read(path)) == 2
+
+
+def test_what_is_refused_is_recorded(path):
+    with serve(record=path, fail=[(429, 1)]) as server:
+        send(server, json=BODY)
+        send(server, content=b"no \xff JSON")
+        send(server, "/v1/other?a=b", json=BODY)
+    assert [(entry["path"], entry["body"], entry["status"]) for entry in read(path)] == [
+        ("/v1/chat/completions", BODY, 429),
+        ("/v1/chat/completions", "no \N{REPLACEMENT CHARACTER} JSON", 400),
+        ("/v1/other", None, 404),
+    ]
+
+
+def test_the_key_is_nowhere_in_it(path):
+    with serve(record=path) as server:
+        body = {**BODY, "user": f"I am {KEY}", KEY: [KEY, 1]}
+        headers = {"X-Api-Key": "other-key", "Cookie": "session=1", "User-Agent": f"me {KEY}"}
+        send(server, f"/v1/chat/completions?key={KEY}", json=body, headers=headers)
+        send(server, f"/{KEY}", json=body)
+    content = path.read_text()
+    assert not any(secret in content for secret in (KEY, "other-key", "session"))
+    first, second = read(path)
+    assert first["headers"]["user-agent"] == "me [key]"
+    assert (first["body"]["user"], first["body"]["[key]"]) == ("I am [key]", ["[key]", 1])
+    assert second["path"] == "/[key]"
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": ""}, {"Authorization": "Bearer user"}])
+def test_a_word_that_is_no_key_stays(path, headers):
+    with serve(record=path) as server:
+        send(server, json=BODY, headers=headers)
+    assert read(path)[0]["body"] == BODY
+
+
+def test_half_a_surrogate_pair_is_recorded_as_unknown(path):
+    with serve(record=path) as server:
+        send(server, content=b'"\\ud83d"', headers={"Content-Type": "application/json"})
+    assert read(path)[0]["body"] == "?"
+
+
+def test_a_request_that_was_never_answered_has_no_status(path):
+    with serve(record=path, latency=60) as server:
+        thread = threading.Thread(target=abandon, args=(server,))
+        thread.start()
+        while not server.requests:
+            time.sleep(0.005)
+    thread.join(5)
+    assert read(path)[0]["status"] is None
+
+
+def abandon(server):
+    with pytest.raises(httpx.TransportError):
+        send(server, json=BODY)
+
+
+def test_a_line_that_cannot_be_written_is_told():
+    lines = []
+    with serve(record="/dev/full", log=lines.append) as server:
+        assert send(server, json=BODY).status_code == 200
+        assert send(server, json=BODY).status_code == 200
+    told = [line for line in lines if not line.startswith("POST")]
+    assert told == ["Not recorded: No space left on device"] * 2
+
+
+def test_what_is_nested_deeply_is_recorded_or_told(path):
+    lines = []
+    depths = range(850, 1000, 4)
+    with serve(record=path, log=lines.append) as server:
+        for depth in depths:
+            content = b"[" * depth + b"]" * depth
+            assert send(server, content=content).status_code == 400
+    told = [line for line in lines if line == "Not recorded: nested too deeply"]
+    assert len(path.read_text().splitlines()) + len(told) == len(depths)
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught, serve(record=tmp_path):
+        pass
+    assert caught.value.filename == str(tmp_path)
