@@ -256,13 +256,13 @@ def _query(
         keys = [day]
     if len(models) != 1 and by != "model":
         keys.append("model")
-    valid = "json_valid(token_details)" if checked else "token_details is not null"
-    details = [
-        f"sum(case when {valid} then {_extract(paths, models)} end) as {detail}"
-        for detail, paths in _DETAILS.items()
-    ]
+    found = {detail: _extract(paths, models) for detail, paths in _DETAILS.items()}
+    check = " filter (where json_valid(token_details))" if checked else ""
+    details = [f"sum({count}){check} as {detail}" for detail, count in found.items()]
+    # One that is known is not read from each row.
+    model = ":model0" if len(models) == 1 else "model"
     return f"""
-        select {keys[0]} as key, model, {name} as name,
+        select {keys[0]} as key, {model} as model, {name} as name,
             count(*) as prompts,
             sum(input_tokens) as input_tokens,
             sum(output_tokens) as output_tokens,

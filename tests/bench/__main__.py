@@ -166,8 +166,8 @@ MEASURES = [
 def servers(folder: Path) -> Iterator[dict[bool, str]]:
     """The bare server, without and with TLS; a certificate for it is made in the folder."""
     certificate = [str(folder / "cert.pem"), str(folder / "key.pem")]
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost".split()
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-out", certificate[0], "-keyout", certificate[1]]
     subprocess.run(command, check=True, capture_output=True)
     # Trusted beside as many authorities as a user's system has: loading those is a cost.
