@@ -332,8 +332,9 @@ def _report(
             cost = _cost(part, price) if price else None
             if not price:
                 unpriced.add(part["model"])
+            durations = json.loads(part["durations"])
             for target in (row, total):
-                target.add(part, cost)
+                target.add(part, durations, cost)
             if by == "conversation":
                 row_name = {"name": part["name"]}
         rows.append({name: key, **row_name, **row.as_dict()})
@@ -352,7 +353,7 @@ class _Sum:
         self.cost: float | None = None
         self.durations = _Durations()
 
-    def add(self, group: sqlite3.Row, cost: float | None) -> None:
+    def add(self, group: sqlite3.Row, durations: list[int], cost: float | None) -> None:
         self.prompts += group["prompts"]
         self.unknown_usage += group["unknown_usage"]
         for name, whole in _WHOLE.items():
@@ -360,7 +361,7 @@ class _Sum:
                 self.tokens[name] = (self.tokens[name] or 0) + int(group[name] or 0)
         if cost is not None:
             self.cost = (self.cost or 0) + cost
-        self.durations.add(json.loads(group["durations"]))
+        self.durations.add(durations)
 
     def as_dict(self) -> dict[str, Any]:
         tokens = self.tokens if self.prompts else dict.fromkeys(_WHOLE, 0)
