@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import sqlite3
-import ssl
 import sys
 import textwrap
 import threading
@@ -244,9 +243,8 @@ def _trust() -> Result:
         return "ok", "the system's certificate authorities"
     if given := _given("SSL_CERT_FILE", "SSL_CERT_DIR"):
         return "ok", given
-    if connection.system_has_authorities():
-        paths = ssl.get_default_verify_paths()
-        return "ok", f"the system's certificate authorities, {paths.cafile or paths.capath}"
+    for place in connection.system_authorities().values():
+        return "ok", f"the system's certificate authorities, {place}"
     return "ok", "certifi's certificate authorities; the system has none"
 
 

@@ -238,6 +238,8 @@ class _Servers:
         self._transports = {
             server: RetryTransport(inner, retry) for server, inner in connections.items()
         }
+        # Parsed once: to parse an address costs more than to send a request to it.
+        self._urls = {server: httpx.URL(server) for server in connections}
 
     def _in_order(self) -> list[str]:
         """Return the servers, the one that answered last first."""
@@ -246,9 +248,10 @@ class _Servers:
 
     def _aim(self, request: httpx.Request, server: str) -> RetryTransport:
         """Direct the request to the server; return what carries it there."""
-        url = httpx.URL(server)
-        request.url = request.url.copy_with(scheme=url.scheme, host=url.host, port=url.port)
-        request.headers["Host"] = url.netloc.decode("ascii")
+        url = self._urls[server]
+        if request.url.netloc != url.netloc:
+            request.url = request.url.copy_with(scheme=url.scheme, host=url.host, port=url.port)
+            request.headers["Host"] = url.netloc.decode("ascii")
         return self._transports[server]
 
     def _answers(self, server: str, response: httpx.Response) -> bool:

@@ -1,5 +1,6 @@
 """Bad input: prompts, options, and values of the environment."""
 
+import os
 import socket
 import ssl
 import subprocess
@@ -323,7 +324,7 @@ def test_a_file_of_authorities_that_holds_none(monkeypatch, tls, tmp_path, way: 
 
 
 def test_a_system_without_authorities_has_those_of_certifi(monkeypatch, tls):
-    monkeypatch.setattr(connection, "system_has_authorities", lambda: False)
+    monkeypatch.setattr(connection, "system_authorities", dict)
 
     assert connection.tls_context().cert_store_stats()["x509_ca"] > 50
 
@@ -337,17 +338,31 @@ def test_systems_that_keep_authorities_elsewhere(monkeypatch, tls, platform):
     assert connection.tls_context() == ("truststore", ssl.PROTOCOL_TLS_CLIENT)
 
 
-def test_where_openssl_has_its_authorities(monkeypatch, tmp_path):
-    found = []
-    for cafile, capath in [("file", None), (None, tmp_path), (None, None)]:
-        paths = SimpleNamespace(cafile=cafile, capath=capath and str(capath))
-        monkeypatch.setattr(connection.ssl, "get_default_verify_paths", lambda paths=paths: paths)
-        found.append(connection.system_has_authorities())
-    (tmp_path / "authority.pem").touch()
-    paths = SimpleNamespace(cafile=None, capath=str(tmp_path))
+@pytest.mark.parametrize(
+    ("cafile", "names", "found"),
+    [
+        ("file", ["002c0b4f.0", "authority.pem"], "capath"),
+        ("file", ["authority.pem"], "cafile"),
+        (None, ["authority.pem"], None),
+        ("file", None, "cafile"),
+        (None, None, None),
+    ],
+)
+def test_where_openssl_has_its_authorities(monkeypatch, tmp_path, cafile, names, found):
+    for name in names or []:
+        (tmp_path / name).touch()
+    paths = SimpleNamespace(cafile=cafile, capath=None if names is None else str(tmp_path))
     monkeypatch.setattr(connection.ssl, "get_default_verify_paths", lambda: paths)
 
-    assert [*found, connection.system_has_authorities()] == [True, False, False, True]
+    assert connection.system_authorities() == ({found: getattr(paths, found)} if found else {})
+
+
+def test_several_directories_of_authorities_are_openssl_s_to_read(monkeypatch, tls, tmp_path):
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}{os.pathsep}{tmp_path}")
+
+    assert connection.tls_context().cert_store_stats() == (
+        ssl.create_default_context().cert_store_stats()
+    )
 
 
 def test_a_server_that_does_not_speak_tls(monkeypatch, tls, way: Way):

@@ -8,6 +8,7 @@ import sys
 import time
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,8 +32,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def asleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(transport.time, "sleep", waited.append)
-    monkeypatch.setattr(transport.asyncio, "sleep", asleep)
+    # Of the module alone: a sandbox in another thread of this process sleeps as well.
+    monkeypatch.setattr(transport, "time", SimpleNamespace(sleep=waited.append, time=time.time))
+    monkeypatch.setattr(transport, "asyncio", SimpleNamespace(sleep=asleep))
     return waited
 
 
