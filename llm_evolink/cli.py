@@ -8,7 +8,7 @@ import click
 
 @click.group()
 def evolink() -> None:
-    """Commands for EvoLink: a local sandbox to try scripts against."""
+    """Commands for EvoLink; llm_evolink registers them, with their help, as `llm evolink`."""
 
 
 def _failure(value: str) -> tuple[int, int]:
@@ -165,6 +165,7 @@ def usage(
     import llm
 
     from . import usage as log
+    from . import usage_display
 
     if json_ and csv_:
         raise click.UsageError("--json and --csv exclude each other")
@@ -201,13 +202,15 @@ def usage(
         **bounds,
     )
     if json_:
-        click.echo(log.as_json(report))
+        click.echo(usage_display.as_json(report))
     elif csv_:
-        click.echo(log.as_csv(report))
+        click.echo(usage_display.as_csv(report))
     elif report.rows:
         width = shutil.get_terminal_size(fallback=(120, 24)).columns
-        click.echo(log.as_table(report, width, sys.stdout.encoding))
-    notes = log.notes(report, models=ids, bounded=bool(bounds), priced=bool(stored or given))
+        click.echo(usage_display.as_table(report, width, sys.stdout.encoding))
+    notes = usage_display.notes(
+        report, models=ids, bounded=bool(bounds), priced=bool(stored or given)
+    )
     if (folder / "logs-off").exists():
         notes.append("Logging is off, so new prompts are not counted; turn it on with: llm logs on")
     for note in notes:

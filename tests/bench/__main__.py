@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import shutil
+import ssl
 import statistics
 import subprocess
 import sys
@@ -170,9 +171,7 @@ def servers(folder: Path) -> Iterator[dict[bool, str]]:
     command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-out", certificate[0], "-keyout", certificate[1]]
     subprocess.run(command, check=True, capture_output=True)
-    # Trusted beside as many authorities as a user's system has: loading those is a cost.
-    bundle = Path(certifi.where()).read_text() + (folder / "cert.pem").read_text()
-    (folder / "bundle.pem").write_text(bundle)
+    trust(folder)
     running = [
         subprocess.Popen(
             [sys.executable, str(HERE / "server.py"), *arguments], stdout=subprocess.PIPE, text=True
@@ -186,6 +185,19 @@ def servers(folder: Path) -> Iterator[dict[bool, str]]:
         for each in running:
             each.kill()
             each.communicate()
+
+
+def trust(folder: Path) -> None:
+    """Make what trusts the certificate beside as many authorities as a user's system has."""
+    certificate = folder / "cert.pem"
+    bundle = Path(certifi.where()).read_text() + certificate.read_text()
+    (folder / "bundle.pem").write_text(bundle)
+    system = ssl.get_default_verify_paths().capath
+    command = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate)]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    if system and list(Path(system).glob("*.0")):
+        shutil.copytree(system, folder / "certs")
+        shutil.copy(certificate, folder / "certs" / f"{name}.0")
 
 
 def run_case(python: str, case: str, url: str, folder: Path) -> dict[str, float]:
@@ -204,7 +216,13 @@ def run_case(python: str, case: str, url: str, folder: Path) -> dict[str, float]
         "OPENAI_API_KEY": "sk-bench-0123456789",
     }
     if url.startswith("https"):
-        environment["SSL_CERT_FILE"] = str(folder / "bundle.pem")
+        # Each loads authorities as it does where nothing is set: ours from a directory of them.
+        ours = case.endswith(":ours") and (folder / "certs").exists()
+        environment |= (
+            {"SSL_CERT_DIR": str(folder / "certs")}
+            if ours
+            else {"SSL_CERT_FILE": str(folder / "bundle.pem")}
+        )
     if case.startswith(("load", "prompt")):
         environment["LLM_LOAD_PLUGINS"] = "" if case.startswith("load") else "llm-evolink"
     done = subprocess.run(

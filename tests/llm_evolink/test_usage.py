@@ -11,7 +11,8 @@ import pytest
 import sqlite_utils
 from llm.migrations import migrate
 
-from llm_evolink.usage import as_table, report
+from llm_evolink.usage import report
+from llm_evolink.usage_display import as_table
 
 KEYS = [
     "prompts",
