@@ -217,5 +217,15 @@ def test_the_model_is_listed(environment, llm_command):
     assert listed == "EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)\n"
 
 
+def test_the_commands_are_listed(environment, llm_command):
+    listed = llm_command("evolink", "--help").stdout
+
+    assert [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()] == [
+        "doctor",
+        "sandbox",
+        "usage",
+    ]
+
+
 def test_servers_are_those_of_the_document():
     assert SERVERS == ("https://direct.evolink.ai", "https://api.evolink.ai")
