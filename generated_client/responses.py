@@ -13,7 +13,6 @@ from collections.abc import (
 from typing import Any, Generic, TypeVar, cast
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
 
 from . import errors
 from .client import AuthenticatedClient, Client
@@ -31,6 +30,8 @@ DRAIN_SECONDS = 0.5
 """How much may follow [DONE], and how long it may take, before the connection is given up."""
 
 _DONE = "[DONE]"
+_FIRST_DATA = b"\xef\xbb\xbfdata:"  # A byte order mark may come before the first line.
+_decode = json.JSONDecoder().decode
 
 # What reading JSON of the wrong shape raises in json.loads and in from_dict.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -144,17 +145,16 @@ def iter_events(
     Raises:
         errors.InvalidEvent, errors.EventTooLarge, errors.IncompleteStream, httpx.RequestError
     """
-    body = _EventStream(response)
+    reader = _EventReader()
     # Named, because the response is closed as soon as nothing refers to the iterator.
-    events = body.source().iter_sse()
-    for event in events:
-        data = body.data(event)
-        if data == _DONE:
-            break
-        if data:
+    parts = response.iter_bytes()
+    for part in parts:
+        for data in reader.feed(part):
             yield _read_event(data, from_dict)
+        if reader.done:
+            break
     else:
-        raise errors.IncompleteStream("The stream ended without [DONE]")
+        reader.end()
     _drain(response)
 
 
@@ -164,73 +164,83 @@ async def aiter_events(
     """As iter_events, for an event loop"""
     import asyncio  # Here, because the sync functions should not wait for it to load.
 
-    body = _EventStream(response)
-    events = body.source().aiter_sse()
-    async for event in events:
-        data = body.data(event)
-        if data == _DONE:
-            break
-        if data:
+    reader = _EventReader()
+    parts = response.aiter_bytes()
+    async for part in parts:
+        for data in reader.feed(part):
             yield _read_event(data, from_dict)
+        if reader.done:
+            break
     else:
-        raise errors.IncompleteStream("The stream ended without [DONE]")
-    body.allow(DRAIN_BYTES)
+        reader.end()
+    left = DRAIN_BYTES
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            async for _ in events:
-                pass
-    except (httpx.HTTPError, errors.StreamError, TimeoutError):
+            async for part in parts:
+                left -= len(part)
+                if left < 0:
+                    break
+    except (httpx.HTTPError, httpx.StreamError, TimeoutError):
         pass  # All that was asked for has come; the connection is not used again.
 
 
-class _EventStream(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The decompressed bytes of a response, counted, and a blank line after the last: a [DONE] at
-    the very end counts without one."""
+class _EventReader:
+    """Finds the data of server-sent events in bytes, however these are split
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
+    Comments and all fields but data say nothing here. The format is that of the HTML standard.
+
+    Attributes:
+        done: Whether [DONE] came; nothing counts after it.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._line: list[bytes] = []  # Pieces of a line that goes on.
+        self._data: list[bytes] = []  # Data lines of an event that goes on.
+        self._after_return = False
         self._left = MAX_EVENT_BYTES
-        self._ended = False
 
-    def source(self) -> EventSource:
-        # Server-sent events are UTF-8 whatever the header says, with or without a byte order mark.
-        return EventSource(
-            httpx.Response(
-                200,
-                headers={"Content-Type": "text/event-stream"},
-                stream=self,
-                default_encoding="utf-8-sig",
-            )
-        )
-
-    def allow(self, count: int) -> None:
-        self._left = count
-
-    def data(self, event: ServerSentEvent) -> str:
-        """The data of the event; empty for one that the end of the stream cut"""
-        self.allow(MAX_EVENT_BYTES)
-        data = event.data.strip()
-        return data if data == _DONE or not self._ended else ""
-
-    def _count(self, part: bytes) -> bytes:
+    def feed(self, part: bytes) -> Iterator[str]:
+        """The data of each event that the part completes"""
         self._left -= len(part)
         if self._left < 0:
             raise errors.EventTooLarge("Too many bytes came without a complete event")
-        return part
+        if self._after_return or b"\r" in part:
+            part = self._with_newlines(part)
+        lines = part.split(b"\n")
+        if len(lines) == 1:
+            self._line.append(part)
+            return
+        lines[0] = b"".join([*self._line, lines[0]])
+        self._line = [lines.pop()]
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._data.append(line[5:])
+            elif line.startswith(_FIRST_DATA):
+                self._data.append(line[8:])
+            elif self._data and not line:
+                data = b"\n".join(self._data).decode("utf-8", "replace").strip()
+                self._data.clear()
+                self._left = MAX_EVENT_BYTES
+                if data == _DONE:
+                    self.done = True
+                    return
+                if data:
+                    yield data
 
-    def _end(self) -> bytes:
-        self._ended = True
-        return b"\n\n"
+    def end(self) -> None:
+        """Check that the stream may end here: after a [DONE] without the blank line that ends an event"""
+        for _ in self.feed(b"\n\n"):
+            break
+        if not self.done:
+            raise errors.IncompleteStream("The stream ended without [DONE]")
 
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._response.iter_bytes():
-            yield self._count(part)
-        yield self._end()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._response.aiter_bytes():
-            yield self._count(part)
-        yield self._end()
+    def _with_newlines(self, part: bytes) -> bytes:
+        """The part with a newline for each end of line; a return may be half of one"""
+        if self._after_return:
+            part = part.removeprefix(b"\n")
+        self._after_return = part.endswith(b"\r")
+        return part.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _drain(response: httpx.Response) -> None:
@@ -260,7 +270,7 @@ def _is_event_stream(response: httpx.Response) -> bool:
 
 def _read_event(data: str, from_dict: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        value = json.loads(data)
+        value = _decode(data)
         if isinstance(value, dict):
             return from_dict(value)
     except _UNREADABLE:

@@ -57,7 +57,7 @@ def ours(modules: set[str]) -> set[str]:
 def test_an_import_loads_what_is_used(statement: str, modules: set[str]) -> None:
     loaded = loaded_by(statement)
     assert ours(loaded) == modules
-    assert not loaded & {"httpx", "httpx_sse", "asyncio"}
+    assert not loaded & {"httpx", "asyncio"}
 
 
 def test_a_request_without_an_event_loop_loads_none() -> None:
