@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from ..models.function_call_delta import FunctionCallDelta
-
 
 T = TypeVar("T", bound="ToolCallDelta")
 
@@ -75,8 +71,6 @@ class ToolCallDelta:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.function_call_delta import FunctionCallDelta  # noqa: PLC0415
-
         d = dict(src_dict)
         index: int | None | Unset = d.pop("index", UNSET)
 
@@ -118,3 +112,6 @@ class ToolCallDelta:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
+
+
+from ..models.function_call_delta import FunctionCallDelta  # noqa: E402

@@ -73,8 +73,24 @@ class StreamingProject(Project):
         for endpoints in self.openapi.endpoint_collections_by_tag.values():
             for endpoint in endpoints.endpoints:
                 for found in [r.prop for r in endpoint.responses] + [self.event_model(endpoint)]:
-                    _add_models(found, names)
+                    self._add_models(found, names)
         return names
+
+    def _add_models(self, found: Any, names: set[str]) -> None:
+        """Add the names of the models that the property is made of."""
+        inner: list[Any] = []
+        if isinstance(found, ListProperty):
+            inner = [found.inner_property]
+        elif isinstance(found, UnionProperty):
+            inner = [*found.inner_properties]
+        elif isinstance(found, ModelProperty) and found.class_info.name not in names:
+            names.add(found.class_info.name)
+            # What refers to a model may be a copy of it from before its properties were known.
+            for model in self.openapi.models:
+                if model.class_info.name == found.class_info.name:
+                    inner = [*(model.required_properties or []), *(model.optional_properties or [])]
+        for each in inner:
+            self._add_models(each, names)
 
     def _create_package(self) -> None:
         super()._create_package()
@@ -141,20 +157,6 @@ def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
         problems = project.build()
     if problems:
         raise RegenerationError("; ".join(_tell(problem) for problem in problems))
-
-
-def _add_models(found: Any, names: set[str]) -> None:
-    """Add the names of the models that the property is made of."""
-    inner: list[Any] = []
-    if isinstance(found, ListProperty):
-        inner = [found.inner_property]
-    elif isinstance(found, UnionProperty):
-        inner = [*found.inner_properties]
-    elif isinstance(found, ModelProperty) and found.class_info.name not in names:
-        names.add(found.class_info.name)
-        inner = [*(found.required_properties or []), *(found.optional_properties or [])]
-    for each in inner:
-        _add_models(each, names)
 
 
 def _require_usable_fields(parsed: GeneratorData) -> None:

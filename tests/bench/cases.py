@@ -146,7 +146,7 @@ def large(whose: str, url: str) -> dict[str, float]:
         model_id = "echo"
         can_stream = True
 
-        def execute(self, *_: Any) -> Iterator[str]:
+        def execute(self, *_: Any, **__: Any) -> Iterator[str]:
             for _each in range(10_000):
                 # A new string each time, as a decoder makes.
                 yield "".join(["x" * 9_999, "x"])

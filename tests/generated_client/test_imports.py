@@ -111,3 +111,20 @@ def test_star_imports_all(package: object) -> None:
     program = f"from {package.__name__} import *\nprint(*sorted(set(dir()) - set(before)))"  # type: ignore[attr-defined]
     names = fresh(f"before = [*dir(), 'before']\n{program}").split()
     assert names == sorted(package.__all__)  # type: ignore[attr-defined]
+
+
+RESPONSE_MODELS = [
+    "assistant_message",
+    "chat_completion_chunk",
+    "choice",
+    "chunk_choice",
+    "delta",
+    "tool_call_delta",
+    "usage",
+]
+
+
+@pytest.mark.parametrize("module", RESPONSE_MODELS)
+def test_a_model_of_a_response_imports_nothing_while_it_decodes(module: str) -> None:
+    source = Path(generated_client.__file__).with_name("models") / f"{module}.py"
+    assert "\n        from ..models." not in source.read_text()
