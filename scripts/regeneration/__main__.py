@@ -143,6 +143,7 @@ def regenerate(arguments: argparse.Namespace) -> int:
         count = sum(path.is_file() for path in fresh.rglob("*"))
         if writes and (changes or files):
             replace(openapi, files, fresh, client)
+            signal.alarm(0)
     tell(client, count, changes)
     if arguments.dry_run:
         print("nothing was written")
