@@ -52,6 +52,11 @@ def _checked_key(find: Any, explicit_key: str | None) -> str:
         key = str(find(explicit_key)).strip()
     except llm.NeedsKeyException as missing:
         raise errors.MissingKeyError(str(missing)) from None
+    if not key:
+        raise errors.MissingKeyError(
+            f"No key found - add one using 'llm keys set {_Evolink.needs_key}' or set the "
+            f"{_Evolink.key_env_var} environment variable"
+        )
     if not re.fullmatch("[!-~]+", key):
         raise errors.AuthenticationError(
             "The EvoLink key holds a character that no key has: a space, or a quotation mark of "

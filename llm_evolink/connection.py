@@ -182,23 +182,24 @@ def _connections(kind: Callable[..., C], settings: Settings) -> dict[str, C]:
 def tls_context() -> ssl.SSLContext:
     """Return the process's TLS context: the system's trusted authorities, else certifi's.
 
-    SSL_CERT_FILE and SSL_CERT_DIR name others.
+    SSL_CERT_FILE and SSL_CERT_DIR name others, on every system.
     Raises InvalidRequestError for an SSL_CERT_FILE that holds no certificate.
     """
-    if sys.platform in ("darwin", "win32"):
-        import truststore
-
-        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    directories = os.environ.get("SSL_CERT_DIR") or None
     if named := os.environ.get("SSL_CERT_FILE"):
         try:
-            return ssl.create_default_context(cafile=named, capath=os.environ.get("SSL_CERT_DIR"))
+            return ssl.create_default_context(cafile=named, capath=directories)
         except OSError as error:
             reason = error.strerror or error
             raise InvalidRequestError(
                 f"SSL_CERT_FILE names a file without a readable certificate: {named!r} ({reason})"
             ) from None
+    if not directories and sys.platform in ("darwin", "win32"):
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     found = system_authorities()
-    if "capath" not in found and os.environ.get("SSL_CERT_DIR"):
+    if directories and "capath" not in found:
         return ssl.create_default_context()
     if not found:
         import certifi
@@ -213,10 +214,10 @@ def system_authorities() -> dict[str, str]:
     Of a directory with hashed names, a handshake reads what it needs; a file costs 20 ms.
     """
     paths = ssl.get_default_verify_paths()
-    if paths.capath and any(
-        re.fullmatch("[0-9a-f]{8}[.][0-9]", name) for name in os.listdir(paths.capath)
-    ):
-        return {"capath": paths.capath}
+    with suppress(OSError):  # A directory that cannot be read is as good as none.
+        names = os.listdir(paths.capath) if paths.capath else []
+        if any(re.fullmatch("[0-9a-f]{8}[.][0-9]", name) for name in names):
+            return {"capath": paths.capath}
     return {"cafile": paths.cafile} if paths.cafile else {}
 
 

@@ -31,7 +31,7 @@ from . import connection, errors
 from .chat import EvolinkChat
 from .redaction import SHORTEST, Redactor
 from .transport import FAILOVER_STATUSES
-from .turn import REQUEST_ID_HEADERS
+from .turn import request_id
 
 Status = Literal["ok", "note", "broken"]
 Result = tuple[Status, str]
@@ -239,10 +239,10 @@ def _ending(key: str) -> str:
 
 def _trust() -> Result:
     connection.tls_context()  # Raises InvalidRequestError for an SSL_CERT_FILE of no use.
-    if sys.platform in ("darwin", "win32"):
-        return "ok", "the system's certificate authorities"
     if given := _given("SSL_CERT_FILE", "SSL_CERT_DIR"):
         return "ok", given
+    if sys.platform in ("darwin", "win32"):
+        return "ok", "the system's certificate authorities"
     for place in connection.system_authorities().values():
         return "ok", f"the system's certificate authorities, {place}"
     return "ok", "certifi's certificate authorities; the system has none"
@@ -401,11 +401,9 @@ class _Probe:
     def error(self) -> errors.EvolinkError | None:
         """Why a prompt would fail at this server; None if not. It is waited for."""
         self._thread.join(max(0.0, self._began + DEADLINE - time.monotonic()))
-        error, request_id = self._problem(), None
-        if error and self._response:
-            ids = [self._response.headers.get(name) for name in REQUEST_ID_HEADERS]
-            request_id = next(filter(None, ids), None)
-        return error and error.completed(redactor=Redactor(self._key), request_id=request_id)
+        error = self._problem()
+        found = request_id(self._response.headers) if self._response else None
+        return error and error.completed(redactor=Redactor(self._key), request_id=found)
 
     def is_reached(self) -> bool:
         """Return whether there was a connection."""

@@ -181,10 +181,8 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
 
     from generated_client import errors as wire
 
-    if isinstance(failure, BadReplyError) and began:
-        return IncompleteReplyError(failure.told)
     if isinstance(failure, EvolinkError):
-        return failure
+        return _incomplete(failure) if began else failure
     if isinstance(failure, httpx.TimeoutException):
         return _timed_out(failure, began)
     if isinstance(failure, httpx.RequestError):
@@ -210,22 +208,39 @@ def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
         target = clean(headers.get("location")) or "another address"
         redirects = f"The server redirects to {target}; redirects are not followed"
         return NoReplyError(redirects, status_code=status_code)
-    kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else BadReplyError)
-    return _build(kind, _read_body(content), status_code)
+    return _build(_kind(status_code), _read_body(content), status_code)
 
 
 def from_event(error: Any) -> EvolinkError:
-    """Return the error of an error object inside a reply."""
+    """Return the error of an error object inside a reply, of the class of its code, a status."""
     told = _read_error(error)
     code = str(told.get("code"))
     status_code = int(code) if re.fullmatch("[45][0-9][0-9]", code) else None
-    return _build(IncompleteReplyError, told, status_code)
+    return _build(_kind(status_code) if status_code else IncompleteReplyError, told, status_code)
 
 
 def not_a_reply(content: bytes) -> EvolinkError:
     """Return the error of a body that came as if it were a reply, and is none."""
-    said = clean(_read_body(content).get("message")) or "an empty body"
+    nothing = "a body without a message" if content.strip() else "an empty body"
+    said = clean(_read_body(content).get("message")) or nothing
     return NoReplyError(f"The server answered with something that is no reply: {said}")
+
+
+def _kind(status_code: int) -> type[EvolinkError]:
+    return _BY_STATUS.get(status_code, ServerError if status_code >= 500 else BadReplyError)
+
+
+def _incomplete(error: EvolinkError) -> EvolinkError:
+    """Return the error as one that came after a part of the reply."""
+    if isinstance(error, (IncompleteReplyError, TimedOutError)):
+        return error
+    return IncompleteReplyError(
+        error.told,
+        status_code=error.status_code,
+        type=error.type,
+        param=error.param,
+        fallback_suggestion=error.fallback_suggestion,
+    )
 
 
 def _build(kind: type[EvolinkError], told: dict[str, Any], status_code: int | None) -> EvolinkError:
@@ -266,17 +281,22 @@ def _read_body(content: bytes) -> dict[str, Any]:
         return _read_error(json.loads(content))
     except (ValueError, RecursionError):
         text = content[:MAX_PAGE_BYTES].decode("utf-8", "replace")
-        title = re.search(r"<title[^<>]*>([^<]{1,200})", text, re.IGNORECASE)
+        title = re.search("<title[^<>]*>([^<]+)", text, re.IGNORECASE)
         page = f"The server answered with a web page: {title[1]}" if title else None
         return {"message": page or re.sub("<[^<>]*>", " ", text)}
 
 
 def _read_error(data: Any) -> dict[str, Any]:
-    """Return the error object within: under `error` or `detail`, the first of a list."""
+    """Return the error object within: under `error` or `detail`, the first of a list.
+
+    Text under these is a label, or more words, where there is a message beside it.
+    """
     for _ in range(5):
         if isinstance(data, list) and data:
             data = data[0]
         elif isinstance(data, dict) and (inner := data.get("error") or data.get("detail")):
+            if data.get("message") and not isinstance(inner, (dict, list)):
+                break
             data = inner
     if isinstance(data, dict):
         return {**data, "message": data.get("message") or data.get("msg")}

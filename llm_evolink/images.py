@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from urllib.parse import unquote
 
 import llm
 
@@ -17,11 +18,13 @@ MAX_IMAGE_BYTES = 10 * 2**20
 
 
 def image_part(attachment: llm.Attachment) -> models.ImagePart:
-    """Return the part: an address is passed on, anything else becomes a data: URL.
+    """Return the part: an address is passed on, anything else becomes a data: URL of ours.
 
     Raises InvalidRequestError, naming the attachment, for one that is not an image of these
     types, is too large, or is not there any more.
     """
+    if (attachment.url or "")[:5].lower() == "data:":
+        attachment = _decoded(attachment)
     url = attachment.url
     if not url:
         found, content = _read(attachment)
@@ -29,6 +32,19 @@ def image_part(attachment: llm.Attachment) -> models.ImagePart:
     elif attachment.type:
         _check_type(attachment, attachment.type)
     return models.ImagePart(type_="image_url", image_url=models.ImageUrl(url=url))
+
+
+def _decoded(attachment: llm.Attachment) -> llm.Attachment:
+    """Return the image of a data: URL as an attachment with content, which has a short name."""
+    head, _, data = str(attachment.url)[5:].partition(",")
+    try:
+        content = base64.b64decode("".join(unquote(data).split()), validate=True)
+    except ValueError:
+        content = None
+    if content is None or not head.lower().endswith(";base64"):
+        raise InvalidRequestError("The attachment is a data: URL that does not hold base64")
+    media_type = attachment.type or head.partition(";")[0] or None
+    return llm.Attachment(type=media_type, content=content)
 
 
 def _read(attachment: llm.Attachment) -> tuple[str, bytes]:

@@ -1,6 +1,7 @@
 """What can be set with `-o`."""
 
 import json
+import re
 from typing import Any, Literal
 
 import llm
@@ -47,13 +48,16 @@ class Options(llm.Options):
     def check_stop(cls, stop: Any) -> Any:
         """Take a JSON list as a list. Raises ValueError unless it is text or a list of texts.
 
+        Text in brackets, [END] say, is text: a JSON list of texts begins with a quotation mark.
         Checked here: llm's printer of option errors fails on one that lies inside a list.
         """
-        if isinstance(stop, str) and stop.lstrip().startswith("["):
+        if isinstance(stop, str) and re.match(r'\s*\[\s*("|\]\s*$)', stop):
             try:
                 stop = json.loads(stop)
-            except ValueError:
-                raise ValueError("begins with [ and is not a JSON list of texts") from None
+            except (ValueError, RecursionError):
+                raise ValueError('begins with [" and is not a JSON list of texts') from None
+        if stop == []:
+            raise ValueError("a list without a text")
         texts = stop if isinstance(stop, list) else [stop]
         if stop is not None and not all(isinstance(text, str) for text in texts):
             raise ValueError("not a text or a list of texts")

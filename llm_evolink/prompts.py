@@ -40,7 +40,7 @@ def build_request(
 def build_messages(prompt: llm.Prompt) -> list[models.MessageSimple]:
     """Return the messages of the prompt, its history included."""
     _replace_system(prompt)
-    messages = _tool_messages_joined(prompt.messages)
+    messages = _arranged(prompt.messages)
     paired = _paired(messages)
     built = [each for message in messages for each in _messages(message, paired)]
     if all(message.role == "system" for message in built):
@@ -59,8 +59,8 @@ def _replace_system(prompt: llm.Prompt) -> None:
         prompt._explicit_messages = [llm.system(prompt.system), *rest]
 
 
-def _tool_messages_joined(messages: list[Message]) -> list[Message]:
-    """Return the messages with tool messages in a row made one.
+def _arranged(messages: list[Message]) -> list[Message]:
+    """Return the messages with tool messages in a row made one, the model's images in the next.
 
     What does not fit in one of them, an image say, goes into a user message: it follows them all.
     """
@@ -70,6 +70,9 @@ def _tool_messages_joined(messages: list[Message]) -> list[Message]:
             joined[-1] = Message("tool", [*joined[-1].parts, *message.parts])
         else:
             joined.append(message)
+        images = [part for part in message.parts if isinstance(part, AttachmentPart)]
+        if images and message.role == "assistant":
+            joined.append(Message("tool", [*images]))
     return joined
 
 

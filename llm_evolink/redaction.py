@@ -17,8 +17,7 @@ class Redactor:
     def __init__(self, key: str) -> None:
         self._key = key
         self._shown = f"…{key[-4:]}"
-        self._kind = ""
-        self._held = ""
+        self._held: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """Return the text without the key."""
@@ -37,22 +36,18 @@ class Redactor:
     def pieces(self, kind: str, piece: str) -> Iterator[tuple[str, str]]:
         """Yield kind and text of what can be shown after one more piece of text of this kind.
 
-        An end that the key may begin with is held back until the next piece, or rest().
+        An end that the key may begin with is held back until the next piece of its kind, or rest().
         """
-        if kind != self._kind:
-            yield from self.rest()
-            self._kind = kind
-        text = self.text(self._held + piece)
+        text = self.text(self._held.get(kind, "") + piece)
         end = self._possible_key(text)
-        self._held = text[end:]
+        self._held[kind] = text[end:]
         if end:
             yield kind, text[:end]
 
     def rest(self) -> Iterator[tuple[str, str]]:
         """Yield kind and text of what was held back, if anything was."""
-        if self._held:
-            yield self._kind, self._held
-            self._held = ""
+        held, self._held = self._held, {}
+        yield from ((kind, text) for kind, text in held.items() if text)
 
     def _possible_key(self, text: str) -> int:
         """Return where the key may begin in the end of the text; the text's length for nowhere."""
@@ -73,10 +68,11 @@ class _LogFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, its message without a key."""
-        message = record.getMessage()
+        message = redacted = record.getMessage()
         for redactor in list(self.redactors.values()):
-            message = redactor.text(message)
-        record.msg, record.args = message, ()
+            redacted = redactor.text(redacted)
+        if redacted != message:
+            record.msg, record.args = redacted, ()
         return True
 
 

@@ -108,7 +108,7 @@ class ToolCalls:
 
     def _extend(self, call: Call, piece: models.ToolCallDelta) -> None:
         name, arguments = _function(piece)
-        call.id = call.id or _string(piece.id)
+        call.id = call.id or _text_or_empty(piece.id)
         call.name = call.name or name
         call.index = call.index if _index(piece) is None else _index(piece)
         repeated = arguments == call.arguments and call.is_whole()
@@ -138,7 +138,7 @@ def _function(piece: models.ToolCallDelta) -> tuple[str, str]:
     arguments: Any = piece.function.arguments
     if isinstance(arguments, dict):  # Some gateways send the object itself.
         arguments = json.dumps(arguments)
-    return _string(piece.function.name), _string(arguments)
+    return _text_or_empty(piece.function.name), _text_or_empty(arguments)
 
 
 def _index(piece: models.ToolCallDelta) -> int | None:
@@ -154,5 +154,5 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _string(value: Any) -> str:
+def _text_or_empty(value: Any) -> str:
     return value if isinstance(value, str) else ""

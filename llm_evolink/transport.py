@@ -42,6 +42,10 @@ _UNREACHABLE = (
     httpx.WriteError,
 )
 
+# Under this name a request's extensions hold the server that it is directed to; at first it is
+# directed to the first one.
+_SERVER = "evolink_server"
+
 # Which of a list of servers answered last, for the life of the process.
 _answered: dict[tuple[str, ...], str] = {}
 
@@ -248,10 +252,18 @@ class _Servers:
 
     def _aim(self, request: httpx.Request, server: str) -> RetryTransport:
         """Direct the request to the server; return what carries it there."""
-        url = self._urls[server]
-        if request.url.netloc != url.netloc:
-            request.url = request.url.copy_with(scheme=url.scheme, host=url.host, port=url.port)
-            request.headers["Host"] = url.netloc.decode("ascii")
+        aimed = request.extensions.get(_SERVER, self._servers[0])
+        if aimed != server:
+            old, new = self._urls[aimed], self._urls[server]
+            path = request.url.raw_path.removeprefix(old.raw_path.rstrip(b"/"))
+            request.url = request.url.copy_with(
+                scheme=new.scheme,
+                host=new.host,
+                port=new.port,
+                raw_path=new.raw_path.rstrip(b"/") + path,
+            )
+            request.headers["Host"] = new.netloc.decode("ascii")
+            request.extensions[_SERVER] = server
         return self._transports[server]
 
     def _answers(self, server: str, response: httpx.Response) -> bool:

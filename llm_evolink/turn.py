@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, Protocol
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 import llm
@@ -13,6 +14,7 @@ from llm.parts import StreamEvent
 
 from generated_client import models
 from generated_client.errors import IncompleteStream, UnexpectedResponse
+from generated_client.types import Response
 
 from .errors import EvolinkError, IncompleteReplyError, explain, from_status, not_a_reply
 from .prompts import build_request
@@ -28,12 +30,9 @@ _NOTICES = {
 }
 
 
-class _Whole(Protocol):
-    """A reply in one piece, as the generated client gives it."""
-
-    status_code: int
-    headers: Any
-    content: bytes
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the id of the request that these headers answer; None for none."""
+    return next(filter(None, map(headers.get, REQUEST_ID_HEADERS)), None)
 
 
 class Turn:
@@ -51,7 +50,7 @@ class Turn:
         self.key = key
         self._redactor = Redactor(key)
         self.reply = Reply(self._redactor)
-        self.whole: _Whole | None = None
+        self.whole: Response[Any] | UnexpectedResponse | None = None
         self.failure: Exception | None = None
         self._prompt = prompt
         self._stream = stream
@@ -70,8 +69,7 @@ class Turn:
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
         """Take the request id from the reply's headers."""
-        for name in REQUEST_ID_HEADERS:
-            self.reply.request_id = self.reply.request_id or headers.get(name)
+        self.reply.request_id = self.reply.request_id or request_id(headers)
 
     def end(self) -> Iterator[StreamEvent]:
         """Yield what ends the reply, and give llm its usage and log.
@@ -98,14 +96,18 @@ class Turn:
     def _finished_without_done(self) -> bool:
         return isinstance(self.failure, IncompleteStream) and self.reply.finish_reason is not None
 
-    def _read_whole(self, whole: _Whole) -> Iterator[StreamEvent]:
+    def _read_whole(self, whole: Response[Any] | UnexpectedResponse) -> Iterator[StreamEvent]:
         self.note_headers(whole.headers)
         if whole.status_code != 200:
             raise from_status(whole.status_code, whole.headers, whole.content)
-        try:
-            completion = models.ChatCompletionResponse.from_dict(json.loads(whole.content))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise not_a_reply(whole.content) from None
+        completion = None
+        if isinstance(whole, Response):
+            completion = whole.parsed
+        else:
+            with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                completion = models.ChatCompletionResponse.from_dict(json.loads(whole.content))
+        if completion is None:
+            raise not_a_reply(whole.content)
         yield from self.reply.read_whole(completion)
 
     def _fail(self, error: EvolinkError) -> NoReturn:

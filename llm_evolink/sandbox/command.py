@@ -14,6 +14,7 @@ import llm
 
 from .backend import Model
 from .canned import read_replies
+from .faults import Faults
 from .server import serve
 
 
@@ -25,6 +26,7 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
         backend: Name of a model that is installed in llm.
         settings: Arguments for serve.
     """
+    _check_failures(settings["fail"])
     model = _model(backend) if backend else None
     replies = _replies(reply) if reply else []
     # SIGTERM ends it as Ctrl-C does; a shell may have had SIGINT ignored.
@@ -38,10 +40,15 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
             _introduce(server.url, model)
             while True:
                 time.sleep(3600)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--fail'") from None
     except OSError as error:
         raise click.ClickException(_explain(error, settings)) from None
+
+
+def _check_failures(fail: tuple[tuple[int, int], ...]) -> None:
+    try:
+        Faults(fail).failures()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--fail'") from None
 
 
 def _model(name: str) -> Model:

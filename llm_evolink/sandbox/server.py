@@ -123,7 +123,10 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "that cannot be the name of a host") from None
     return socket.create_server(address[:2], family=family)
 
 

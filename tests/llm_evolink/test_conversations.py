@@ -7,6 +7,7 @@ import llm
 import pytest
 from llm.parts import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
+from generated_client import models
 from llm_evolink.errors import InvalidRequestError
 from tests.llm_evolink.ways import INTRODUCTION, MODEL, Way
 
@@ -37,6 +38,19 @@ def test_a_conversation_sends_what_came_before(sandbox, way):
     way.prompt("two", on=conversation)
 
     assert sent(sandbox) == [system("Old"), user("one"), assistant(SYSTEM_ONE), user("two")]
+
+
+def test_a_reply_in_one_piece_is_decoded_once(sandbox, monkeypatch, way):
+    decoded = []
+    from_dict = models.ChatCompletionResponse.from_dict
+    monkeypatch.setattr(
+        models.ChatCompletionResponse,
+        "from_dict",
+        lambda data: decoded.append(data) or from_dict(data),
+    )
+    way.prompt("one")
+
+    assert len(decoded) == (not way.stream)
 
 
 def test_a_reply_sends_what_came_before(sandbox, way):
@@ -158,11 +172,30 @@ FOREIGN = [
 ]
 
 
+IMAGE = llm.parts.AttachmentPart(attachment=llm.Attachment(url="https://images.example/cat.png"))
+SENT_IMAGE = user([{"type": "image_url", "image_url": {"url": "https://images.example/cat.png"}}])
+FOREIGN += [
+    pytest.param([TextPart("Hi."), IMAGE], [assistant("Hi."), SENT_IMAGE], id="image"),
+    pytest.param([IMAGE], [SENT_IMAGE], id="image-alone"),
+]
+
+
 @pytest.mark.parametrize(("parts", "messages"), FOREIGN)
 def test_what_another_model_said_is_sent_as_text(sandbox, way, parts, messages):
     way.prompt(messages=[llm.user("one"), llm.assistant(*parts), llm.user("two")])
 
     assert sent(sandbox) == [user("one"), *messages, user("two")]
+
+
+def test_an_image_of_the_model_does_not_part_a_call_from_its_results(scripted, way):
+    server = scripted({"message": {"role": "assistant", "content": "2"}})
+    call = ToolCallPart("add", {}, "c1", provider_metadata={"evolink": {}})
+    result = llm.tool_message(ToolResultPart("add", "2", "c1"))
+    way.prompt(messages=[llm.user("one"), llm.assistant(call, IMAGE), result])
+
+    messages = server.requests[0].json()["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "user"]
+    assert messages[3] == SENT_IMAGE
 
 
 def test_the_result_of_another_models_call_is_sent_as_text(sandbox, way):

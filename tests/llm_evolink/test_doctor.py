@@ -396,7 +396,7 @@ ANSWERS = [
     ),
     pytest.param(
         replying(200, {"choices": []}),
-        "The server answered with something that is no reply: an empty body; " + LOGIN,
+        "The server answered with something that is no reply: a body without a message; " + LOGIN,
         id="no answer",
     ),
     pytest.param(
@@ -641,6 +641,9 @@ def test_where_the_system_is_asked_itself(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
 
     assert found("trust") == [("ok", "the system's certificate authorities")]
+
+    monkeypatch.setenv("SSL_CERT_DIR", "/certificates")
+    assert found("trust") == [("ok", "SSL_CERT_DIR=/certificates")]
 
 
 def test_authorities_that_are_not_there(fresh_context, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from llm_evolink import connection, errors
 from tests import wire
 
-from .asking import STREAM_AT_ONCE, ask, serving
+from .asking import STREAM_AT_ONCE, STREAMED, WHOLES, ask, serving
 from .ways import WAYS, Way, way_id
 
 UNSAID = "EvoLink reported an error without saying which"
@@ -149,6 +149,11 @@ SHAPES = [
         id="detail as a list",
     ),
     pytest.param(400, {"message": "Bare"}, "Bare", id="nothing around it"),
+    pytest.param(400, {"error": "Bad Request", "message": "Told"}, "Told", id="error as a label"),
+    pytest.param(400, body("Told", detail="see docs"), "Told", id="detail beside a message"),
+    pytest.param(
+        400, {"message": "Failed", "detail": [{"msg": "Told"}]}, "Told", id="a list beside one"
+    ),
     pytest.param(400, {"error": {"error": body("Deep")}}, "Deep", id="deep"),
     pytest.param(400, json.dumps("Just text"), "Just text", id="JSON text"),
     pytest.param(400, "plain text", "plain text", id="plain text"),
@@ -172,6 +177,12 @@ SHAPES = [
         id="10 MB of message",
     ),
     pytest.param(400, "<" * 1_000_000, "<" * 499 + "…", id="1 MB of <"),
+    pytest.param(
+        400,
+        "<title>" + "x" * 1_000_000,
+        "The server answered with a web page: " + "x" * 462 + "…",
+        id="a title without an end",
+    ),
     pytest.param(400, "<title" * 160_000, "<title" * 83 + "<…", id="titles without an end"),
     pytest.param(
         400,
@@ -260,7 +271,8 @@ CHECK = "check EVOLINK_BASE_URL, and whether the network wants a login"
             200,
             '{"choices": 7}',
             {},
-            f"The server answered with something that is no reply: an empty body; {CHECK}",
+            "The server answered with something that is no reply: a body without a message; "
+            + CHECK,
             id="wrong shape",
         ),
         pytest.param(
@@ -283,17 +295,63 @@ def test_what_is_no_reply(monkeypatch, way: Way, status, said, headers, line):
     assert outcome.text == ""
 
 
-def test_an_error_with_status_200(monkeypatch, way: Way):
+NO_CREDIT = body("No credit left", code="402", type="quota", param="key", detail="see docs")
+TOP_UP = "No credit left; top up at https://evolink.ai/dashboard/billing (status 402, param key)"
+
+
+@pytest.mark.parametrize("as_stream", [False, True], ids=["whole", "first event"])
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_an_error_with_status_200(monkeypatch, way: Way, as_stream):
     def handler(reply: wire.Reply) -> None:
-        reply.respond(200, body("No credit left", code="402", type="quota", param="key"))
+        reply.events(NO_CREDIT) if as_stream else reply.respond(200, NO_CREDIT)
 
     with serving(monkeypatch, handler):
         outcome = ask(way)
 
+    assert (type(outcome.error), str(outcome.error)) == (errors.QuotaError, TOP_UP)
+    assert (outcome.error.status_code, outcome.error.type) == (402, "quota")
+    assert (type(outcome.again), str(outcome.again)) == (errors.QuotaError, TOP_UP)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "line"),
+    [
+        (402, errors.QuotaError, TOP_UP),
+        (418, errors.BadReplyError, "No credit left (status 418, param key)"),
+        (503, errors.ServerError, "No credit left; try again later (status 503, param key)"),
+        (
+            "no_credit",
+            errors.IncompleteReplyError,
+            "The answer is incomplete: No credit left; try again (param key)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("way", WHOLES, ids=way_id)
+def test_the_code_of_an_error_in_a_whole_reply(monkeypatch, way: Way, code, kind, line):
+    def handler(reply: wire.Reply) -> None:
+        reply.respond(200, {"error": {**NO_CREDIT["error"], "code": code}})
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert (type(outcome.error), str(outcome.error)) == (kind, line)
+
+
+@pytest.mark.parametrize("name", ["content", "reasoning_content"])
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_an_error_after_a_part_of_the_reply(monkeypatch, way: Way, name):
+    def handler(reply: wire.Reply) -> None:
+        reply.events({"choices": [{"delta": {name: "Hi"}}]}, NO_CREDIT)
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.IncompleteReplyError
     assert str(outcome.error) == (
         "The answer is incomplete: No credit left; try again (status 402, param key)"
     )
-    assert (outcome.error.status_code, outcome.error.type) == (402, "quota")
+    assert outcome.error.type == "quota"
+    assert (type(outcome.again), str(outcome.again)) == (type(outcome.error), str(outcome.error))
 
 
 def test_a_server_that_is_not_there(monkeypatch, way: Way):

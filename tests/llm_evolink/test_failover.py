@@ -74,6 +74,20 @@ def test_the_same_request_goes_to_the_next_server(servers: Servers, way: Way, fa
     assert second.headers["host"] == started[1].url.removeprefix("http://")
 
 
+def test_a_server_has_its_own_path(servers: Servers, monkeypatch, way: Way):
+    def handler(reply: wire.Reply) -> None:
+        (answer if reply.request.path.startswith("/c/d/") else status(503))(reply)
+
+    (started,) = servers(handler)
+    # On one host, too; the last is remembered, and directed to first by the second prompt.
+    addresses = tuple(started.url + path for path in ("/a", "", "/c/d/"))
+    monkeypatch.setattr(connection, "SERVERS", addresses)
+
+    assert [ask(way).text for _ in range(2)] == ["hi"] * 2
+    tails = [request.path.removesuffix("/v1/chat/completions") for request in started.requests]
+    assert tails == ["/a"] * 2 + [""] * 2 + ["/c/d"] * 2
+
+
 def test_a_server_that_is_not_there(servers: Servers, monkeypatch, way: Way):
     (started,) = servers(answer)
     monkeypatch.setattr(connection, "SERVERS", ("http://127.0.0.1:1", started.url))

@@ -33,6 +33,7 @@ GIF = b"GIF89a\3\0\2\0\0\0\0;"
 PDF = b"%PDF-1.4\n%%EOF\n"
 WAV = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\0\0\0\0"
 URL = "https://images.example/cat.png"
+NOT_BASE64 = "The attachment is a data: URL that does not hold base64"
 
 
 def data_url(content, media_type="image/png"):
@@ -94,6 +95,13 @@ ATTACHED = [
     # Were it asked for, the address would not answer: the machine has no such host.
     pytest.param(llm.Attachment(url=URL), URL, id="url"),
     pytest.param(llm.Attachment(url=URL, type="image/webp; q=1"), URL, id="typed-url"),
+    pytest.param(llm.Attachment(url=data_url(PNG)), data_url(PNG), id="data"),
+    pytest.param(llm.Attachment(url=data_url(PNG, "")), data_url(PNG), id="untyped-data"),
+    pytest.param(
+        llm.Attachment(url=data_url(PNG, "x").replace("data:", "DATA:"), type="image/png"),
+        data_url(PNG),
+        id="typed-data",
+    ),
 ]
 
 
@@ -184,15 +192,26 @@ def test_what_cannot_be_sent_is_refused_wherever_it_comes_from(
         (llm.Attachment(), "The attachment is empty"),
         (llm.Attachment(content=PDF, type="text/x"), "The attachment is text/x; EvoLink takes"),
         (llm.Attachment(url=URL, type="image/gif"), f"{URL} is image/gif; EvoLink takes"),
+        (llm.Attachment(url=data_url(GIF, "image/gif")), "The attachment is image/gif; EvoLink"),
+        (llm.Attachment(url=data_url(GIF, "")), "The attachment is image/gif; EvoLink takes"),
+        (llm.Attachment(url=data_url(b"")), "The attachment is empty"),
+        (llm.Attachment(url="data:image/png;base64,secret!"), NOT_BASE64),
+        (llm.Attachment(url="data:image/png,secret00"), NOT_BASE64),
+        (llm.Attachment(url="data:"), NOT_BASE64),
+        (
+            llm.Attachment(url=data_url(PNG.ljust(MAX_IMAGE_BYTES + 1, b"\0"))),
+            "The attachment has 10.1 MB; an image may have 10 MB",
+        ),
         (llm.Attachment(path="/no/such.png"), "/no/such.png cannot be read (No such file"),
         (llm.Attachment(path="/", type="image/png"), "/ cannot be read (Is a directory)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_sent_is_named(sandbox, way, attachment, told):
-    with pytest.raises(InvalidRequestError, match=f"^{re.escape(told)}"):
+    with pytest.raises(InvalidRequestError, match=f"^{re.escape(told)}") as raised:
         way.prompt("hello", attachments=[attachment])
 
+    assert len(str(raised.value)) < 150
     assert sandbox.requests == []
 
 

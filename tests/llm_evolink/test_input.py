@@ -338,6 +338,30 @@ def test_systems_that_keep_authorities_elsewhere(monkeypatch, tls, platform):
     assert connection.tls_context() == ("truststore", ssl.PROTOCOL_TLS_CLIENT)
 
 
+@pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
+@pytest.mark.parametrize("directories", [None, ""])
+def test_every_system_trusts_the_file_that_is_named(
+    monkeypatch, tls, certificate, platform, directories
+):
+    monkeypatch.setattr(connection, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
+    if directories is not None:
+        monkeypatch.setenv("SSL_CERT_DIR", directories)
+
+    assert connection.tls_context().cert_store_stats()["x509"] == 1
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_every_system_trusts_the_directory_that_is_named(
+    monkeypatch, tls, certificate, tmp_path, platform
+):
+    (tmp_path / "01234567.0").touch()
+    monkeypatch.setattr(connection, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    assert connection.tls_context().cert_store_stats()["x509"] == 0
+
+
 @pytest.mark.parametrize(
     ("cafile", "names", "found"),
     [
@@ -355,6 +379,17 @@ def test_where_openssl_has_its_authorities(monkeypatch, tmp_path, cafile, names,
     monkeypatch.setattr(connection.ssl, "get_default_verify_paths", lambda: paths)
 
     assert connection.system_authorities() == ({found: getattr(paths, found)} if found else {})
+
+
+def test_a_directory_of_authorities_that_cannot_be_read(monkeypatch):
+    def listdir(path: str) -> list[str]:
+        raise PermissionError
+
+    paths = SimpleNamespace(cafile="file", capath="/root")
+    monkeypatch.setattr(connection.ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setattr(connection.os, "listdir", listdir)
+
+    assert connection.system_authorities() == {"cafile": "file"}
 
 
 def test_several_directories_of_authorities_are_openssl_s_to_read(monkeypatch, tls, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from generated_client import AuthenticatedClient
 from llm_evolink import connection, errors
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
-from llm_evolink.redaction import Redactor
+from llm_evolink.redaction import Redactor, keep_out_of_logs
 from tests import wire
 from tests.conftest import KEY
 
@@ -51,6 +51,7 @@ ECHOES = [
     pytest.param(429, {"error": {"fallback_suggestion": f"Use {KEY}"}}, {}, id="suggestion"),
     pytest.param(400, f"plain {KEY}", {}, id="plain text"),
     pytest.param(502, f"<title>{KEY}</title>", {}, id="title"),
+    pytest.param(502, f"<title>{'x' * 185}{KEY}</title>", {}, id="long title"),
     pytest.param(400, b"x", {"x_request_id": KEY}, id="request id"),
     pytest.param(307, b"", {"location": f"https://a.example/?{KEY}"}, id="redirect"),
     pytest.param(200, f"hello {KEY}", {}, id="no reply"),
@@ -142,6 +143,41 @@ def test_a_key_in_pieces(monkeypatch, way: Way, size, kind):
     assert outcome.error is None
 
 
+def alternating(reply: wire.Reply) -> None:
+    """Send the key twice, as text and as reasoning, in turns of a few characters."""
+    for start in range(0, len(KEY), 5):
+        if not start:
+            reply.start()
+        piece = KEY[start : start + 5]
+        reply.event({"choices": [{"delta": {"content": piece}}]})
+        reply.event({"choices": [{"delta": {"reasoning_content": piece}}]})
+    reply.event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    reply.event("[DONE]")
+    reply.end()
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_a_key_in_pieces_of_text_and_reasoning_in_turn(monkeypatch, way: Way):
+    with serving(monkeypatch, alternating):
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == (SHOWN, None)
+    events = outcome.response._stream_events
+    assert "".join(event.chunk for event in events if event.type == "reasoning") == SHOWN
+
+
+@pytest.mark.parametrize("flags", [[], ["--async"]], ids=str)
+def test_nor_are_those_shown_or_logged(monkeypatch, llm_command, turns, user_path, flags):
+    with serving(monkeypatch, alternating):
+        done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
+    logged = llm_command("logs", "-r").stdout
+
+    assert (done.stdout, done.returncode, logged) == (f"{SHOWN}\n", 0, f"{SHOWN}\n")
+    assert KEY[5:10] not in done.stderr
+    assert turns()
+    assert KEY[5:10].encode() not in (user_path / "logs.db").read_bytes()
+
+
 @pytest.mark.parametrize("way", STREAMED, ids=way_id)
 def test_what_is_held_back_does_not_come_with_an_error(monkeypatch, way: Way):
     def handler(reply: wire.Reply) -> None:
@@ -158,9 +194,10 @@ def test_text_that_looks_like_the_begin_of_a_key_is_only_delayed():
     redactor = Redactor(KEY)
 
     assert list(redactor.pieces("text", "ask")) == [("text", "a")]
-    assert list(redactor.pieces("reasoning", "s")) == [("text", "sk")]
+    assert list(redactor.pieces("reasoning", "s")) == []
     assert list(redactor.pieces("reasoning", "k-t")) == []
-    assert list(redactor.pieces("reasoning", "!")) == [("reasoning", "sk-t!")]
+    assert list(redactor.pieces("reasoning", "! s")) == [("reasoning", "sk-t! ")]
+    assert list(redactor.rest()) == [("text", "sk"), ("reasoning", "s")]
     assert list(redactor.rest()) == []
 
 
@@ -197,6 +234,18 @@ def test_debug_logging(monkeypatch, caplog, way: Way, name):
     assert caplog.text
     assert KEY not in caplog.text
     assert (SHOWN in caplog.text) == (name != "httpx")
+
+
+def test_a_record_without_the_key_stays_as_it_is(caplog):
+    keep_out_of_logs(KEY)
+    caplog.set_level(logging.DEBUG, logger="httpx")
+    for said in ("fine", f"Bearer {KEY}"):
+        logging.getLogger("httpx").debug("%s", said)
+
+    assert [(each.msg, each.args) for each in caplog.records] == [
+        ("%s", ("fine",)),
+        (f"Bearer {SHOWN}", ()),
+    ]
 
 
 def test_no_repr_holds_it(monkeypatch):
@@ -242,12 +291,16 @@ def test_it_is_refused_before_anything_is_sent(monkeypatch, way: Way):
 
 
 @pytest.mark.parametrize("model", [EvolinkChat(), AsyncEvolinkChat()], ids=["sync", "async"])
-def test_no_key(monkeypatch, model):
+@pytest.mark.parametrize("key", [None, "", " \t\r\n"], ids=repr)
+def test_no_key(monkeypatch, model, key):
     monkeypatch.delenv("EVOLINK_API_KEY")
+    with pytest.raises(llm.NeedsKeyException) as told_by_llm:
+        super(type(model), model).get_key()
 
-    with pytest.raises(errors.MissingKeyError, match="llm keys set evolink") as raised:
-        model.get_key()
+    with pytest.raises(errors.MissingKeyError) as raised:
+        model.get_key(key)
     assert isinstance(raised.value, llm.NeedsKeyException)
+    assert str(raised.value) == str(told_by_llm.value)
 
 
 @pytest.mark.parametrize("way", WHOLES, ids=way_id)

@@ -25,8 +25,11 @@ GIVEN = [
     ("frequency_penalty", "-2", -2),
     ("presence_penalty", "2", 2),
     ("stop", "END", "END"),
+    ("stop", "[END]", "[END]"),
+    ("stop", "[/INST", "[/INST"),
+    ("stop", ["[INST]"], ["[INST]"]),
+    ("stop", ' [ "c"]', ["c"]),
     ("stop", '["a", "b"]', ["a", "b"]),
-    ("stop", "(END]", "(END]"),
     ("seed", "0", 0),
     ("reasoning_effort", "minimal", "minimal"),
     ("reasoning_effort", "high", "high"),
@@ -46,7 +49,10 @@ REFUSED = [
     ("frequency_penalty", "-2.1"),
     ("presence_penalty", "inf"),
     ("stop", '["a", 1]'),
-    ("stop", "[a"),
+    ("stop", '["a'),
+    ("stop", '["a", ' + "[" * 100_000),
+    ("stop", " [ ]"),
+    ("stop", []),
     ("stop", 5),
     ("stop", [["a"]]),
     ("seed", "-1"),
@@ -106,7 +112,7 @@ def test_an_option_is_sent_as_it_was_given(sandbox, name, given, sent):
 
 
 def test_all_options_of_the_command_line_are_sent(sandbox, llm_command, turns):
-    options = {name: (given, sent) for name, given, sent in GIVEN}
+    options = {name: (given, sent) for name, given, sent in GIVEN if isinstance(given, str)}
     arguments = [word for name, (given, _) in options.items() for word in ("-o", name, given)]
     done = llm_command("-m", MODEL, "hello", *arguments)
 
@@ -159,6 +165,12 @@ def test_an_invalid_value_is_refused_before_anything_is_sent(sandbox, name, give
             '["a", 1]',
             "Error: stop\n  Value error, not a text or a list of texts\n",
         ),
+        (
+            "stop",
+            '["a"',
+            'Error: stop\n  Value error, begins with [" and is not a JSON list of texts\n',
+        ),
+        ("stop", "[]", "Error: stop\n  Value error, a list without a text\n"),
     ],
 )
 def test_the_command_line_says_which_option_is_wrong(sandbox, llm_command, name, given, told):

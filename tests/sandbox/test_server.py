@@ -331,6 +331,10 @@ def test_the_command_says_which_option_is_wrong(environ, options, message):
         (["--backend", "none-such"], "Unknown model: none-such; see: llm models list"),
         (["--reply", "none-such"], "none-such: No such file or directory"),
         (["--record", "/"], "the sandbox cannot write /: Is a directory"),
+        (
+            ["--host", "a..b"],
+            "the sandbox cannot listen on a..b:0: that cannot be the name of a host",
+        ),
     ],
 )
 def test_the_command_says_what_it_cannot_use(environ, options, message):
