@@ -112,9 +112,10 @@ def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, fl
         process.wait(20)
 
     assert line == b"Hi\n"
-    assert process.returncode == 1
+    # 120 is Python's, when it cannot flush at exit what could not be written before.
+    assert process.returncode in (1, 120)
     # llm's own line. With --async, asyncio may add what it finds when it closes the rest.
-    assert stderr.endswith(b"Error: [Errno 32] Broken pipe\n")
+    assert b"Error: [Errno 32] Broken pipe\n" in stderr
     assert flags or b"Traceback" not in stderr
     assert handler.closed < 10
     assert turns() == []
