@@ -167,10 +167,7 @@ def _with_content(response: httpx.Response, content: bytearray) -> httpx.Respons
 
 def _read_reply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
     """Return the response, read unless it is an error, which is, or the stream asked for."""
-    if response.is_error:
-        return response
-    if _is_stream(request, response):
-        response.stream = _Bounded(response.stream)
+    if _is_passed_on(request, response):
         return response
     content = bytearray()
     with closing(response):
@@ -181,10 +178,7 @@ def _read_reply(request: httpx.Request, response: httpx.Response) -> httpx.Respo
 
 
 async def _aread_reply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
-    if response.is_error:
-        return response
-    if _is_stream(request, response):
-        response.stream = _Bounded(response.stream)
+    if _is_passed_on(request, response):
         return response
     content = bytearray()
     async with aclosing(response):
@@ -194,11 +188,16 @@ async def _aread_reply(request: httpx.Request, response: httpx.Response) -> http
     return _with_content(response, content)
 
 
-def _is_stream(request: httpx.Request, response: httpx.Response) -> bool:
-    """Return whether the response is the event stream that was asked for."""
+def _is_passed_on(request: httpx.Request, response: httpx.Response) -> bool:
+    """Return whether there is nothing to read: an error, or the stream asked for, now bounded."""
+    if response.is_error:
+        return True
     name = "text/event-stream"
     content_type: str = response.headers.get("content-type", "")
-    return request.headers.get("accept") == name and content_type.lower().startswith(name)
+    if request.headers.get("accept") != name or not content_type.lower().startswith(name):
+        return False
+    response.stream = _Bounded(response.stream)
+    return True
 
 
 class _Bounded(httpx.SyncByteStream, httpx.AsyncByteStream):
