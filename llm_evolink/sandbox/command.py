@@ -3,6 +3,7 @@
 import errno
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,9 @@ from .canned import read_replies
 from .faults import Faults
 from .server import serve
 
+TICK = 0.1
+"""Seconds between two looks at whether a signal came."""
+
 
 def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
     """Run the sandbox until it is interrupted or terminated.
@@ -29,9 +33,7 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
     _check_failures(settings["fail"])
     model = _model(backend) if backend else None
     replies = _replies(reply) if reply else []
-    # SIGTERM ends it as Ctrl-C does; a shell may have had SIGINT ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    _on_signals(_stop)
     try:
         with (
             suppress(KeyboardInterrupt),
@@ -39,9 +41,22 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
         ):
             _introduce(server.url, model)
             while True:
-                time.sleep(3600)
+                # Briefly: a signal that the server's thread gets does not wake this one.
+                time.sleep(TICK)
     except OSError as error:
         raise click.ClickException(_explain(error, settings)) from None
+
+
+def _on_signals(handle: Callable[[int, Any], None]) -> None:
+    """Have SIGTERM end it as Ctrl-C does, which a shell may have had ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def _stop(number: int, frame: Any) -> None:
+    """Interrupt it, once: a script that is interrupted sends SIGTERM after its own SIGINT."""
+    _on_signals(lambda number, frame: None)
+    raise KeyboardInterrupt
 
 
 def _check_failures(fail: tuple[tuple[int, int], ...]) -> None:

@@ -189,6 +189,16 @@ def test_the_command_runs_until_it_is_stopped(environ, number):
         assert process.stderr.read() == ""
 
 
+def test_the_command_stops_once_when_signals_come_together(environ):
+    with command(environ, "--port", "0") as process:
+        read_url(process)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PROMPTLY) == 0
+        assert process.stderr.read() == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_stops_in_the_middle_of_a_stream(environ, number):
     # Measured, a process has two sets of asyncio's exceptions, and anyio does not catch its own.
