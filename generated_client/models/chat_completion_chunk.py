@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.chunk_choice import ChunkChoice
+    from ..models.usage import Usage
+
 
 T = TypeVar("T", bound="ChatCompletionChunk")
 
@@ -120,7 +126,9 @@ class ChatCompletionChunk:
             choices_type_0 = []
             _choices_type_0 = _choices
             for choices_type_0_item_data in _choices_type_0:
-                choices_type_0_item = ChunkChoice.from_dict(choices_type_0_item_data)
+                choices_type_0_item = _models.ChunkChoice.from_dict(
+                    choices_type_0_item_data
+                )
 
                 choices_type_0.append(choices_type_0_item)
 
@@ -131,7 +139,7 @@ class ChatCompletionChunk:
         if _usage is None or isinstance(_usage, Unset):
             usage = _usage
         else:
-            usage_type_0 = Usage.from_dict(_usage)
+            usage_type_0 = _models.Usage.from_dict(_usage)
 
             usage = usage_type_0
 
@@ -165,7 +173,3 @@ class ChatCompletionChunk:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.chunk_choice import ChunkChoice  # noqa: E402
-from ..models.usage import Usage  # noqa: E402

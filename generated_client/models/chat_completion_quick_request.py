@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..models.chat_completion_quick_request_model import (
     ChatCompletionQuickRequestModel,
     check_chat_completion_quick_request_model,
@@ -196,21 +197,13 @@ class ChatCompletionQuickRequest:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.json_object_format import JsonObjectFormat  # noqa: PLC0415
-        from ..models.json_schema_format import JsonSchemaFormat  # noqa: PLC0415
-        from ..models.message_simple import MessageSimple  # noqa: PLC0415
-        from ..models.named_tool_choice import NamedToolChoice  # noqa: PLC0415
-        from ..models.stream_options import StreamOptions  # noqa: PLC0415
-        from ..models.text_format import TextFormat  # noqa: PLC0415
-        from ..models.tool import Tool  # noqa: PLC0415
-
         d = dict(src_dict)
         model = check_chat_completion_quick_request_model(d.pop("model"))
 
         messages = []
         _messages = d.pop("messages")
         for messages_item_data in _messages:
-            messages_item = MessageSimple.from_dict(messages_item_data)
+            messages_item = _models.MessageSimple.from_dict(messages_item_data)
 
             messages.append(messages_item)
 
@@ -221,7 +214,7 @@ class ChatCompletionQuickRequest:
         if isinstance(_stream_options, Unset):
             stream_options = UNSET
         else:
-            stream_options = StreamOptions.from_dict(_stream_options)
+            stream_options = _models.StreamOptions.from_dict(_stream_options)
 
         max_tokens = d.pop("max_tokens", UNSET)
 
@@ -272,7 +265,7 @@ class ChatCompletionQuickRequest:
         if _tools is not UNSET:
             tools = []
             for tools_item_data in _tools:
-                tools_item = Tool.from_dict(tools_item_data)
+                tools_item = _models.Tool.from_dict(tools_item_data)
 
                 tools.append(tools_item)
 
@@ -291,7 +284,7 @@ class ChatCompletionQuickRequest:
                 pass
             if not isinstance(data, dict):
                 raise TypeError()
-            tool_choice_type_1 = NamedToolChoice.from_dict(data)
+            tool_choice_type_1 = _models.NamedToolChoice.from_dict(data)
 
             return tool_choice_type_1
 
@@ -305,7 +298,7 @@ class ChatCompletionQuickRequest:
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_format_type_0 = TextFormat.from_dict(data)
+                response_format_type_0 = _models.TextFormat.from_dict(data)
 
                 return response_format_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
@@ -313,14 +306,14 @@ class ChatCompletionQuickRequest:
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_format_type_1 = JsonObjectFormat.from_dict(data)
+                response_format_type_1 = _models.JsonObjectFormat.from_dict(data)
 
                 return response_format_type_1
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_format_type_2 = JsonSchemaFormat.from_dict(data)
+            response_format_type_2 = _models.JsonSchemaFormat.from_dict(data)
 
             return response_format_type_2
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.choice import Choice
+    from ..models.usage import Usage
+
 
 T = TypeVar("T", bound="ChatCompletionResponse")
 
@@ -98,7 +104,7 @@ class ChatCompletionResponse:
             choices_type_0 = []
             _choices_type_0 = _choices
             for choices_type_0_item_data in _choices_type_0:
-                choices_type_0_item = Choice.from_dict(choices_type_0_item_data)
+                choices_type_0_item = _models.Choice.from_dict(choices_type_0_item_data)
 
                 choices_type_0.append(choices_type_0_item)
 
@@ -109,7 +115,7 @@ class ChatCompletionResponse:
         if _usage is None or isinstance(_usage, Unset):
             usage = _usage
         else:
-            usage_type_0 = Usage.from_dict(_usage)
+            usage_type_0 = _models.Usage.from_dict(_usage)
 
             usage = usage_type_0
 
@@ -140,7 +146,3 @@ class ChatCompletionResponse:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.choice import Choice  # noqa: E402
-from ..models.usage import Usage  # noqa: E402

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.assistant_message import AssistantMessage
+
 
 T = TypeVar("T", bound="Choice")
 
@@ -74,7 +79,7 @@ class Choice:
         if _message is None or isinstance(_message, Unset):
             message = _message
         else:
-            message_type_0 = AssistantMessage.from_dict(_message)
+            message_type_0 = _models.AssistantMessage.from_dict(_message)
 
             message = message_type_0
 
@@ -105,6 +110,3 @@ class Choice:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.assistant_message import AssistantMessage  # noqa: E402

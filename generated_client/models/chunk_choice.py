@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.delta import Delta
+
 
 T = TypeVar("T", bound="ChunkChoice")
 
@@ -76,7 +81,7 @@ class ChunkChoice:
         if _delta is None or isinstance(_delta, Unset):
             delta = _delta
         else:
-            delta_type_0 = Delta.from_dict(_delta)
+            delta_type_0 = _models.Delta.from_dict(_delta)
 
             delta = delta_type_0
 
@@ -109,6 +114,3 @@ class ChunkChoice:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.delta import Delta  # noqa: E402

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.tool_call_delta import ToolCallDelta
+
 
 T = TypeVar("T", bound="Delta")
 
@@ -102,7 +107,7 @@ class Delta:
             tool_calls_type_0 = []
             _tool_calls_type_0 = _tool_calls
             for tool_calls_type_0_item_data in _tool_calls_type_0:
-                tool_calls_type_0_item = ToolCallDelta.from_dict(
+                tool_calls_type_0_item = _models.ToolCallDelta.from_dict(
                     tool_calls_type_0_item_data
                 )
 
@@ -136,6 +141,3 @@ class Delta:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.tool_call_delta import ToolCallDelta  # noqa: E402

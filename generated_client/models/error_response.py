@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.error_response_error import ErrorResponseError
+
 
 T = TypeVar("T", bound="ErrorResponse")
 
@@ -47,7 +52,7 @@ class ErrorResponse:
         if _error is None or isinstance(_error, Unset):
             error = _error
         else:
-            error_type_0 = ErrorResponseError.from_dict(_error)
+            error_type_0 = _models.ErrorResponseError.from_dict(_error)
 
             error = error_type_0
 
@@ -73,6 +78,3 @@ class ErrorResponse:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.error_response_error import ErrorResponseError  # noqa: E402

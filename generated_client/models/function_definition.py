@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -55,8 +56,6 @@ class FunctionDefinition:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.function_definition_parameters import FunctionDefinitionParameters  # noqa: PLC0415
-
         d = dict(src_dict)
         name = d.pop("name")
 
@@ -67,7 +66,7 @@ class FunctionDefinition:
         if isinstance(_parameters, Unset):
             parameters = UNSET
         else:
-            parameters = FunctionDefinitionParameters.from_dict(_parameters)
+            parameters = _models.FunctionDefinitionParameters.from_dict(_parameters)
 
         function_definition = cls(
             name=name,

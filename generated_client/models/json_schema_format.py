@@ -12,6 +12,8 @@ from typing import (
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
+
 if TYPE_CHECKING:
     from ..models.named_schema import NamedSchema
 
@@ -50,14 +52,12 @@ class JsonSchemaFormat:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.named_schema import NamedSchema  # noqa: PLC0415
-
         d = dict(src_dict)
         type_ = cast(Literal["json_schema"], d.pop("type"))
         if type_ != "json_schema":
             raise ValueError(f"type must match const 'json_schema', got '{type_}'")
 
-        json_schema = NamedSchema.from_dict(d.pop("json_schema"))
+        json_schema = _models.NamedSchema.from_dict(d.pop("json_schema"))
 
         json_schema_format = cls(
             type_=type_,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..models.message_simple_role import MessageSimpleRole, check_message_simple_role
 from ..types import UNSET, Unset
 
@@ -77,10 +78,6 @@ class MessageSimple:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.image_part import ImagePart  # noqa: PLC0415
-        from ..models.text_part import TextPart  # noqa: PLC0415
-        from ..models.tool_call import ToolCall  # noqa: PLC0415
-
         d = dict(src_dict)
         role = check_message_simple_role(d.pop("role"))
 
@@ -100,14 +97,16 @@ class MessageSimple:
                         try:
                             if not isinstance(data, dict):
                                 raise TypeError()
-                            content_type_1_item_type_0 = TextPart.from_dict(data)
+                            content_type_1_item_type_0 = _models.TextPart.from_dict(
+                                data
+                            )
 
                             return content_type_1_item_type_0
                         except (TypeError, ValueError, AttributeError, KeyError):
                             pass
                         if not isinstance(data, dict):
                             raise TypeError()
-                        content_type_1_item_type_1 = ImagePart.from_dict(data)
+                        content_type_1_item_type_1 = _models.ImagePart.from_dict(data)
 
                         return content_type_1_item_type_1
 
@@ -129,7 +128,7 @@ class MessageSimple:
         if _tool_calls is not UNSET:
             tool_calls = []
             for tool_calls_item_data in _tool_calls:
-                tool_calls_item = ToolCall.from_dict(tool_calls_item_data)
+                tool_calls_item = _models.ToolCall.from_dict(tool_calls_item_data)
 
                 tool_calls.append(tool_calls_item)
 

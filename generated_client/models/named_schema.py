@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -52,12 +53,10 @@ class NamedSchema:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.named_schema_schema import NamedSchemaSchema  # noqa: PLC0415
-
         d = dict(src_dict)
         name = d.pop("name")
 
-        schema = NamedSchemaSchema.from_dict(d.pop("schema"))
+        schema = _models.NamedSchemaSchema.from_dict(d.pop("schema"))
 
         strict = d.pop("strict", UNSET)
 

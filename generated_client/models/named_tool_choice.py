@@ -12,6 +12,8 @@ from typing import (
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
+
 if TYPE_CHECKING:
     from ..models.function_name import FunctionName
 
@@ -50,14 +52,12 @@ class NamedToolChoice:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
-        from ..models.function_name import FunctionName  # noqa: PLC0415
-
         d = dict(src_dict)
         type_ = cast(Literal["function"], d.pop("type"))
         if type_ != "function":
             raise ValueError(f"type must match const 'function', got '{type_}'")
 
-        function = FunctionName.from_dict(d.pop("function"))
+        function = _models.FunctionName.from_dict(d.pop("function"))
 
         named_tool_choice = cls(
             type_=type_,

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.function_call_delta import FunctionCallDelta
+
 
 T = TypeVar("T", bound="ToolCallDelta")
 
@@ -83,7 +88,7 @@ class ToolCallDelta:
         if _function is None or isinstance(_function, Unset):
             function = _function
         else:
-            function_type_0 = FunctionCallDelta.from_dict(_function)
+            function_type_0 = _models.FunctionCallDelta.from_dict(_function)
 
             function = function_type_0
 
@@ -112,6 +117,3 @@ class ToolCallDelta:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.function_call_delta import FunctionCallDelta  # noqa: E402

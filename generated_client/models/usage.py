@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from .. import models as _models
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.usage_completion_tokens_details import UsageCompletionTokensDetails
+    from ..models.usage_input_tokens_details import UsageInputTokensDetails
+    from ..models.usage_prompt_tokens_details import UsagePromptTokensDetails
+
 
 T = TypeVar("T", bound="Usage")
 
@@ -107,7 +114,7 @@ class Usage:
         if _prompt_tokens_details is None or isinstance(_prompt_tokens_details, Unset):
             prompt_tokens_details = _prompt_tokens_details
         else:
-            prompt_tokens_details_type_0 = UsagePromptTokensDetails.from_dict(
+            prompt_tokens_details_type_0 = _models.UsagePromptTokensDetails.from_dict(
                 _prompt_tokens_details
             )
 
@@ -120,8 +127,10 @@ class Usage:
         ):
             completion_tokens_details = _completion_tokens_details
         else:
-            completion_tokens_details_type_0 = UsageCompletionTokensDetails.from_dict(
-                _completion_tokens_details
+            completion_tokens_details_type_0 = (
+                _models.UsageCompletionTokensDetails.from_dict(
+                    _completion_tokens_details
+                )
             )
 
             completion_tokens_details = completion_tokens_details_type_0
@@ -135,7 +144,7 @@ class Usage:
         if _input_tokens_details is None or isinstance(_input_tokens_details, Unset):
             input_tokens_details = _input_tokens_details
         else:
-            input_tokens_details_type_0 = UsageInputTokensDetails.from_dict(
+            input_tokens_details_type_0 = _models.UsageInputTokensDetails.from_dict(
                 _input_tokens_details
             )
 
@@ -170,8 +179,3 @@ class Usage:
 
     def __contains__(self, key: str) -> bool:
         return key in self.additional_properties
-
-
-from ..models.usage_completion_tokens_details import UsageCompletionTokensDetails  # noqa: E402
-from ..models.usage_input_tokens_details import UsageInputTokensDetails  # noqa: E402
-from ..models.usage_prompt_tokens_details import UsagePromptTokensDetails  # noqa: E402

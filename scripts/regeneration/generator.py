@@ -21,8 +21,6 @@ from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
-from openapi_python_client.parser.properties.list_property import ListProperty
-from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 
@@ -44,8 +42,7 @@ class StreamingProject(Project):
     """A project whose templates can include the stock ones as "stock/NAME", and that streams.
 
     Its templates find the model of an endpoint's events with `event_model(endpoint)`, the
-    document's servers in `servers`, the names of the models that come in responses in
-    `response_models`, and change stock text with the filter `swap`.
+    document's servers in `servers`, and change stock text with the filter `swap`.
     """
 
     def __init__(self, *, servers: list[str], templates: Path, **kwargs: Any) -> None:
@@ -53,9 +50,7 @@ class StreamingProject(Project):
         stock = PackageLoader("openapi_python_client")
         loaders = [FileSystemLoader(templates), stock, PrefixLoader({"stock": stock})]
         self.env.loader = ChoiceLoader(loaders)
-        self.env.globals.update(
-            servers=servers, event_model=self.event_model, response_models=self.response_models()
-        )
+        self.env.globals.update(servers=servers, event_model=self.event_model)
         self.env.filters["swap"] = swap
 
     def event_model(self, endpoint: Endpoint) -> ModelProperty | None:
@@ -66,31 +61,6 @@ class StreamingProject(Project):
                 if model.class_info.name == name:
                     return model
         return None
-
-    def response_models(self) -> set[str]:
-        """Return the names of the models that a response holds, however deep."""
-        names: set[str] = set()
-        for endpoints in self.openapi.endpoint_collections_by_tag.values():
-            for endpoint in endpoints.endpoints:
-                for found in [r.prop for r in endpoint.responses] + [self.event_model(endpoint)]:
-                    self._add_models(found, names)
-        return names
-
-    def _add_models(self, found: Any, names: set[str]) -> None:
-        """Add the names of the models that the property is made of."""
-        inner: list[Any] = []
-        if isinstance(found, ListProperty):
-            inner = [found.inner_property]
-        elif isinstance(found, UnionProperty):
-            inner = [*found.inner_properties]
-        elif isinstance(found, ModelProperty) and found.class_info.name not in names:
-            names.add(found.class_info.name)
-            # What refers to a model may be a copy of it from before its properties were known.
-            for model in self.openapi.models:
-                if model.class_info.name == found.class_info.name:
-                    inner = [*(model.required_properties or []), *(model.optional_properties or [])]
-        for each in inner:
-            self._add_models(each, names)
 
     def _create_package(self) -> None:
         super()._create_package()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ... import errors
+from ... import models as _models
 from ...client import AuthenticatedClient, Client
 from ...responses import (
     AsyncEventStream,
@@ -19,6 +20,7 @@ from ...responses import (
 from ...types import Response
 
 if TYPE_CHECKING:
+    ...
     from ...models.chat_completion_chunk import ChatCompletionChunk
     from ...models.chat_completion_quick_request import ChatCompletionQuickRequest
     from ...models.chat_completion_response import ChatCompletionResponse
@@ -47,61 +49,58 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> ChatCompletionResponse | ErrorResponse | None:
-    from ...models.chat_completion_response import ChatCompletionResponse
-    from ...models.error_response import ErrorResponse
-
     if response.status_code == 200:
-        response_200 = ChatCompletionResponse.from_dict(json_object(response))
+        response_200 = _models.ChatCompletionResponse.from_dict(json_object(response))
 
         return response_200
 
     if response.status_code == 400:
-        response_400 = ErrorResponse.from_dict(json_object(response))
+        response_400 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_400
 
     if response.status_code == 401:
-        response_401 = ErrorResponse.from_dict(json_object(response))
+        response_401 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_401
 
     if response.status_code == 402:
-        response_402 = ErrorResponse.from_dict(json_object(response))
+        response_402 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_402
 
     if response.status_code == 403:
-        response_403 = ErrorResponse.from_dict(json_object(response))
+        response_403 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_403
 
     if response.status_code == 404:
-        response_404 = ErrorResponse.from_dict(json_object(response))
+        response_404 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_404
 
     if response.status_code == 413:
-        response_413 = ErrorResponse.from_dict(json_object(response))
+        response_413 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_413
 
     if response.status_code == 429:
-        response_429 = ErrorResponse.from_dict(json_object(response))
+        response_429 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_429
 
     if response.status_code == 500:
-        response_500 = ErrorResponse.from_dict(json_object(response))
+        response_500 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_500
 
     if response.status_code == 502:
-        response_502 = ErrorResponse.from_dict(json_object(response))
+        response_502 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_502
 
     if response.status_code == 503:
-        response_503 = ErrorResponse.from_dict(json_object(response))
+        response_503 = _models.ErrorResponse.from_dict(json_object(response))
 
         return response_503
 
@@ -290,14 +289,14 @@ def sync_stream(
         EventStream[ChatCompletionChunk]
     """
 
-    from ...models.chat_completion_chunk import ChatCompletionChunk
-
     stream_kwargs = _stream_kwargs(
         body=body,
     )
     with client.get_httpx_client().stream(**stream_kwargs) as response:
         check_event_stream(response)
-        with closing(EventStream(response, ChatCompletionChunk.from_dict)) as chunks:
+        with closing(
+            EventStream(response, _models.ChatCompletionChunk.from_dict)
+        ) as chunks:
             yield chunks
 
 
@@ -320,14 +319,12 @@ async def asyncio_stream(
         AsyncEventStream[ChatCompletionChunk]
     """
 
-    from ...models.chat_completion_chunk import ChatCompletionChunk
-
     stream_kwargs = _stream_kwargs(
         body=body,
     )
     async with client.get_async_httpx_client().stream(**stream_kwargs) as response:
         await acheck_event_stream(response)
         async with aclosing(
-            AsyncEventStream(response, ChatCompletionChunk.from_dict)
+            AsyncEventStream(response, _models.ChatCompletionChunk.from_dict)
         ) as chunks:
             yield chunks

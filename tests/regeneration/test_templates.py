@@ -1,0 +1,75 @@
+"""What the templates make of operations that our document does not have."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from regeneration.document import with_overlays
+from regeneration.generator import generate_client
+from regeneration.validation import load_yaml
+
+from .conftest import PUBLISHED, ROOT
+
+OPENAPI = ROOT / "openapi"
+
+
+def answers(name: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"description": name, "content": {"application/json": {"schema": schema}}}
+
+
+OPERATION = {
+    "operationId": "find",
+    "parameters": [
+        {"name": "order", "in": "query", "schema": {"$ref": "#/components/schemas/Order"}}
+    ],
+    "requestBody": {
+        "content": {
+            content_type: {"schema": {"$ref": f"#/components/schemas/{name}"}}
+            for content_type, name in {
+                "application/json": "Usage",
+                "application/x-www-form-urlencoded": "StreamOptions",
+            }.items()
+        }
+    },
+    "responses": {"200": answers("Order"), "404": answers("ErrorResponse")},
+}
+
+CALLS = """
+import json
+import httpx
+from generated_client import Client
+from generated_client.api.default import find
+from generated_client.models import StreamOptions, Usage
+
+def answer(request):
+    if request.url.params.get("order") == "up":
+        return httpx.Response(200, json="down")
+    return httpx.Response(404, json={"error": {"message": request.content.decode()}})
+
+client = Client(base_url="http://a", httpx_args={"transport": httpx.MockTransport(answer)})
+print(json.dumps([
+    find.sync(client=client, body=Usage(prompt_tokens=1), order="up"),
+    find.sync(client=client, body=Usage(prompt_tokens=1)).to_dict(),
+    find.sync(client=client, body=StreamOptions(include_usage=True)).to_dict(),
+]))
+"""
+
+
+def test_two_kinds_of_body_and_a_choice_of_words(tmp_path: Path) -> None:
+    document, _ = with_overlays(load_yaml((OPENAPI / PUBLISHED).read_bytes(), PUBLISHED), OPENAPI)
+    document["components"]["schemas"]["Order"] = {"type": "string", "enum": ["up", "down"]}
+    document["paths"]["/v1/find"] = {"post": OPERATION}
+    generate_client(document, OPENAPI, tmp_path / "generated_client")
+
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == [
+        "down",
+        {"error": {"message": '{"prompt_tokens":1}'}},
+        {"error": {"message": "include_usage=true"}},
+    ]
