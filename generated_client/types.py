@@ -1,9 +1,9 @@
 """Contains some shared types for properties"""
 
 from collections.abc import Mapping, MutableMapping
-from typing import IO, BinaryIO, Generic, Literal, TypeVar
+from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
 
-from attrs import define
+from attrs import define, fields
 
 
 class Unset:
@@ -18,6 +18,17 @@ class Unset:
 
 
 UNSET: Unset = Unset()
+
+
+def show_model(model: Any) -> str:
+    """The model as text: its class, and the fields that are set"""
+    shown = []
+    for field in fields(type(model)):
+        value = getattr(model, field.name)
+        if value is not UNSET and (value or field.name != "additional_properties"):
+            shown.append(f"{field.name}={value!r}")
+    return f"{type(model).__name__}({', '.join(shown)})"
+
 
 # The types that `httpx.Client(files=)` can accept, copied from that library.
 FileContent = IO[bytes] | bytes | str

@@ -9,10 +9,9 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -43,8 +42,7 @@ MAX_WAIT = 20.0
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What the environment says of the connection."""
 
     servers: tuple[str, ...]
@@ -65,7 +63,9 @@ class Settings:
 def servers() -> tuple[str, ...]:
     """Return the server of EVOLINK_BASE_URL, else the document's. Raises InvalidRequestError."""
     named = os.environ.get("EVOLINK_BASE_URL", "").strip()
-    return (_base_url(named),) if named else SERVERS
+    if not named:
+        return SERVERS
+    return (_base_url(named, plain_allowed=os.environ.get("EVOLINK_ALLOW_HTTP") == "1"),)
 
 
 def timeout() -> float:
@@ -249,7 +249,8 @@ def _names_a_host(url: httpx.URL) -> bool:
     return bool(url.host) and "%" not in url.host and (url.port or 0) < 2**16
 
 
-def _base_url(named: str) -> str:
+@lru_cache
+def _base_url(named: str, *, plain_allowed: bool) -> str:
     """Return the server of EVOLINK_BASE_URL, without the /v1 that many write at its end."""
     if "@" in named:
         # Not shown: it may hold a password.
@@ -264,8 +265,7 @@ def _base_url(named: str) -> str:
             "EVOLINK_BASE_URL is not a server's address, such as https://direct.evolink.ai: "
             f"{named!r}"
         )
-    plain_allowed = is_loopback(url.host) or os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
-    if url.scheme == "http" and not plain_allowed:
+    if url.scheme == "http" and not (plain_allowed or is_loopback(url.host)):
         raise InvalidRequestError(
             f"EVOLINK_BASE_URL would send the key unencrypted to {url.host}: use https://, "
             "or set EVOLINK_ALLOW_HTTP=1"

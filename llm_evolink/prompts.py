@@ -101,10 +101,10 @@ def _messages(message: Message, paired: set[int]) -> Iterator[models.MessageSimp
     if message.role == "assistant":
         yield from _assistant_message(message, paired)
         return
-    content: list[models.ImagePart | models.TextPart] = []
+    content: list[str | models.ImagePart] = []
     for part in message.parts:
         if isinstance(part, TextPart) and part.text.strip():
-            content.append(_text(part.text))
+            content.append(part.text)
         elif isinstance(part, AttachmentPart) and part.attachment:
             content.append(image_part(part.attachment))
         elif isinstance(part, ToolResultPart) and not part.server_executed:
@@ -112,17 +112,17 @@ def _messages(message: Message, paired: set[int]) -> Iterator[models.MessageSimp
                 answered = part.tool_call_id or ""
                 yield models.MessageSimple(role="tool", content=part.output, tool_call_id=answered)
             else:
-                content.append(_text(f"[{part.name} returned: {part.output}]"))
+                content.append(f"[{part.name} returned: {part.output}]")
             content += map(image_part, part.attachments)
     role: models.MessageSimpleRole = "system" if message.role == "system" else "user"
-    if len(content) == 1 and isinstance(content[0], models.TextPart):
-        yield models.MessageSimple(role=role, content=content[0].text)
+    if len(content) == 1 and isinstance(content[0], str):
+        yield models.MessageSimple(role=role, content=content[0])
     elif content:
-        yield models.MessageSimple(role=role, content=content)
+        yield models.MessageSimple(role=role, content=[*map(_content_part, content)])
 
 
-def _text(text: str) -> models.TextPart:
-    return models.TextPart(type_="text", text=text)
+def _content_part(part: str | models.ImagePart) -> models.ImagePart | models.TextPart:
+    return models.TextPart(type_="text", text=part) if isinstance(part, str) else part
 
 
 def _assistant_message(message: Message, paired: set[int]) -> Iterator[models.MessageSimple]:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 SHORTEST = 8
 """A key with fewer characters guards nothing, and stands in many a word: it is left alone."""
@@ -12,7 +11,7 @@ _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
 class Redactor:
-    """Replaces a key in text, in JSON data, and in text that comes in pieces."""
+    """Replaces a key in text, and in text that comes in pieces."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -22,16 +21,6 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return the text without the key."""
         return text.replace(self._key, self._shown) if len(self._key) >= SHORTEST else text
-
-    def data(self, value: Any) -> Any:
-        """Return JSON data without the key."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {self.text(name): self.data(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self.data(item) for item in value]
-        return value
 
     def pieces(self, kind: str, piece: str) -> Iterator[tuple[str, str]]:
         """Yield kind and text of what can be shown after one more piece of text of this kind.

@@ -129,24 +129,25 @@ class Reply:
         return _events(self._redactor.pieces(kind, mended(_string(piece))))
 
     def _fit(self, value: Any) -> Any:
-        return self._redactor.data(mended(value))
+        """Return JSON data fit to be logged: without the key, and without lone surrogates."""
+        if isinstance(value, str):
+            return self._redactor.text(mended(value))
+        if isinstance(value, dict):
+            return {self._fit(key): self._fit(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._fit(item) for item in value]
+        return value
 
 
 def _events(pieces: Iterator[tuple[str, str]]) -> Iterator[StreamEvent]:
     return (StreamEvent(type=kind, chunk=text) for kind, text in pieces)
 
 
-def mended(value: Any) -> Any:
-    """Return JSON data with U+FFFD for each lone surrogate, which neither prints nor is logged."""
-    if isinstance(value, str):
-        if value.isascii():
-            return value
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {mended(key): mended(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [mended(item) for item in value]
-    return value
+def mended(text: str) -> str:
+    """Return the text with U+FFFD for each lone surrogate, which neither prints nor is logged."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _string(value: Any) -> str:

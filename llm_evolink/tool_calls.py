@@ -7,8 +7,7 @@ What they do, seen in the wild: the name first and the arguments later, no `inde
 from __future__ import annotations
 
 import json
-import uuid
-from dataclasses import dataclass, field
+import os
 from typing import Any
 
 from generated_client import models
@@ -16,7 +15,6 @@ from generated_client import models
 from .errors import BadReplyError
 
 
-@dataclass
 class Call:
     """A call of a tool, as far as it has come.
 
@@ -25,11 +23,12 @@ class Call:
             those of the function.
     """
 
-    id: str = ""
-    name: str = ""
-    index: int | None = None
-    arguments: str = ""
-    unknown: dict[str, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.index: int | None = None
+        self.arguments = ""
+        self.unknown: dict[str, Any] = {}
 
     def is_whole(self) -> bool:
         """Return whether the arguments are a JSON object that holds something."""
@@ -70,7 +69,7 @@ class ToolCalls:
             if not call.name:
                 raise BadReplyError("EvoLink called a tool without naming it; try again")
             if not call.id or call.id in used:
-                call.id = f"call_{uuid.uuid4().hex}"
+                call.id = f"call_{os.urandom(16).hex()}"
             used.add(call.id)
         return self._calls
 

@@ -16,7 +16,7 @@ from ..models.chat_completion_quick_request_reasoning_effort import (
     check_chat_completion_quick_request_reasoning_effort,
 )
 from ..models.tool_choice_mode import ToolChoiceMode, check_tool_choice_mode
-from ..types import UNSET, Unset
+from ..types import UNSET, Unset, show_model
 
 if TYPE_CHECKING:
     from ..models.json_object_format import JsonObjectFormat
@@ -81,6 +81,8 @@ class ChatCompletionQuickRequest:
     tool_choice: NamedToolChoice | ToolChoiceMode | Unset = UNSET
     response_format: JsonObjectFormat | JsonSchemaFormat | TextFormat | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         model: str = self.model

@@ -7,7 +7,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
-from ..types import UNSET, Unset
+from ..types import UNSET, Unset, show_model
 
 if TYPE_CHECKING:
     from ..models.choice import Choice
@@ -37,6 +37,8 @@ class ChatCompletionResponse:
     choices: list[Choice] | None | Unset = UNSET
     usage: None | Unset | Usage = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         id = self.id

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import show_model
+
 T = TypeVar("T", bound="FunctionCall")
 
 
@@ -21,6 +23,8 @@ class FunctionCall:
     name: str
     arguments: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         name = self.name

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..types import UNSET, Unset, show_model
 
 T = TypeVar("T", bound="FunctionCallDelta")
 
@@ -23,6 +23,8 @@ class FunctionCallDelta:
     name: None | str | Unset = UNSET
     arguments: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         name: None | str | Unset

@@ -13,6 +13,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
+from ..types import show_model
 
 if TYPE_CHECKING:
     from ..models.image_url import ImageUrl
@@ -33,6 +34,8 @@ class ImagePart:
     type_: Literal["image_url"]
     image_url: ImageUrl
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         type_ = self.type_

@@ -11,6 +11,8 @@ from typing import (
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..types import show_model
+
 T = TypeVar("T", bound="JsonObjectFormat")
 
 
@@ -24,6 +26,8 @@ class JsonObjectFormat:
 
     type_: Literal["json_object"]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         type_ = self.type_

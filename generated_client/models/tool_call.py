@@ -13,6 +13,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
+from ..types import show_model
 
 if TYPE_CHECKING:
     from ..models.function_call import FunctionCall
@@ -35,6 +36,8 @@ class ToolCall:
     type_: Literal["function"]
     function: FunctionCall
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         id = self.id

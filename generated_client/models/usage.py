@@ -7,7 +7,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
-from ..types import UNSET, Unset
+from ..types import UNSET, Unset, show_model
 
 if TYPE_CHECKING:
     from ..models.usage_completion_tokens_details import UsageCompletionTokensDetails
@@ -42,6 +42,8 @@ class Usage:
     output_tokens: int | Unset = UNSET
     input_tokens_details: None | Unset | UsageInputTokensDetails = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         prompt_tokens = self.prompt_tokens

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset
+from ..types import UNSET, Unset, show_model
 
 T = TypeVar("T", bound="UsagePromptTokensDetails")
 
@@ -27,6 +27,8 @@ class UsagePromptTokensDetails:
     audio_tokens: int | Unset = UNSET
     image_tokens: int | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:
         cached_tokens = self.cached_tokens

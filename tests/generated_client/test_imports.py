@@ -46,8 +46,15 @@ def ours(modules: set[str]) -> set[str]:
                 "generated_client",
                 "generated_client.models",
                 "generated_client.models.usage",
-                "generated_client.models.usage_completion_tokens_details",
-                "generated_client.models.usage_input_tokens_details",
+                "generated_client.types",
+            },
+        ),
+        (
+            "import generated_client.models as m; m.Usage.from_dict({'prompt_tokens_details': {}})",
+            {
+                "generated_client",
+                "generated_client.models",
+                "generated_client.models.usage",
                 "generated_client.models.usage_prompt_tokens_details",
                 "generated_client.types",
             },

@@ -199,3 +199,13 @@ def test_a_copy_sends_what_the_original_does(again: Any) -> None:
     body = ChatCompletionQuickRequest(messages=[MessageSimple(role="user", content="hi")])
     assert again(body).to_dict() == body.to_dict()
     assert repr(again(body).stream) == "UNSET"
+
+
+def test_a_model_shows_what_is_set() -> None:
+    chunk = ChatCompletionChunk.from_dict(
+        {"id": "a", "choices": [{"delta": {"content": "Hi", "x": 1}}], "usage": None}
+    )
+    assert repr(chunk) == (
+        "ChatCompletionChunk(id='a', choices=[ChunkChoice("
+        "delta=Delta(content='Hi', additional_properties={'x': 1}))], usage=None)"
+    )
