@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
+from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from .errors import RegenerationError, one_line
 from .validation import load_yaml
@@ -94,7 +94,7 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
     data = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     (target / "openapi.json").write_text(data, encoding="utf-8")
     for arguments in FORMATTERS:
-        command = [sys.executable, "-m", "ruff", *arguments, *RUFF, target.name]
+        command = [find_ruff_bin(), *arguments, *RUFF, target.name]
         # There, since modules beside the current folder would count as ours when sorting imports.
         done = subprocess.run(
             command, cwd=target.parent, capture_output=True, encoding="utf-8", check=False

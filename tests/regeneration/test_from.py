@@ -144,9 +144,9 @@ def test_a_removed_field_and_a_renamed_operation(workspace: Workspace) -> None:
         "  changed  models/chat_completion_quick_request.py",
     ]
     assert err == [
-        'Warning: 3-english.yaml, action 13: $..[?@.description == "채팅 메시지 목록"] '
+        'Warning: 1-english.yaml, action 13: $..[?@.description == "채팅 메시지 목록"] '
         "matches nothing; the published text stays",
-        'Warning: 3-english.yaml, action 22: $..[?@.description == "관련 매개변수 이름"] '
+        'Warning: 1-english.yaml, action 22: $..[?@.description == "관련 매개변수 이름"] '
         "matches nothing; the published text stays",
     ]
 
@@ -158,7 +158,7 @@ def test_a_page_in_another_language(workspace: Workspace) -> None:
     out, err = change(workspace, page, "--dry-run")
     assert re.fullmatch(r"\d\d texts changed", out[0])
     assert out[1].startswith("generated_client: ")
-    assert {line.partition(",")[0] for line in err} == {"Warning: 3-english.yaml"}
+    assert {line.partition(",")[0] for line in err} == {"Warning: 1-english.yaml"}
 
 
 def test_what_an_overlay_changes_too_is_a_warning(workspace: Workspace) -> None:
@@ -190,12 +190,12 @@ def test_every_action_that_no_longer_fits_is_named(workspace: Workspace) -> None
     )
     assert err == (
         "Error: 3 actions no longer fit the document:\n"
-        "  1-corrections.yaml, action 1 (The tag is Korean, so the generator would name the "
+        "  2-corrections.yaml, action 1 (The tag is Korean, so the generator would name the "
         "module in Hangul; take the published tag out.): $.tags matches nothing\n"
-        "  1-corrections.yaml, action 6 (nullable is OpenAPI 3.0; the document declares 3.1.0, "
+        "  2-corrections.yaml, action 6 (nullable is OpenAPI 3.0; the document declares 3.1.0, "
         "where null is a type. Take it out.): "
         "$.components.schemas.Usage.properties.input_tokens_details matches nothing\n"
-        "  2-extensions.yaml, action 1 (Roles system and assistant (reference), tool (format).): "
+        "  3-extensions.yaml, action 1 (Roles system and assistant (reference), tool (format).): "
         "$['components']['schemas']['MessageSimple']['properties']['role']['enum'] "
         'already has "system"\n'
     )

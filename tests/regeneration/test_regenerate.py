@@ -151,14 +151,14 @@ def test_another_document(workspace: Workspace, content: str, message: str) -> N
         (
             "tags:\n  - name: 채팅 완성\n    description: AI 채팅 완성 관련 API\n",
             "",
-            "1-corrections.yaml, action 1 (The tag is Korean, so the generator would name the "
+            "2-corrections.yaml, action 1 (The tag is Korean, so the generator would name the "
             "module in Hangul; take the published tag out.): $.tags matches nothing",
         ),
         (
             "        role:\n          type: string\n          description: 메시지 역할\n"
             "          enum:\n            - user\n",
             "        speaker:\n          type: string\n",
-            "2-extensions.yaml, action 1 (Roles system and assistant (reference), tool (format).): "
+            "3-extensions.yaml, action 1 (Roles system and assistant (reference), tool (format).): "
             "$.components.schemas.MessageSimple.properties.role matches nothing",
         ),
         (
@@ -214,25 +214,25 @@ def test_a_missing_file(workspace: Workspace, path: str) -> None:
         ("SOURCE.toml", "date = 2026-11-23", "SOURCE.toml holds no sha256"),
         ("SOURCE.toml", "sha256 = 7", "SOURCE.toml holds no sha256"),
         (
-            "overlays/1-corrections.yaml",
+            "overlays/2-corrections.yaml",
             "a: [",
-            "1-corrections.yaml is not YAML: expected the node content, "
+            "2-corrections.yaml is not YAML: expected the node content, "
             "but found '<stream end>' (line 1)",
         ),
         (
-            "overlays/1-corrections.yaml",
+            "overlays/2-corrections.yaml",
             "actions: {target: $}",
-            "1-corrections.yaml: actions must be a list, and not empty",
+            "2-corrections.yaml: actions must be a list, and not empty",
         ),
         (
-            "overlays/2-extensions.yaml",
+            "overlays/3-extensions.yaml",
             "actions: [{update: {}}]",
-            "2-extensions.yaml, action 1: an action needs a target, a JSONPath",
+            "3-extensions.yaml, action 1: an action needs a target, a JSONPath",
         ),
         (
-            "overlays/3-english.yaml",
+            "overlays/1-english.yaml",
             "actions: [{target: $.tags, remove: true}, {target: '$.[', update: {}}]",
-            "3-english.yaml, action 2: $.[ is not a JSONPath: expected a shorthand selector",
+            "1-english.yaml, action 2: $.[ is not a JSONPath: expected a shorthand selector",
         ),
         (
             "overlays/4-more.yaml",
@@ -283,7 +283,7 @@ def test_a_text_without_translation_is_a_warning_and_stays(workspace: Workspace)
     done = workspace.run()
     assert (done.returncode, done.stderr) == (
         0,
-        "Warning: 3-english.yaml, action 13: "
+        "Warning: 1-english.yaml, action 13: "
         '$..[?@.description == "채팅 메시지 목록"] matches nothing; the published text stays\n',
     )
     request = (workspace.client / "models/chat_completion_quick_request.py").read_text("utf-8")
