@@ -51,6 +51,10 @@ def part(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+# Made once: what a prompt costs is to be its client's.
+SMALL = HEAD + part(chunk("Hello") + chunk(" there")) + part(END) + b"0\r\n\r\n"
+
+
 def parts(path: str) -> Iterator[bytes]:
     """The pieces of the response to a path, each for one write."""
     if "/large/" in path:
@@ -72,7 +76,7 @@ def parts(path: str) -> Iterator[bytes]:
             yield part(data[at : at + 4096])
         yield b"0\r\n\r\n"
     else:
-        yield HEAD + part(chunk("Hello") + chunk(" there")) + part(END) + b"0\r\n\r\n"
+        yield SMALL
 
 
 async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
