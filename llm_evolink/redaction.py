@@ -6,6 +6,9 @@ from collections.abc import Iterator
 SHORTEST = 8
 """A key with fewer characters guards nothing, and stands in many a word: it is left alone."""
 
+BEGINNING = 3
+"""Characters of a key that tell nothing: each begins with sk-."""
+
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 """Where httpx and httpcore log what a server sends, its headers at level DEBUG."""
 
@@ -16,7 +19,9 @@ class Redactor:
     def __init__(self, key: str) -> None:
         self._key = key
         self._shown = f"…{key[-4:]}"
+        # By kind: text not shown yet, and text shown before it that the key may begin with.
         self._held: dict[str, str] = {}
+        self._begun: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """Return the text without the key."""
@@ -25,13 +30,27 @@ class Redactor:
     def pieces(self, kind: str, piece: str) -> Iterator[tuple[str, str]]:
         """Yield kind and text of what can be shown after one more piece of text of this kind.
 
-        An end that the key may begin with is held back until the next piece of its kind, or rest().
+        An end that the key may begin with is held back until the next piece of its kind, or rest();
+        a short one, of words that end in an s, until a piece of another kind.
         """
-        text = self.text(self._held.get(kind, "") + piece)
+        for other in self._held.keys() - {kind}:
+            yield from self._release(other)
+        begun = self._begun.pop(kind, "")
+        text = self.text(begun + self._held.get(kind, "") + piece)
+        start = len(begun) if text.startswith(begun) else 0
         end = self._possible_key(text)
+        if end < start:
+            self._begun[kind] = begun
+            end = start
         self._held[kind] = text[end:]
-        if end:
-            yield kind, text[:end]
+        if end > start:
+            yield kind, text[start:end]
+
+    def _release(self, kind: str) -> Iterator[tuple[str, str]]:
+        begun = self._begun.get(kind, "") + self._held[kind]
+        if self._held[kind] and len(begun) <= BEGINNING:
+            yield kind, self._held[kind]
+            self._begun[kind], self._held[kind] = begun, ""
 
     def rest(self) -> Iterator[tuple[str, str]]:
         """Yield kind and text of what was held back, if anything was."""

@@ -241,7 +241,8 @@ class ChatCompletionQuickRequest:
                 return stop_type_1
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(list[str] | str | Unset, data)
+            unread: list[str] | str | Unset = cast(Any, data)
+            return unread
 
         stop = _parse_stop(d.pop("stop", UNSET))
 

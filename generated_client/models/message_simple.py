@@ -121,7 +121,8 @@ class MessageSimple:
                 return content_type_1
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            return cast(list[ImagePart | TextPart] | None | str, data)
+            unread: list[ImagePart | TextPart] | None | str = cast(Any, data)
+            return unread
 
         content = _parse_content(d.pop("content"))
 

@@ -27,9 +27,10 @@ from ruff import find_ruff_bin  # type: ignore[import-untyped]
 from .errors import RegenerationError, one_line
 from .validation import load_yaml
 
-# The stock hooks take ruff's default rules, which rewrite annotations; these only sort and drop.
+# The stock hooks take ruff's default rules, which rewrite annotations; these sort and drop imports,
+# and refuse a name that is not defined when the code runs.
 FORMATTERS = (
-    ["check", "--fix-only", "--select=I,F401"],
+    ["check", "--fix", "--select=I,F401,F821,TC004", "--output-format=concise", "--quiet"],
     ["format"],
 )
 # What a generated class calls its own parts, and its variables where they would be hidden.
@@ -100,7 +101,7 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
             command, cwd=target.parent, capture_output=True, encoding="utf-8", check=False
         )
         if done.returncode:
-            raise RegenerationError(f"ruff {arguments[0]} failed: {one_line(done.stderr)}")
+            raise RegenerationError(f"ruff {arguments[0]} failed: {one_line(done.stderr or done.stdout)}")
 
 
 def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:

@@ -52,6 +52,10 @@ SPOKEN = {
         [{"reasoning_content": "Hm.", "reasoning": "Hm."}, {"content": "Yes."}],
         [reasoning("Hm."), text("Yes.")],
     ),
+    "ends as the key begins": (
+        [{"reasoning_content": "Let me see the options"}, {"content": "Yes."}],
+        [reasoning("Let me see the options"), text("Yes.")],
+    ),
     "null": (
         [{"reasoning_content": None, "reasoning": None, "content": "Yes."}],
         [reasoning("", redacted=True), text("Yes.")],

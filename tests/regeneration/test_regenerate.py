@@ -259,9 +259,14 @@ def test_a_missing_file(workspace: Workspace, path: str) -> None:
         ),
         (
             "templates/types.py.jinja",
-            "def (:\n",
-            "ruff format failed: error: Failed to parse generated_client/types.py:1:5: "
-            "Expected an identifier",
+            "a = ",
+            "ruff check failed: generated_client/types.py:1:5: invalid-syntax: "
+            "Expected an expression",
+        ),
+        (
+            "templates/types.py.jinja",
+            "UNSET = Unset()\n",
+            "ruff check failed: generated_client/types.py:1:9: F821 Undefined name `Unset`",
         ),
     ],
 )

@@ -24,7 +24,11 @@ SCHEMA = {"$ref": "#/components/schemas/ChatCompletionQuickRequest"}
 
 names = st.sampled_from(["name", "add", "type", "$ref", "content", "ä", ""])
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=6,
 )
