@@ -160,6 +160,9 @@ def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Iterator[Se
                         if not isinstance(error, OSError):
                             server.errors.append(error)
                         return
+                    # Read again, a cut TLS connection would be what has its number by now.
+                    if connection.fileno() < 0:
+                        return
 
     acceptor = threading.Thread(target=accept, daemon=True)
     acceptor.start()
