@@ -31,7 +31,9 @@ DRAIN_SECONDS = 0.5
 
 _DONE = "[DONE]"
 _FIRST_DATA = b"\xef\xbb\xbfdata:"  # A byte order mark may come before the first line.
-_decode = json.JSONDecoder().decode
+_decode = (
+    json.JSONDecoder().raw_decode
+)  # Which does not look for white space around the value.
 
 # What reading JSON of the wrong shape raises in json.loads and in from_dict.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -270,8 +272,8 @@ def _is_event_stream(response: httpx.Response) -> bool:
 
 def _read_event(data: str, from_dict: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        value = _decode(data)
-        if isinstance(value, dict):
+        value, end = _decode(data)
+        if end == len(data) and isinstance(value, dict):
             return from_dict(value)
     except _UNREADABLE:
         pass
