@@ -2,15 +2,8 @@
 
 import json
 import time
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Generator,
-    Iterator,
-    Mapping,
-)
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx
 
@@ -104,39 +97,100 @@ async def acheck_event_stream(response: httpx.Response) -> None:
 
 
 class EventStream(Generic[T]):
-    """The events of a response as models, to be iterated over once
+    """The events of a response as models: a context manager that sends the request, to be iterated over once
 
     Attributes:
         headers: The response's headers.
     """
 
     def __init__(
-        self, response: httpx.Response, from_dict: Callable[[Mapping[str, Any]], T]
+        self,
+        client: AuthenticatedClient | Client,
+        request: dict[str, Any],
+        from_dict: Callable[[Mapping[str, Any]], T],
     ) -> None:
-        self.headers = response.headers
-        self._events = iter_events(response, from_dict)
+        self._client = client
+        self._request = request
+        self._from_dict = from_dict
+
+    def __enter__(self) -> Self:
+        client = self._client.get_httpx_client()
+        self._response = client.send(client.build_request(**self._request), stream=True)
+        try:
+            check_event_stream(self._response)
+        except BaseException:
+            self._response.close()
+            raise
+        self.headers = self._response.headers
+        self._events = iter_events(self._response, self._from_dict)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._events.close()
+        self._response.close()
 
     def __iter__(self) -> Iterator[T]:
         return self._events
 
-    def close(self) -> None:
-        self._events.close()
-
 
 class AsyncEventStream(Generic[T]):
-    """As EventStream, for an event loop"""
+    """As EventStream, for an event loop
+
+    It is no asynchronous generator: a loop that shuts down closes all of these at once, and one that
+    waits for another then fails.
+    """
 
     def __init__(
-        self, response: httpx.Response, from_dict: Callable[[Mapping[str, Any]], T]
+        self,
+        client: AuthenticatedClient | Client,
+        request: dict[str, Any],
+        from_dict: Callable[[Mapping[str, Any]], T],
     ) -> None:
-        self.headers = response.headers
-        self._events = aiter_events(response, from_dict)
+        self._client = client
+        self._request = request
+        self._from_dict = from_dict
+        self._reader = _EventReader()
+        self._found: Iterator[str] = iter(())
+        self._is_over = False
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self._events
+    async def __aenter__(self) -> Self:
+        client = self._client.get_async_httpx_client()
+        self._response = await client.send(
+            client.build_request(**self._request), stream=True
+        )
+        try:
+            await acheck_event_stream(self._response)
+        except BaseException:
+            await self._response.aclose()
+            raise
+        self.headers = self._response.headers
+        self._parts = self._response.aiter_bytes()
+        return self
 
-    async def aclose(self) -> None:
-        await self._events.aclose()
+    async def __aexit__(self, *args: object) -> None:
+        self._is_over = True
+        await self._response.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._is_over:
+            raise StopAsyncIteration
+        self._is_over = True  # Unless there is another event: none follows an error.
+        while not self._reader.done:
+            for data in self._found:
+                event = _read_event(data, self._from_dict)
+                self._is_over = False
+                return event
+            if not self._reader.done:
+                part = await anext(self._parts, None)
+                if part is None:
+                    self._reader.end()
+                else:
+                    self._found = self._reader.feed(part)
+        await _adrain(self._parts)
+        raise StopAsyncIteration
 
 
 def iter_events(
@@ -158,32 +212,6 @@ def iter_events(
     else:
         reader.end()
     _drain(response)
-
-
-async def aiter_events(
-    response: httpx.Response, from_dict: Callable[[Mapping[str, Any]], T]
-) -> AsyncGenerator[T, None]:
-    """As iter_events, for an event loop"""
-    import asyncio  # Here, because the sync functions should not wait for it to load.
-
-    reader = _EventReader()
-    parts = response.aiter_bytes()
-    async for part in parts:
-        for data in reader.feed(part):
-            yield _read_event(data, from_dict)
-        if reader.done:
-            break
-    else:
-        reader.end()
-    left = DRAIN_BYTES
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            async for part in parts:
-                left -= len(part)
-                if left < 0:
-                    break
-    except (httpx.HTTPError, httpx.StreamError, TimeoutError):
-        pass  # All that was asked for has come; the connection is not used again.
 
 
 class _EventReader:
@@ -260,6 +288,21 @@ def _drain(response: httpx.Response) -> None:
             if left < 0 or time.monotonic() > end:
                 break
     except (httpx.HTTPError, httpx.StreamError):
+        pass  # All that was asked for has come; the connection is not used again.
+
+
+async def _adrain(parts: AsyncIterator[bytes]) -> None:
+    """As _drain, for an event loop"""
+    import asyncio  # Here, because the sync functions should not wait for it to load.
+
+    left = DRAIN_BYTES
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for part in parts:
+                left -= len(part)
+                if left < 0:
+                    break
+    except (httpx.HTTPError, httpx.StreamError, TimeoutError):
         pass  # All that was asked for has come; the connection is not used again.
 
 

@@ -1,7 +1,7 @@
 """The model, sync and async, as llm calls it."""
 
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import llm
@@ -112,32 +112,16 @@ class AsyncEvolinkChat(_Evolink, llm.AsyncKeyModel):
         """Return the key as llm finds it. Raises MissingKeyError or AuthenticationError."""
         return _checked_key(super().get_key, explicit_key)
 
-    async def execute(
+    def execute(
         self,
         prompt: llm.Prompt,
         stream: bool,
         response: llm.AsyncResponse,
         conversation: llm.AsyncConversation | None = None,
         key: str | None = None,
-    ) -> AsyncGenerator[StreamEvent, None]:
-        """Send the prompt and yield the reply. Raises EvolinkError for any failure."""
-        from generated_client.api.chat_completion import create_chat_completion_quick as api
-
-        from . import connection
+    ) -> Any:
+        """As EvolinkChat.execute, an asynchronous iterator."""
+        from .async_events import AsyncEvents
         from .turn import Turn
 
-        turn = Turn(prompt, stream, response, conversation, key or self.get_key())
-        try:
-            client = await connection.async_client(turn.key)
-            if stream:
-                async with api.asyncio_stream(client=client, body=turn.request()) as chunks:
-                    turn.note_headers(chunks.headers)
-                    async for chunk in chunks:
-                        for event in turn.reply.read_chunk(chunk):
-                            yield event
-            else:
-                turn.whole = await api.asyncio_detailed(client=client, body=turn.request())
-        except Exception as failure:
-            turn.failure = failure
-        for event in turn.end():
-            yield event
+        return AsyncEvents(Turn(prompt, stream, response, conversation, key or self.get_key()))

@@ -39,6 +39,7 @@ class Turn:
     """A prompt, what came back for it, and what llm is told of both.
 
     Attributes:
+        stream: Whether a stream is asked for.
         reply: What the reply has said so far.
         whole: The reply that came in one piece.
         failure: What stopped the reply.
@@ -53,7 +54,7 @@ class Turn:
         self.whole: Response[Any] | UnexpectedResponse | None = None
         self.failure: Exception | None = None
         self._prompt = prompt
-        self._stream = stream
+        self.stream = stream
         self._response = response
         self._conversation = conversation
 
@@ -61,11 +62,15 @@ class Turn:
         """Return the request. Raises EvolinkError for what cannot be sent, or not again."""
         # llm asks once more when a response that failed, or was left, is read again: nothing is
         # paid for twice, and no part passes for the whole.
-        if failure := getattr(self._response, "evolink_failure", None):
-            raise failure
+        self.raise_again()
         if self._response._stream_events:
             raise IncompleteReplyError("it was left before its end")
-        return build_request(self._prompt, self._conversation, stream=self._stream)
+        return build_request(self._prompt, self._conversation, stream=self.stream)
+
+    def raise_again(self) -> None:
+        """Raise the EvolinkError that the response ended with, if it did."""
+        if failure := getattr(self._response, "evolink_failure", None):
+            raise failure
 
     def note_headers(self, headers: Mapping[str, str]) -> None:
         """Take the request id from the reply's headers."""
@@ -89,7 +94,7 @@ class Turn:
         else:
             self._notice()
             return
-        began = self._stream and bool(self._response._stream_events)
+        began = self.stream and bool(self._response._stream_events)
         error = explain(self.failure, began=began)
         self._fail(error.completed(redactor=self._redactor, request_id=self.reply.request_id))
 
@@ -114,9 +119,6 @@ class Turn:
         """Raise the error, and see to it that any later read of the response raises it again."""
         self.failure = None
         self._response.evolink_failure = error
-        if hasattr(self._response, "_generator"):
-            # An AsyncResponse would take the end of a failed generator for the end of the reply.
-            self._response._generator = _Failed(error)
         raise error
 
     def _notice(self) -> None:
@@ -124,7 +126,7 @@ class Turn:
         notice = _NOTICES.get(self.reply.finish_reason or "")
         if notice and click.get_current_context(silent=True):
             thinking = self._shows_reasoning_last()
-            if self._stream and (thinking or sys.stdout.isatty()):
+            if self.stream and (thinking or sys.stdout.isatty()):
                 click.echo(err=thinking)
             click.echo(notice, err=True)
 
@@ -132,16 +134,3 @@ class Turn:
         """Return whether llm wrote reasoning last, on stderr, and did not end its line."""
         shown = [event.type for event in self._response._stream_events if event.chunk]
         return shown[-1:] == ["reasoning"] and not self._prompt.hide_reasoning
-
-
-class _Failed:
-    """Stands for the generator of a response that failed."""
-
-    def __init__(self, error: EvolinkError) -> None:
-        self._error = error
-
-    async def __anext__(self) -> NoReturn:
-        raise self._error
-
-    async def aclose(self) -> None:
-        pass

@@ -130,7 +130,7 @@ Handler = Callable[[Reply], None]
 @contextmanager
 def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Serve on a free port of 127.0.0.1, over TLS if given a context, until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     scheme = "https" if tls else "http"
     server = Server(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
     connections: list[socket.socket] = []

@@ -101,7 +101,9 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
             command, cwd=target.parent, capture_output=True, encoding="utf-8", check=False
         )
         if done.returncode:
-            raise RegenerationError(f"ruff {arguments[0]} failed: {one_line(done.stderr or done.stdout)}")
+            raise RegenerationError(
+                f"ruff {arguments[0]} failed: {one_line(done.stderr or done.stdout)}"
+            )
 
 
 def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:

@@ -1,5 +1,7 @@
 """Ctrl-C, and a reader that goes away, in the middle of a stream: real processes."""
 
+import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from llm_evolink.chat import AsyncEvolinkChat
 from tests import wire
 
 from .asking import serving
@@ -24,6 +27,7 @@ class Endless:
 
     Attributes:
         began: Set when what comes before the wait was sent.
+        gone: Set when the client has gone.
         closed: Seconds from `began` to the close.
     """
 
@@ -31,6 +35,7 @@ class Endless:
         self.says = says
         self.goes_on = goes_on
         self.began = threading.Event()
+        self.gone = threading.Event()
         self.closed = 0.0
 
     def __call__(self, reply: wire.Reply) -> None:
@@ -46,6 +51,7 @@ class Endless:
             assert reply.closed(20)
         finally:
             self.closed = time.monotonic() - began
+            self.gone.set()
 
 
 @pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
@@ -114,8 +120,61 @@ def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, fl
     assert line == b"Hi\n"
     # 120 is Python's, when it cannot flush at exit what could not be written before.
     assert process.returncode in (1, 120)
-    # llm's own line. With --async, asyncio may add what it finds when it closes the rest.
-    assert b"Error: [Errno 32] Broken pipe\n" in stderr
-    assert flags or b"Traceback" not in stderr
+    assert stderr.startswith(b"Error: [Errno 32] Broken pipe\n")  # llm's own line.
+    assert b"Traceback" not in stderr
     assert handler.closed < 10
     assert turns() == []
+
+
+LEAVE = """
+import asyncio
+import llm
+
+async def texts(response):
+    async for text in response:
+        yield text
+
+async def events(response):
+    async for event in response.astream_events():
+        yield event.chunk
+
+async def main(read, error):
+    response = llm.get_async_model("gemini-3.5-flash").prompt("hi")
+    async for text in read(response):
+        print(text)
+        break
+    if error:
+        raise error
+
+for read in (texts, events):
+    asyncio.run(main(read, None))
+    try:
+        asyncio.run(main(read, ValueError("mine")))
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_an_event_loop_that_ends_before_the_reply_says_nothing(environment, monkeypatch):
+    with serving(monkeypatch, Endless(says=True)) as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "default", "-c", LEAVE],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert (done.stdout.split(), done.stderr) == (["Hi", "Hi", "mine"] * 2, "")
+    assert server.connections == 4
+
+
+def test_a_reply_that_is_dropped_closes_its_connection(environment, monkeypatch):
+    async def main() -> None:
+        async for _ in AsyncEvolinkChat().prompt("hi"):
+            break
+        gc.collect()
+        assert await asyncio.to_thread(handler.gone.wait, 10)
+
+    handler = Endless(says=True)
+    with serving(monkeypatch, handler):
+        asyncio.run(main())

@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from typing import Any
 
+import llm
 import pytest
 
 from generated_client import responses
@@ -201,6 +202,43 @@ def test_an_answer_that_was_left_goes_on_in_an_event_loop(monkeypatch):
     with serving(monkeypatch, stream(HI, *STREAM)) as server:
         assert asyncio.run(main()) == "Hihi"
 
+    assert len(server.requests) == 1
+
+
+async def close(response: llm.AsyncResponse) -> None:
+    events = response.astream_events()
+    await anext(events)
+    await events.aclose()
+
+
+async def cancel(response: llm.AsyncResponse) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(response.text(), 0.5)
+
+
+@pytest.mark.parametrize("leave", [close, cancel])
+def test_an_answer_that_was_closed_is_not_the_whole(monkeypatch, leave):
+    monkeypatch.setenv("EVOLINK_TIMEOUT", "30")
+
+    async def main() -> list[str]:
+        response = AsyncEvolinkChat().prompt("hi")
+        await leave(response)
+        lines = []
+        for _ in range(2):
+            with pytest.raises(errors.IncompleteReplyError) as raised:
+                await response.text()
+            lines.append(str(raised.value))
+        return lines
+
+    def handler(reply: wire.Reply) -> None:
+        reply.start()
+        reply.event(HI)
+        assert reply.closed()
+
+    with serving(monkeypatch, handler) as server:
+        lines = asyncio.run(main())
+
+    assert lines == ["The answer is incomplete: it was left before its end; try again"] * 2
     assert len(server.requests) == 1
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -9,14 +7,7 @@ import httpx
 from ... import errors
 from ... import models as _models
 from ...client import AuthenticatedClient, Client
-from ...responses import (
-    AsyncEventStream,
-    EventStream,
-    acheck_event_stream,
-    check_event_stream,
-    json_object,
-    parse_or_none,
-)
+from ...responses import AsyncEventStream, EventStream, json_object, parse_or_none
 from ...types import Response
 
 if TYPE_CHECKING:
@@ -257,12 +248,11 @@ def _stream_kwargs(
     return stream_kwargs
 
 
-@contextmanager
 def sync_stream(
     *,
     client: AuthenticatedClient,
     body: ChatCompletionQuickRequest,
-) -> Generator[EventStream[ChatCompletionChunk], None, None]:
+) -> EventStream[ChatCompletionChunk]:
     """Chat with gemini-3.5-flash
 
      Sends the messages of a chat and returns the reply of the model, in the OpenAI chat-completions
@@ -285,27 +275,21 @@ def sync_stream(
         httpx.TimeoutException: If the server is silent for longer than Client.timeout.
         httpx.RequestError: If the connection fails, or what it brings cannot be decompressed.
 
-    Yields:
+    Returns:
         EventStream[ChatCompletionChunk]
     """
 
     stream_kwargs = _stream_kwargs(
         body=body,
     )
-    with client.get_httpx_client().stream(**stream_kwargs) as response:
-        check_event_stream(response)
-        with closing(
-            EventStream(response, _models.ChatCompletionChunk.from_dict)
-        ) as chunks:
-            yield chunks
+    return EventStream(client, stream_kwargs, _models.ChatCompletionChunk.from_dict)
 
 
-@asynccontextmanager
-async def asyncio_stream(
+def asyncio_stream(
     *,
     client: AuthenticatedClient,
     body: ChatCompletionQuickRequest,
-) -> AsyncGenerator[AsyncEventStream[ChatCompletionChunk], None]:
+) -> AsyncEventStream[ChatCompletionChunk]:
     """As sync_stream, for an event loop:
 
         async with asyncio_stream(client=client, body=body) as chunks:
@@ -315,16 +299,13 @@ async def asyncio_stream(
     Raises:
         As sync_stream.
 
-    Yields:
+    Returns:
         AsyncEventStream[ChatCompletionChunk]
     """
 
     stream_kwargs = _stream_kwargs(
         body=body,
     )
-    async with client.get_async_httpx_client().stream(**stream_kwargs) as response:
-        await acheck_event_stream(response)
-        async with aclosing(
-            AsyncEventStream(response, _models.ChatCompletionChunk.from_dict)
-        ) as chunks:
-            yield chunks
+    return AsyncEventStream(
+        client, stream_kwargs, _models.ChatCompletionChunk.from_dict
+    )
