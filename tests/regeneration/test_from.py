@@ -144,9 +144,11 @@ def test_a_removed_field_and_a_renamed_operation(workspace: Workspace) -> None:
         "  changed  models/chat_completion_quick_request.py",
     ]
     assert err == [
-        'Warning: 1-english.yaml, action 13: $..[?@.description == "채팅 메시지 목록"] '
+        "Warning: 1-english.yaml, action 13: "
+        '$.components.schemas..[?@.description == "채팅 메시지 목록"] '
         "matches nothing; the published text stays",
-        'Warning: 1-english.yaml, action 22: $..[?@.description == "관련 매개변수 이름"] '
+        "Warning: 1-english.yaml, action 22: "
+        '$.components.schemas..[?@.description == "관련 매개변수 이름"] '
         "matches nothing; the published text stays",
     ]
 

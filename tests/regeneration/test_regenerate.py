@@ -289,7 +289,8 @@ def test_a_text_without_translation_is_a_warning_and_stays(workspace: Workspace)
     assert (done.returncode, done.stderr) == (
         0,
         "Warning: 1-english.yaml, action 13: "
-        '$..[?@.description == "채팅 메시지 목록"] matches nothing; the published text stays\n',
+        '$.components.schemas..[?@.description == "채팅 메시지 목록"] '
+        "matches nothing; the published text stays\n",
     )
     request = (workspace.client / "models/chat_completion_quick_request.py").read_text("utf-8")
     assert "messages (list[MessageSimple]): 새 텍스트" in request
