@@ -149,9 +149,6 @@ class AsyncEventStream(Generic[T]):
         self._client = client
         self._request = request
         self._from_dict = from_dict
-        self._reader = _EventReader()
-        self._found: Iterator[str] = iter(())
-        self._is_over = False
 
     async def __aenter__(self) -> Self:
         client = self._client.get_async_httpx_client()
@@ -165,6 +162,9 @@ class AsyncEventStream(Generic[T]):
             raise
         self.headers = self._response.headers
         self._parts = self._response.aiter_bytes()
+        self._reader = _EventReader()
+        self._found: Iterator[str] = iter(())
+        self._is_over = False
         return self
 
     async def __aexit__(self, *args: object) -> None:

@@ -11,7 +11,6 @@ from ...responses import AsyncEventStream, EventStream, json_object, parse_or_no
 from ...types import Response
 
 if TYPE_CHECKING:
-    ...
     from ...models.chat_completion_chunk import ChatCompletionChunk
     from ...models.chat_completion_quick_request import ChatCompletionQuickRequest
     from ...models.chat_completion_response import ChatCompletionResponse
