@@ -122,6 +122,17 @@ def test_python_async(sandbox, stream):
     assert (usage.input, usage.output) == (2, 17)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_python_async_events(sandbox, stream):
+    async def main() -> list[str]:
+        model = llm.get_async_model("gemini-3.5-flash")
+        response = model.prompt("hello")
+        events = model.execute(response.prompt, stream, response, None, KEY)
+        return [event.chunk async for event in events]
+
+    assert "".join(asyncio.run(main())) == HELLO
+
+
 def answer(reply: wire.Reply) -> None:
     reply.respond(200, {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
 
