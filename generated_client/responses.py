@@ -96,12 +96,8 @@ async def acheck_event_stream(response: httpx.Response) -> None:
         )
 
 
-class EventStream(Generic[T]):
-    """The events of a response as models: a context manager that sends the request, to be iterated over once
-
-    Attributes:
-        headers: The response's headers.
-    """
+class _Stream(Generic[T]):
+    """What a stream is made of: the request to send, by which client, and how an event is read"""
 
     def __init__(
         self,
@@ -112,6 +108,14 @@ class EventStream(Generic[T]):
         self._client = client
         self._request = request
         self._from_dict = from_dict
+
+
+class EventStream(_Stream[T]):
+    """The events of a response as models: a context manager that sends the request, to be iterated over once
+
+    Attributes:
+        headers: The response's headers.
+    """
 
     def __enter__(self) -> Self:
         client = self._client.get_httpx_client()
@@ -133,22 +137,12 @@ class EventStream(Generic[T]):
         return self._events
 
 
-class AsyncEventStream(Generic[T]):
+class AsyncEventStream(_Stream[T]):
     """As EventStream, for an event loop
 
     It is no asynchronous generator: a loop that shuts down closes all of these at once, and one that
     waits for another then fails.
     """
-
-    def __init__(
-        self,
-        client: AuthenticatedClient | Client,
-        request: dict[str, Any],
-        from_dict: Callable[[Mapping[str, Any]], T],
-    ) -> None:
-        self._client = client
-        self._request = request
-        self._from_dict = from_dict
 
     async def __aenter__(self) -> Self:
         client = self._client.get_async_httpx_client()

@@ -197,11 +197,10 @@ def trust(folder: Path) -> None:
     file = Path(paths.openssl_cafile)
     authorities = (file if file.exists() else Path(certifi.where())).read_text()
     (folder / "bundle.pem").write_text(authorities + certificate.read_text())
-    system = paths.capath
     command = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate)]
     name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    if system and list(Path(system).glob("*.0")):
-        shutil.copytree(system, folder / "certs")
+    if paths.capath and list(Path(paths.capath).glob("*.0")):
+        shutil.copytree(paths.capath, folder / "certs")
         shutil.copy(certificate, folder / "certs" / f"{name}.0")
 
 
