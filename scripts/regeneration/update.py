@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .changes import compare, overlaid
-from .document import PUBLISHED, SOURCE, source_record, vendored_document, with_overlays
+from .diff import compare, overlaid
+from .vendored import PUBLISHED, SOURCE, source_record, vendored_document, with_overlays
 from .page import find_document
-from .source import read_source
+from .download import read_source
 from .validation import load_yaml, validate
 
 

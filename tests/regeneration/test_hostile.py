@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from regeneration.document import with_overlays
+from regeneration.vendored import with_overlays
 from regeneration.errors import RegenerationError
 from regeneration.generator import generate_client
 from regeneration.update import read_update
@@ -188,7 +188,7 @@ def test_a_pattern_that_never_ends(workspace: Workspace) -> None:
     schema = f"{{type: string, pattern: '^(a+)+$', default: {'a' * 99}b}}"
     page = workspace.page(MESSAGES, f"        more: {schema}\n{MESSAGES}")
     script = (
-        "import sys, regeneration.__main__ as program; program.MOST_SECONDS = 3; "
+        "import sys, regeneration.command_line as program; program.MOST_SECONDS = 3; "
         "sys.exit(program.main())"
     )
     arguments = workspace.command("--from", str(page))[1:]

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from regeneration.folders import swap
+from regeneration.swap import swap
 
 from .conftest import PUBLISHED, ROOT, Workspace, files
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from regeneration.document import with_overlays
+from regeneration.vendored import with_overlays
 from regeneration.generator import generate_client
 from regeneration.validation import load_yaml
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import printable
-from .parts import Key, Part, parts_of
+from .elements import Key, Part, parts_of
 
 LOWER = {"exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"}
 UPPER = {"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from regeneration import source
+from regeneration import download as source
 from regeneration.errors import RegenerationError
-from regeneration.source import read_source
+from regeneration.download import read_source
 
 from .conftest import Pages, Reply
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from regeneration.changes import compare, overlaid
+from regeneration.diff import compare, overlaid
 from regeneration.validation import load_yaml, validate
 
 DOCUMENT = """\

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from regeneration.document import effective_document
+from regeneration.vendored import effective_document
 from regeneration.errors import RegenerationError
 from regeneration.validation import load_yaml, validate
 
