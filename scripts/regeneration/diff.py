@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import printable
 from .elements import Key, Part, parts_of
+from .errors import printable
 
 LOWER = {"exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"}
 UPPER = {"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"}

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from .diff import compare, overlaid
-from .vendored import PUBLISHED, SOURCE, source_record, vendored_document, with_overlays
-from .page import find_document
 from .download import read_source
+from .page import find_document
 from .validation import load_yaml, validate
+from .vendored import PUBLISHED, SOURCE, source_record, vendored_document, with_overlays
 
 
 @dataclass

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from regeneration import download as source
-from regeneration.errors import RegenerationError
 from regeneration.download import read_source
+from regeneration.errors import RegenerationError
 
 from .conftest import Pages, Reply
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from regeneration.vendored import with_overlays
 from regeneration.errors import RegenerationError
 from regeneration.generator import generate_client
 from regeneration.update import read_update
 from regeneration.validation import load_yaml
+from regeneration.vendored import with_overlays
 
 from .conftest import PUBLISHED, ROOT, Pages, Workspace, files
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from regeneration.vendored import with_overlays
 from regeneration.generator import generate_client
 from regeneration.validation import load_yaml
+from regeneration.vendored import with_overlays
 
 from .conftest import PUBLISHED, ROOT
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from regeneration.vendored import effective_document
 from regeneration.errors import RegenerationError
 from regeneration.validation import load_yaml, validate
+from regeneration.vendored import effective_document
 
 ROOT = Path(__file__).parents[2]
 OPENAPI = ROOT / "openapi"
