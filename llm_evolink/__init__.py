@@ -12,30 +12,19 @@ import llm
 def register_models(register: Callable[..., Any]) -> None:
     """Register the model, sync and async, under its short name and under evolink/."""
     from .chat import AsyncEvolinkChat, EvolinkChat
+    from .constants import MODEL_ID
 
-    register(EvolinkChat(), AsyncEvolinkChat(), aliases=("evolink/gemini-3.5-flash",))
+    register(EvolinkChat(), AsyncEvolinkChat(), aliases=(f"evolink/{MODEL_ID}",))
 
 
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
     """Register `llm evolink`."""
+    from .commands.group import EvolinkGroup
+
     cli.add_command(
-        _Commands(
+        EvolinkGroup(
             "evolink",
             help="Commands for EvoLink: what was used, what is wrong, a sandbox to try things in.",
         )
     )
-
-
-class _Commands(click.Group):
-    """The commands of cli.py, which is loaded when one is asked for."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        from .cli import evolink
-
-        return evolink.list_commands(context)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        from .cli import evolink
-
-        return evolink.get_command(context, name)

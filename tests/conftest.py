@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_evolink.sandbox import Server, serve
+from tests import four_ways, scripted_server
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -90,3 +92,24 @@ def turns(user_path: Path) -> Callable[[], list[dict[str, Any]]]:
         return rows
 
     return read
+
+
+@pytest.fixture(params=four_ways.WAYS, ids=four_ways.way_id)
+def way(request: pytest.FixtureRequest) -> four_ways.Way:
+    """Each way to call the model."""
+    return request.param
+
+
+@pytest.fixture
+def scripted(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., scripted_server.Server]]:
+    """Serve these replies in turn; see four_ways.scripted."""
+    with ExitStack() as stack:
+
+        def start(*replies: dict[str, Any]) -> scripted_server.Server:
+            server = stack.enter_context(four_ways.scripted(*replies))
+            monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+            return server
+
+        yield start

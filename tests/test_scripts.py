@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import wire
+from tests import scripted_server
 from tests.conftest import KEY
 
 DEMO = Path(__file__).parents[1] / "scripts" / "demo"
@@ -68,7 +68,7 @@ def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(no_key,
 def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
     no_key, tmp_path, monkeypatch, user_path
 ):
-    def answer(reply: wire.Reply) -> None:
+    def answer(reply: scripted_server.Reply) -> None:
         assert reply.request.headers["authorization"] == f"Bearer {KEY}"
         delta = {"index": 0, "delta": {"content": "Hello!"}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 3, "completion_tokens": 2}
@@ -76,7 +76,7 @@ def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
 
     monkeypatch.setenv("LLM_USER_PATH", str(user_path))
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
-    with wire.serve(answer) as server:
+    with scripted_server.serve(answer) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
         done = demo(cwd=tmp_path)
 

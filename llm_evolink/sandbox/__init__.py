@@ -4,7 +4,7 @@ with serve() as server:
     httpx.post(f"{server.url}/v1/chat/completions", ...)
 """
 
-from .completions import ReceivedRequest
+from .route import ReceivedRequest
 from .server import Server, serve
 
 __all__ = ["ReceivedRequest", "Server", "serve"]

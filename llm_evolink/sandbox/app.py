@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .completions import Completions
 from .document import Refusal
-from .record import Record
-from .responses import encode
+from .json_text import encode
+from .recording import Record
+from .route import Completions
 
 PATH = "/v1/chat/completions"
 

@@ -26,6 +26,11 @@ def write(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def encode(value: Any) -> bytes:
+    """Return the value as JSON in UTF-8."""
+    return write(value).encode("utf-8", "replace")
+
+
 def object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
     """Return the JSON object that begins there, blanks aside, and where it ends; else None, at."""
     while text[at : at + 1].isspace():

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import uvicorn
 
-from .answers import answers
 from .app import build_app
-from .backend import Model
-from .canned import Canned
-from .completions import Completions, ReceivedRequest
 from .faults import Faults
-from .record import recording
+from .recording import recording
+from .reply.backend import Model
+from .reply.canned import Canned
+from .reply.source import answers
+from .route import Completions, ReceivedRequest
 
 TICK = 0.005
 """Seconds between two looks at whether the server has started, or is to stop."""

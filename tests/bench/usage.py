@@ -20,7 +20,7 @@ import click
 import sqlite_utils
 from llm.migrations import migrate
 
-from llm_evolink.usage import report
+from llm_evolink.commands.usage.report import report
 
 RUNS = 5
 BARE = """

@@ -14,18 +14,18 @@ from generated_client.models import (
     ErrorResponseError,
     Usage,
 )
-from tests import wire
+from tests import scripted_server
 
 from .calls import TOKEN, Calls, Parsed, connect
 
 
-def answer(status: int, body: Any, **headers: str | int) -> wire.Handler:
+def answer(status: int, body: Any, **headers: str | int) -> scripted_server.Handler:
     return lambda reply: reply.respond(status, body, **headers)
 
 
 def test_detailed_gives_status_headers_content_and_model(calls: Calls) -> None:
     handler = answer(200, b'{"id": "x"}', x_request_id="abc")
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         response = calls.detailed(connect(server.url))
     assert type(response.status_code) is int
     assert (response.status_code, response.content) == (200, b'{"id": "x"}')
@@ -113,7 +113,7 @@ REPLY = {
 def test_a_body_that_fits_is_parsed(
     calls: Calls, status: int, body: dict[str, Any], parsed: Parsed
 ) -> None:
-    with wire.serve(answer(status, body)) as server:
+    with scripted_server.serve(answer(status, body)) as server:
         value = calls.parsed(connect(server.url, raise_on_unexpected_status=True))
         assert calls.detailed(connect(server.url)).parsed == value
     assert value == parsed
@@ -153,7 +153,7 @@ def test_a_body_that_fits_is_parsed(
 def test_any_other_body_is_none_or_an_error(
     calls: Calls, status: int, body: bytes, error: type[Exception]
 ) -> None:
-    with wire.serve(answer(status, body, content_type="x/y")) as server:
+    with scripted_server.serve(answer(status, body, content_type="x/y")) as server:
         response = calls.detailed(connect(server.url))
         assert (response.status_code, response.content) == (status, body)
         assert response.parsed is None
@@ -182,8 +182,8 @@ def test_any_other_body_is_none_or_an_error(
     ],
 )
 def test_a_failure_of_the_connection_is_httpx_s(
-    calls: Calls, handler: wire.Handler, error: type[Exception]
+    calls: Calls, handler: scripted_server.Handler, error: type[Exception]
 ) -> None:
-    with wire.serve(handler) as server, pytest.raises(error) as raised:
+    with scripted_server.serve(handler) as server, pytest.raises(error) as raised:
         calls.parsed(connect(server.url, timeout=httpx.Timeout(0.2)))
     assert TOKEN not in f"{raised.value!r} {vars(raised.value)}"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from generated_client import SERVERS, AuthenticatedClient, Client, errors
-from tests import wire
+from tests import scripted_server
 
 from .calls import TOKEN, Calls, connect, request
 
@@ -56,7 +56,7 @@ def test_repr_hides_what_is_secret_in_the_address(kind: Any) -> None:
 
 
 def test_with_headers_cookies_and_timeout_reach_the_server() -> None:
-    with wire.serve(lambda reply: reply.respond(200, {})) as server:
+    with scripted_server.serve(lambda reply: reply.respond(200, {})) as server:
         client = (
             connect(server.url)
             .with_headers({"X-One": "1"})
@@ -83,8 +83,8 @@ def test_with_headers_cookies_and_timeout_reach_the_server() -> None:
         pytest.param(lambda reply: reply.closed(), id="silence"),
     ],
 )
-def test_an_error_is_without_the_token(calls: Calls, handler: wire.Handler) -> None:
-    with wire.serve(handler) as server:
+def test_an_error_is_without_the_token(calls: Calls, handler: scripted_server.Handler) -> None:
+    with scripted_server.serve(handler) as server:
         [outcome] = calls.streams(
             connect(server.url, timeout=httpx.Timeout(0.2)), body=request(seed=1)
         )

@@ -14,7 +14,7 @@ import pytest
 from generated_client import errors, responses
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from generated_client.models import ChatCompletionChunk, ChunkChoice, Delta, StreamOptions, Usage
-from tests import wire
+from tests import scripted_server
 
 from .calls import TOKEN, Calls, Outcome, connect, request
 
@@ -31,10 +31,10 @@ def event(text: str) -> str:
     return f"data: {json.dumps(chunk(text), ensure_ascii=False)}\n\n"
 
 
-def stream(*parts: bytes | str) -> wire.Handler:
+def stream(*parts: bytes | str) -> scripted_server.Handler:
     """Answer with an event stream, each part a chunk."""
 
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.start()
         reply.chunk(*parts)
         reply.end()
@@ -48,7 +48,7 @@ def test_asks_for_a_stream_and_keeps_the_rest_of_the_body(calls: Calls) -> None:
     )
     body["extra"] = {"kept": True}
     before = body.to_dict()
-    with wire.serve(stream(DONE)) as server:
+    with scripted_server.serve(stream(DONE)) as server:
         [outcome] = calls.streams(connect(server.url), body=body)
     assert outcome.error is None
     assert body.to_dict() == before
@@ -93,7 +93,7 @@ def test_yields_chunks_as_models_with_what_they_do_not_know(calls: Calls) -> Non
         ChatCompletionChunk(error={"message": "Out of luck"}),
     ]
     chunks[0]["extra"] = 2
-    with wire.serve(lambda reply: reply.events(*events, "[DONE]")) as server:
+    with scripted_server.serve(lambda reply: reply.events(*events, "[DONE]")) as server:
         [outcome] = calls.streams(connect(server.url))
     assert (outcome.chunks, outcome.error) == (chunks, None)
     assert [chunk.to_dict() for chunk in outcome.chunks] == events
@@ -147,7 +147,7 @@ PRETTY = "".join(f"data: {line}\n" for line in json.dumps(chunk("Hi"), indent=1)
 def test_reads_what_the_format_allows(
     calls: Calls, parts: list[bytes | str], texts: list[str]
 ) -> None:
-    with wire.serve(stream(*parts)) as server:
+    with scripted_server.serve(stream(*parts)) as server:
         outcomes = calls.streams(connect(server.url), 2)
     assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(None, texts)] * 2
     assert server.connections == 1
@@ -158,10 +158,10 @@ def test_reads_what_the_format_allows(
     ["text/event-stream", "TEXT/Event-Stream ;x=y", "text/event-stream; charset=iso-8859-1"],
 )
 def test_an_event_stream_is_utf_8_whatever_its_header_adds(calls: Calls, content_type: str) -> None:
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.respond(200, event("é") + DONE, content_type=content_type)
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         [outcome] = calls.streams(connect(server.url))
     assert (outcome.error, outcome.texts) == (None, ["é"])
 
@@ -169,50 +169,50 @@ def test_an_event_stream_is_utf_8_whatever_its_header_adds(calls: Calls, content
 # What a server does after [DONE], and how many connections two streams then take.
 
 
-def ends(reply: wire.Reply) -> None:
+def ends(reply: scripted_server.Reply) -> None:
     reply.send(b"%x\r\n%b\r\n" % (len(DONE), DONE.encode()) + END)
 
 
-def ends_later(reply: wire.Reply) -> None:
+def ends_later(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE, pause=0.1)
     reply.end()
 
 
-def ends_after_comments(reply: wire.Reply) -> None:
+def ends_after_comments(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE, *[": ping\n\n"] * 5, pause=0.02)
     reply.end()
 
 
-def ends_without_blank_line(reply: wire.Reply) -> None:
+def ends_without_blank_line(reply: scripted_server.Reply) -> None:
     reply.chunk("data: [DONE]\n", pause=0.1)
     reply.end()
 
 
-def stays_open(reply: wire.Reply) -> None:
+def stays_open(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE)
     assert reply.closed()
 
 
-def trickles(reply: wire.Reply) -> None:
+def trickles(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE, *[": ping\n\n"] * 500, pause=0.02)
 
 
-def floods(reply: wire.Reply) -> None:
+def floods(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE, *[": " + "x" * 2**14 + "\n\n"] * 100)
     reply.end()
 
 
-def is_cut(reply: wire.Reply) -> None:
+def is_cut(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE)
     reply.cut()
 
 
-def is_reset(reply: wire.Reply) -> None:
+def is_reset(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE, pause=0.1)
     reply.cut(reset=True)
 
 
-def breaks_the_protocol(reply: wire.Reply) -> None:
+def breaks_the_protocol(reply: scripted_server.Reply) -> None:
     reply.chunk(DONE)
     reply.send(b"nonsense\r\n")
 
@@ -235,18 +235,18 @@ AFTER_DONE = [
 @pytest.mark.parametrize(("after", "connections"), AFTER_DONE)
 def test_a_finished_stream_is_read_to_its_end_or_its_connection_is_not_used_again(
     calls: Calls,
-    after: wire.Handler,
+    after: scripted_server.Handler,
     connections: int,
     secure: bool,
     request: pytest.FixtureRequest,
 ) -> None:
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.start()
         reply.event(chunk("a"))
         after(reply)
 
     tls: ssl.SSLContext | None = request.getfixturevalue("tls") if secure else None
-    with wire.serve(handler, tls=tls) as server:
+    with scripted_server.serve(handler, tls=tls) as server:
         outcomes = calls.streams(connect(server.url), 2)
     assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(None, ["a"])] * 2
     assert server.connections == connections
@@ -254,13 +254,13 @@ def test_a_finished_stream_is_read_to_its_end_or_its_connection_is_not_used_agai
 
 
 def test_the_next_request_waits_as_long_as_the_client_allows(calls: Calls) -> None:
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         if len(server.requests) == 2:
             reply.pause(responses.DRAIN_SECONDS + 0.3)
         reply.start()
         ends_later(reply)
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         outcomes = calls.streams(connect(server.url), 2)
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert server.connections == 1
@@ -269,7 +269,7 @@ def test_the_next_request_waits_as_long_as_the_client_allows(calls: Calls) -> No
 def test_streams_of_one_client_at_once_do_not_mix() -> None:
     endings = [ends, ends_without_blank_line, is_cut]
 
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         seed = reply.request.json()["seed"]
         reply.start()
         for _ in range(20):
@@ -281,7 +281,7 @@ def test_streams_of_one_client_at_once_do_not_mix() -> None:
             return Outcome(list(chunks)).texts
 
     with (
-        wire.serve(handler) as server,
+        scripted_server.serve(handler) as server,
         connect(server.url) as client,
         ThreadPoolExecutor(8) as pool,
     ):
@@ -293,7 +293,7 @@ def test_streams_of_one_client_at_once_do_not_mix() -> None:
 def test_a_stream_left_early_is_closed(calls: Calls, error: Exception | None) -> None:
     closed = threading.Event()
 
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         if len(server.requests) == 2:
             assert closed.wait(5)
         reply.start()
@@ -301,7 +301,7 @@ def test_a_stream_left_early_is_closed(calls: Calls, error: Exception | None) ->
         if reply.closed():
             closed.set()
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         outcomes = calls.streams(connect(server.url), 2, stop=1, error=error)
     assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(error, ["a"])] * 2
     assert max(outcome.seconds for outcome in outcomes) < 2
@@ -328,13 +328,13 @@ PAGE = b"<html>" + b"x" * 10_000_000
 def test_anything_but_an_event_stream_is_unexpected(
     calls: Calls, status: int, content_type: str, body: bytes
 ) -> None:
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         if status == 204:
             reply.head(204, content_type=content_type)
         else:
             reply.respond(status, body, content_type=content_type, x_request_id="abc")
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         outcomes = calls.streams(connect(server.url), 2)
     for outcome in outcomes:
         error = outcome.error
@@ -350,12 +350,12 @@ def test_anything_but_an_event_stream_is_unexpected(
 def test_most_of_an_endless_body_is_not_read(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responses, "MAX_BODY_BYTES", 100_000)
 
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.start(500, content_type="text/html")
         while True:
             reply.chunk(b"x" * 2**16)
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         [outcome] = calls.streams(connect(server.url))
     assert isinstance(outcome.error, errors.UnexpectedResponse)
     assert outcome.error.content == b"x" * 100_000
@@ -384,7 +384,7 @@ DEEP = '{"a":' * 100_000
     ],
 )
 def test_an_event_of_another_shape_is_invalid(calls: Calls, data: str) -> None:
-    with wire.serve(stream(event("a"), f"data: {data}\n\n", DONE)) as server:
+    with scripted_server.serve(stream(event("a"), f"data: {data}\n\n", DONE)) as server:
         [outcome] = calls.streams(connect(server.url))
     assert outcome.texts == ["a"]
     assert isinstance(outcome.error, errors.InvalidEvent)
@@ -393,8 +393,8 @@ def test_an_event_of_another_shape_is_invalid(calls: Calls, data: str) -> None:
     assert str(outcome.error) == f"An event of the stream is not what was expected ({size})"
 
 
-def is_cut_by(reset: bool) -> wire.Handler:
-    def handler(reply: wire.Reply) -> None:
+def is_cut_by(reset: bool) -> scripted_server.Handler:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.start()
         reply.chunk(event("a"), pause=0.05)
         reply.cut(reset=reset)
@@ -402,7 +402,7 @@ def is_cut_by(reset: bool) -> wire.Handler:
     return handler
 
 
-def stalls(reply: wire.Reply) -> None:
+def stalls(reply: scripted_server.Reply) -> None:
     reply.start()
     reply.chunk(event("a"))
     assert reply.closed()
@@ -427,12 +427,12 @@ def stalls(reply: wire.Reply) -> None:
 )
 def test_a_stream_that_stops_before_its_end_is_an_error(
     calls: Calls,
-    handler: wire.Handler,
+    handler: scripted_server.Handler,
     texts: list[str],
     error: type[Exception],
     connections: int,
 ) -> None:
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         outcomes = calls.streams(connect(server.url, timeout=httpx.Timeout(0.3)), 2)
     assert [(type(outcome.error), outcome.texts) for outcome in outcomes] == [(error, texts)] * 2
     assert server.connections == connections
@@ -451,12 +451,12 @@ def test_an_endless_event_is_too_large(
 ) -> None:
     monkeypatch.setattr(responses, "MAX_EVENT_BYTES", 2**20)
 
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.start()
         while True:
             reply.chunk(part)
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         tracemalloc.start()
         [outcome] = calls.streams(connect(server.url))
         peak = tracemalloc.get_traced_memory()[1]
@@ -475,22 +475,22 @@ def test_an_endless_event_is_too_large(
 def test_a_stream_compressed_unasked_is_read_within_bounds(
     calls: Calls, events: bytes, texts: list[str], error: type[Exception] | None
 ) -> None:
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.start(content_encoding="gzip")
         reply.chunk(packed)
         reply.end()
 
     packed = gzip.compress(events, 1)
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         [outcome] = calls.streams(connect(server.url))
     assert outcome.texts == texts
     assert error is None or isinstance(outcome.error, error)
 
 
 def test_a_stream_that_cannot_be_decompressed_is_httpx_s_error(calls: Calls) -> None:
-    def handler(reply: wire.Reply) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
         reply.respond(200, DONE, content_type="text/event-stream", content_encoding="gzip")
 
-    with wire.serve(handler) as server:
+    with scripted_server.serve(handler) as server:
         [outcome] = calls.streams(connect(server.url))
     assert isinstance(outcome.error, httpx.DecodingError)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from llm_evolink.sandbox import Server
-from llm_evolink.sandbox.tool_calls import sign
+from llm_evolink.sandbox.signatures import sign
 
 from .conftest import MODEL, check_documented, error_of, post_to, tool
 

@@ -1,0 +1,123 @@
+"""The model, sync and async, as llm calls it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import llm
+from llm.parts import StreamEvent
+
+from ..constants import IMAGE_TYPES, KEY_ALIAS, KEY_VARIABLE, MODEL_ID
+
+
+class _Options:
+    """Stands for the class of options until somebody asks for it."""
+
+    def __get__(self, model: object, owner: type) -> Any:
+        from .options import Options
+
+        return Options
+
+
+class _Evolink:
+    """What both models are."""
+
+    model_id = MODEL_ID
+    needs_key: str | None = KEY_ALIAS
+    key_env_var: str | None = KEY_VARIABLE
+    can_stream = True
+    supports_schema = True
+    supports_tools = True
+    attachment_types: set[str] | frozenset[str] = frozenset(IMAGE_TYPES)
+
+    def __str__(self) -> str:
+        return f"EvoLink: {self.model_id}"
+
+    def _validate_attachments(self, attachments: Any = None) -> None:
+        """Leave it to the request, which checks attachments wherever they come from.
+
+        llm would ask a server for the type of an address, and name no file.
+        """
+
+
+def _checked_key(find: Any, explicit_key: str | None) -> str:
+    """Return the key that llm finds, without whitespace around it. Raises EvolinkError."""
+    from .. import errors
+
+    try:
+        key = str(find(explicit_key)).strip()
+    except llm.NeedsKeyException as missing:
+        raise errors.MissingKeyError(str(missing)) from None
+    if not key:
+        raise errors.MissingKeyError(
+            f"No key found - add one using 'llm keys set {_Evolink.needs_key}' or set the "
+            f"{_Evolink.key_env_var} environment variable"
+        )
+    if not re.fullmatch("[!-~]+", key):
+        raise errors.AuthenticationError(
+            "The EvoLink key holds a character that no key has: a space, or a quotation mark of "
+            "an editor"
+        )
+    return key
+
+
+class EvolinkChat(_Evolink, llm.KeyModel):
+    """gemini-3.5-flash over EvoLink."""
+
+    Options = _Options()
+
+    def get_key(self, explicit_key: str | None = None) -> str:
+        """Return the key as llm finds it. Raises MissingKeyError or AuthenticationError."""
+        return _checked_key(super().get_key, explicit_key)
+
+    def execute(
+        self,
+        prompt: llm.Prompt,
+        stream: bool,
+        response: llm.Response,
+        conversation: llm.Conversation | None = None,
+        key: str | None = None,
+    ) -> Iterator[StreamEvent]:
+        """Send the prompt and yield the reply. Raises EvolinkError for any failure."""
+        from generated_client.api.chat_completion import create_chat_completion_quick as api
+
+        from ..connection import clients as connection
+        from .turn import Turn
+
+        turn = Turn(prompt, stream, response, conversation, key or self.get_key())
+        try:
+            client = connection.client(turn.key)
+            if stream:
+                with api.sync_stream(client=client, body=turn.request()) as chunks:
+                    turn.note_headers(chunks.headers)
+                    for chunk in chunks:
+                        yield from turn.reply.read_chunk(chunk)
+            else:
+                turn.whole = api.sync_detailed(client=client, body=turn.request())
+        except Exception as failure:
+            turn.failure = failure
+        yield from turn.end()
+
+
+class AsyncEvolinkChat(_Evolink, llm.AsyncKeyModel):
+    """gemini-3.5-flash over EvoLink, for an event loop."""
+
+    Options = _Options()
+
+    def get_key(self, explicit_key: str | None = None) -> str:
+        """Return the key as llm finds it. Raises MissingKeyError or AuthenticationError."""
+        return _checked_key(super().get_key, explicit_key)
+
+    def execute(
+        self,
+        prompt: llm.Prompt,
+        stream: bool,
+        response: llm.AsyncResponse,
+        conversation: llm.AsyncConversation | None = None,
+        key: str | None = None,
+    ) -> Any:
+        """As EvolinkChat.execute, an asynchronous iterator."""
+        from .async_reply import AsyncEvents
+        from .turn import Turn
+
+        return AsyncEvents(Turn(prompt, stream, response, conversation, key or self.get_key()))

@@ -1,0 +1,199 @@
+"""An llm.Prompt as a request of the document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import llm
+from llm.parts import AttachmentPart, Message, TextPart, ToolCallPart, ToolResultPart
+
+from generated_client import models
+
+from ..constants import METADATA_KEY
+from ..errors import InvalidRequestError
+from .images import image_part
+
+
+def build_request(
+    prompt: llm.Prompt, conversation: Any, *, stream: bool
+) -> models.ChatCompletionQuickRequest:
+    """Return the request for the prompt; conversation is the prompt's llm conversation, or None.
+
+    Raises InvalidRequestError for a prompt that cannot be sent.
+    """
+    request = models.ChatCompletionQuickRequest(messages=build_messages(prompt))
+    if stream:
+        request.stream_options = models.StreamOptions(include_usage=True)
+    if prompt.tools:
+        request.tools = [_tool(tool) for tool in prompt.tools]
+    _set_options(request, prompt.options)
+    schema = _schema(prompt, conversation)
+    if schema:
+        request.response_format = _schema_format(schema)
+    return request
+
+
+def build_messages(prompt: llm.Prompt) -> list[models.MessageSimple]:
+    """Return the messages of the prompt, its history included."""
+    _replace_system(prompt)
+    messages = _arranged(prompt.messages)
+    paired = _paired(messages)
+    built = [each for message in messages for each in _messages(message, paired)]
+    if all(message.role == "system" for message in built):
+        raise InvalidRequestError("The prompt is empty: there is nothing to send")
+    return built
+
+
+def _replace_system(prompt: llm.Prompt) -> None:
+    """Put a system prompt that came beside a history in the place of the history's own.
+
+    llm logs prompt.messages, and goes on from them: they are to be what is sent.
+    """
+    messages = prompt.messages
+    if prompt.system and messages[:1] != [llm.system(prompt.system)]:
+        rest = messages[1:] if messages and messages[0].role == "system" else messages
+        prompt._explicit_messages = [llm.system(prompt.system), *rest]
+
+
+def _arranged(messages: list[Message]) -> list[Message]:
+    """Return the messages with tool messages in a row made one, the model's images in the next.
+
+    What does not fit in one of them, an image say, goes into a user message: it follows them all.
+    """
+    joined: list[Message] = []
+    for message in messages:
+        if message.role == "tool" and joined and joined[-1].role == "tool":
+            joined[-1] = Message("tool", [*joined[-1].parts, *message.parts])
+        else:
+            joined.append(message)
+        images = [part for part in message.parts if isinstance(part, AttachmentPart)]
+        if images and message.role == "assistant":
+            joined.append(Message("tool", [*images]))
+    return joined
+
+
+def _paired(messages: list[Message]) -> set[int]:
+    """Return, as id()s, the parts that are a call which EvoLink made or that call's result.
+
+    Any other call lacks its signature or its result, and Gemini 3 refuses it: it goes as text.
+    """
+    paired: set[int] = set()
+    calls: dict[str | None, ToolCallPart] = {}
+    for message in messages:
+        if message.role == "assistant":
+            calls = {
+                part.tool_call_id: part
+                for part in message.parts
+                if isinstance(part, ToolCallPart) and METADATA_KEY in (part.provider_metadata or {})
+            }
+        for part in message.parts:
+            if isinstance(part, ToolResultPart) and part.tool_call_id in calls:
+                paired |= {id(part), id(calls.pop(part.tool_call_id))}
+    return paired
+
+
+def _messages(message: Message, paired: set[int]) -> Iterator[models.MessageSimple]:
+    """Yield the request's messages for one of llm's: a tool message holds one result, say."""
+    if message.role == "assistant":
+        yield from _assistant_message(message, paired)
+        return
+    content: list[str | models.ImagePart] = []
+    for part in message.parts:
+        if isinstance(part, TextPart) and part.text.strip():
+            content.append(part.text)
+        elif isinstance(part, AttachmentPart) and part.attachment:
+            content.append(image_part(part.attachment))
+        elif isinstance(part, ToolResultPart) and not part.server_executed:
+            if id(part) in paired:
+                answered = part.tool_call_id or ""
+                yield models.MessageSimple(role="tool", content=part.output, tool_call_id=answered)
+            else:
+                content.append(f"[{part.name} returned: {part.output}]")
+            content += map(image_part, part.attachments)
+    role: models.MessageSimpleRole = "system" if message.role == "system" else "user"
+    if len(content) == 1 and isinstance(content[0], str):
+        yield models.MessageSimple(role=role, content=content[0])
+    elif content:
+        yield models.MessageSimple(role=role, content=[*map(_content_part, content)])
+
+
+def _content_part(part: str | models.ImagePart) -> models.ImagePart | models.TextPart:
+    return models.TextPart(type_="text", text=part) if isinstance(part, str) else part
+
+
+def _assistant_message(message: Message, paired: set[int]) -> Iterator[models.MessageSimple]:
+    """Yield the message of the model; reasoning is not sent back, nor what a server executed."""
+    text = ""
+    calls = []
+    metadata: dict[str, Any] = {}
+    for part in message.parts:
+        if isinstance(part, TextPart):
+            text += part.text
+            metadata.update((part.provider_metadata or {}).get(METADATA_KEY, {}))
+        elif isinstance(part, ToolCallPart) and id(part) in paired:
+            calls.append(_tool_call(part))
+        elif isinstance(part, ToolCallPart) and not part.server_executed:
+            arguments = json.dumps(part.arguments, ensure_ascii=False)
+            text = "\n".join(filter(None, [text, f"[called {part.name}({arguments})]"]))
+    if text or calls:
+        built = models.MessageSimple(role="assistant", content=text or None)
+        built.additional_properties = metadata
+        if calls:
+            built.tool_calls = calls
+        yield built
+
+
+def _tool_call(part: ToolCallPart) -> models.ToolCall:
+    """Return the call with every field that it came with."""
+    unknown = dict((part.provider_metadata or {})[METADATA_KEY])
+    arguments = json.dumps(part.arguments, ensure_ascii=False)
+    function = models.FunctionCall(name=part.name, arguments=arguments)
+    function.additional_properties = unknown.pop("function", {})
+    call = models.ToolCall(id=part.tool_call_id or "", type_="function", function=function)
+    call.additional_properties = unknown
+    return call
+
+
+def _tool(tool: Any) -> Any:
+    function = models.FunctionDefinition(
+        name=tool.name, parameters=models.FunctionDefinitionParameters.from_dict(tool.input_schema)
+    )
+    if tool.description:
+        function.description = tool.description
+    return models.Tool(type_="function", function=function)
+
+
+def _set_options(request: models.ChatCompletionQuickRequest, options: llm.Options) -> None:
+    """Set the options that were given; each has the name of its request field."""
+    for name, value in options:
+        if value is None:
+            continue
+        if name == "json_object":
+            if value:
+                request.response_format = models.JsonObjectFormat(type_="json_object")
+        else:
+            setattr(request, name, value)
+
+
+def _schema(prompt: llm.Prompt, conversation: Any) -> Any:
+    """Return the schema of the answer: the prompt's, or that of the prompt a chain began with.
+
+    llm drops the schema from every round that follows a tool's result.
+    """
+    if prompt.schema or not prompt.tool_results or conversation is None:
+        return prompt.schema
+    for response in reversed(conversation.responses):
+        if response.prompt.schema or not response.prompt.tool_results:
+            return response.prompt.schema
+    return None
+
+
+def _schema_format(schema: dict[str, Any]) -> Any:
+    return models.JsonSchemaFormat(
+        type_="json_schema",
+        json_schema=models.NamedSchema(
+            name="output", schema=models.NamedSchemaSchema.from_dict(schema)
+        ),
+    )

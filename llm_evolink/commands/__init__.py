@@ -1,0 +1,1 @@
+"""`llm evolink …`: commands beside the model."""

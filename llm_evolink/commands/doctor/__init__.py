@@ -1,0 +1,1 @@
+"""`llm evolink doctor`: checks of the installation."""

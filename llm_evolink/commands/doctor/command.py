@@ -1,0 +1,34 @@
+"""`llm evolink doctor`."""
+
+import shutil
+import sys
+
+import click
+
+from .checks import examine
+from .finding import as_json, as_lines
+
+
+@click.command()
+@click.option("--json", "json_", is_flag=True, help="Output as JSON.")
+def doctor(json_: bool) -> None:
+    """Check what a prompt needs: key, servers, log and so on.
+
+    Each check is a line: ok; note, for what works and may surprise you; or broken,
+    with what to do. Exits with 1 if something is broken. --json gives a list of
+    objects with check, status and message.
+
+    Each server is sent a request without messages, which it has to refuse: that
+    tells whether it accepts the key, and nothing is generated or billed. The key
+    is never shown but for its last four characters.
+    """
+    findings = []
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for finding in examine():
+        findings.append(finding)
+        if not json_:
+            click.echo(as_lines(finding, width, sys.stdout.encoding))
+    if json_:
+        click.echo(as_json(findings))
+    if any(finding.status == "broken" for finding in findings):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,1 @@
+"""`llm evolink usage`: tokens and cost from llm's log."""

@@ -1,0 +1,56 @@
+"""Prices per million tokens, and what a group of prompts costs."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+
+Price = Mapping[str, float]
+
+
+def pricing(stored: Mapping[str, Price], given: Price) -> Callable[[str], Price | None]:
+    """Return the price of a model by its id: as stored, with `given` in the place of its parts."""
+
+    def price_of(model: str) -> Price | None:
+        price = {**stored.get(model, {}), **given}
+        return price if {"in", "out"} <= price.keys() else None
+
+    return price_of
+
+
+def read_prices(path: Path) -> dict[str, dict[str, float]]:
+    """Read prices per million tokens, {"gemini-3.5-flash": {"in": 1, "out": 2, "cached": 0.5}}.
+
+    `cached` may be left out: a cached token then costs what any input token does. No file means
+    no prices. Raises ClickException for a file that is not like this.
+    """
+    try:
+        prices = json.loads(path.read_text(encoding="utf-8-sig"))
+        for model, price in prices.items():
+            if not {"in", "out"} <= price.keys() <= {"in", "out", "cached"}:
+                raise ValueError(f'{model} needs "in" and "out", and may have "cached"')
+            for name, amount in price.items():
+                if isinstance(amount, bool) or not 0 <= amount < math.inf:
+                    raise ValueError(f"{model}: {name} is not a price")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{path} cannot be used: {error}") from None
+    except (AttributeError, TypeError):
+        example = '{"MODEL": {"in": 1, "out": 2, "cached": 0.5}}'
+        raise click.ClickException(f"{path} cannot be used: it is not like {example}") from None
+    return prices  # type: ignore[no-any-return]  # checked above
+
+
+def cost_of(group: sqlite3.Row, price: Price) -> float | None:
+    """Return what a group costs; None when its tokens are unknown."""
+    if group["input_tokens"] is None and group["output_tokens"] is None:
+        return None
+    cached = group["cached_tokens"] or 0
+    fresh = (group["input_tokens"] or 0) - cached
+    output = group["output_tokens"] or 0
+    spent = fresh * price["in"] + cached * price.get("cached", price["in"]) + output * price["out"]
+    return float(spent / 1_000_000)

@@ -1,0 +1,1 @@
+"""Checks of a request against EvoLink's document and Gemini's rules."""

@@ -1,0 +1,16 @@
+"""Thought signatures, which Gemini puts on tool calls."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+# No secret: it makes a signature that any sandbox can check, and that a change breaks.
+_KEY = b"llm-evolink sandbox"
+
+
+def sign(call_id: str, name: str, arguments: dict[str, Any]) -> str:
+    """Return the thought signature of a call, the same in every process."""
+    text = json.dumps([call_id, name, arguments], sort_keys=True)
+    return base64.b64encode(hmac.digest(_KEY, text.encode(), hashlib.sha256)).decode()

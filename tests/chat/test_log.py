@@ -1,0 +1,224 @@
+"""The log, and why a reply ended: what llm keeps of a reply, and what a person is told."""
+
+import base64
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llm_evolink.errors import EvolinkError
+from tests import scripted_server
+from tests.chat.test_images import PNG
+from tests.conftest import KEY
+from tests.four_ways import INTRODUCTION, MODEL
+
+CUT = "The answer was cut at the token limit: raise it with -o max_tokens\n"
+FILTERED = "The answer was cut by the server's content filter: rephrase the prompt\n"
+# 3 tokens, each of 4 characters.
+CUT_TEXT = INTRODUCTION[:12]
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "told", "flags"),
+    [
+        ("length", CUT, []),
+        ("length", CUT, ["--async", "--no-stream"]),
+        ("content_filter", FILTERED, ["--async"]),
+        ("recitation", "", ["--no-stream"]),
+    ],
+)
+def test_a_cut_answer_is_told_on_stderr(scripted, llm_command, turns, finish_reason, told, flags):
+    scripted({"message": {"content": "Half of"}, "finish_reason": finish_reason})
+    done = llm_command("-m", MODEL, "hello", *flags)
+
+    assert (done.stdout, done.stderr, done.returncode) == ("Half of\n", told, 0)
+    assert turns()[0]["response_json"] == {"finish_reason": finish_reason}
+
+
+def test_a_caller_from_python_reads_why_a_reply_ended(sandbox, way, capfd):
+    response = way.prompt("hello", max_tokens=3)
+
+    assert response.text_or_raise() == CUT_TEXT
+    assert response.response_json["finish_reason"] == "length"
+    assert capfd.readouterr() == ("", "")
+
+
+def in_a_terminal(*arguments):
+    """Return what `llm` with these arguments writes to a terminal."""
+    ours, its = pty.openpty()
+    command = [str(Path(sys.executable).with_name("llm")), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
+        os.close(its)
+        said = b""
+        try:
+            while piece := os.read(ours, 10_000):
+                said += piece
+        except OSError:  # Linux says so when the other end is closed.
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    return said.decode().replace("\r\n", "\n")
+
+
+def test_in_a_terminal_the_notice_has_a_line_of_its_own(sandbox):
+    assert in_a_terminal("-m", MODEL, "hello", "-o", "max_tokens", "3") == f"{CUT_TEXT}\n{CUT}\n"
+
+
+def test_the_notice_follows_a_thought_on_a_line_of_its_own(sandbox, llm_command):
+    options = ["-o", "max_tokens", "3", "-o", "reasoning_effort", "low"]
+
+    done = llm_command("-m", MODEL, "hello", *options)
+    assert (done.stdout, done.stderr) == ("\n", f"The sandbox \n{CUT}")
+    done = llm_command("-m", MODEL, "hello", *options, "-R")
+    assert (done.stdout, done.stderr) == ("\n", CUT)
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+def test_response_json_is_plain_and_small(scripted, way):
+    scripted(
+        {
+            "message": {"role": "assistant", "content": "A long text. " * 1000},
+            "id": "chatcmpl-1",
+            "model": "gemini-3.5-flash-001",
+            "created": 1700000000,
+            "object": "chat.completion",
+            "system_fingerprint": "fp",
+            "usage": {**USAGE, "completion_tokens_details": None, "cost": 0.1},
+        }
+    )
+    response = way.prompt("hello")
+
+    assert response.response_json == {
+        "id": "chatcmpl-1",
+        "model": "gemini-3.5-flash-001",
+        "created": 1700000000,
+        "finish_reason": "stop",
+        "usage": {**USAGE, "completion_tokens_details": None, "cost": 0.1},
+    }
+    assert json.loads(json.dumps(response.response_json)) == response.response_json
+    assert response.resolved_model == "gemini-3.5-flash-001"
+
+
+def test_logprobs_are_the_same_streamed_or_whole(sandbox, way):
+    response = way.prompt("hello", logprobs=True)
+
+    assert response.response_json["logprobs"].keys() == {"content"}
+    tokens = response.response_json["logprobs"]["content"]
+    assert "".join(token["token"] for token in tokens) == INTRODUCTION[:20]
+
+
+@pytest.mark.parametrize("logprobs", [None, {"content": None}, [], "none"])
+def test_logprobs_that_hold_none_are_left_out(scripted, way, logprobs):
+    scripted({"message": {"content": "hi"}, "logprobs": logprobs})
+
+    assert way.prompt("hello").response_json == {"finish_reason": "stop"}
+
+
+def test_the_database_holds_no_second_copy_no_key_and_no_image(sandbox, llm_command, user_path):
+    image = user_path.parent / "cat.png"
+    image.write_bytes(PNG)
+    prompt = "A sentence to find again. " * 20
+    done = llm_command("-m", MODEL, prompt, "-a", str(image))
+    assert done.returncode == 0
+
+    with sqlite3.connect(user_path / "logs.db") as database:
+        (log,) = database.execute("select response_json from turns").fetchone()
+        dump = "\n".join(database.iterdump())
+    database.close()
+    assert json.loads(log).keys() == {
+        "id",
+        "model",
+        "created",
+        "finish_reason",
+        "usage",
+        "request_id",
+    }
+    assert len(log) < 600
+    assert KEY not in dump
+    assert base64.b64encode(PNG).decode() not in dump
+    assert PNG.hex() not in dump.lower()
+
+
+COUNTS = [
+    pytest.param({}, (None, None, None), id="nothing"),
+    pytest.param({"prompt_tokens": 5, "input_tokens": 0}, (5, None, None), id="zero-elsewhere"),
+    pytest.param({"input_tokens": 5, "output_tokens": 6}, (None, None, None), id="other-names"),
+    pytest.param({"prompt_tokens": "5", "completion_tokens": -1}, (None, None, None), id="odd"),
+    pytest.param({"prompt_tokens": True, "completion_tokens": 0}, (None, 0, None), id="zero"),
+    pytest.param(
+        {
+            "prompt_tokens_details": {"cached_tokens": 3, "text_tokens": 0, "new_tokens": 2},
+            "completion_tokens_details": {"reasoning_tokens": 0},
+        },
+        (None, None, {"prompt_tokens_details": {"cached_tokens": 3, "new_tokens": 2}}),
+        id="details",
+    ),
+]
+
+
+@pytest.mark.parametrize(("usage", "counts"), COUNTS)
+def test_usage_is_what_was_counted(scripted, way, usage, counts):
+    scripted({"message": {"content": "hi"}, "usage": usage})
+    found = way.wait(way.prompt("hello").usage())
+
+    assert (found.input, found.output, found.details) == counts
+
+
+def say(text, finish_reason=None, **fields):
+    """Return a choice that fits in a chunk and in a whole reply."""
+    return {"message": {"content": text}, "delta": {"content": text}, **fields} | {
+        "finish_reason": finish_reason
+    }
+
+
+CHOICES = {
+    "more than was asked for": (
+        [say("0", "reason 0", index=0), say("1", "reason 1", index=1)],
+        ("0", {"finish_reason": "reason 0"}),
+    ),
+    "no index": ([say("0", "stop")], ("0", {"finish_reason": "stop"})),
+    "no text": ([say(None, "stop")], ("", {"finish_reason": "stop"})),
+    "no message": ([{"finish_reason": "stop"}], ("", {"finish_reason": "stop"})),
+    "a null message": (
+        [{"message": None, "delta": None, "finish_reason": "length"}],
+        ("", {"finish_reason": "length"}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("choices", "found"), CHOICES.values(), ids=CHOICES)
+def test_the_choices_of_a_reply(environment, monkeypatch, way, choices, found):
+    def handle(reply: scripted_server.Reply) -> None:
+        if reply.request.json().get("stream"):
+            reply.events(*({"choices": [choice]} for choice in choices), "[DONE]")
+        else:
+            reply.respond(200, {"choices": choices})
+
+    with scripted_server.serve(handle) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+        response = way.prompt("hello")
+
+    assert (response.text_or_raise(), response.response_json) == found
+
+
+ODD = {
+    "content": {"message": {"content": ["text"]}},
+    "reasoning": {"message": {"reasoning": {"text": "Hm."}}},
+    "finish_reason": {"message": {"content": "hi"}, "finish_reason": 1},
+    "model": {"message": {"content": "hi"}, "model": 5},
+}
+
+
+@pytest.mark.parametrize("reply", ODD.values(), ids=ODD)
+def test_what_is_no_text_is_an_error(scripted, way, reply):
+    scripted(reply)
+
+    with pytest.raises(EvolinkError, match=r"EvoLink sent (list|dict|int) where text was"):
+        way.prompt("hello")

@@ -1,0 +1,100 @@
+"""Schemas: sent as response_format, in every round, and their objects read back from the log."""
+
+import json
+
+import pydantic
+
+from tests.chat.test_tools import now, upper
+from tests.four_ways import MODEL
+
+DOG = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+}
+MADE_UP = {"name": "sandbox", "age": 0}
+
+
+class Dog(pydantic.BaseModel):
+    name: str
+    friends: list["Dog"]
+
+
+def response_format(schema):
+    return {"type": "json_schema", "json_schema": {"name": "output", "schema": schema}}
+
+
+def test_a_dict_is_a_schema(sandbox, way):
+    response = way.prompt("Invent a dog", schema=DOG)
+
+    assert json.loads(response.text_or_raise()) == MADE_UP
+    assert sandbox.requests[0].body["response_format"] == response_format(DOG)
+
+
+def test_a_pydantic_class_is_a_schema(sandbox, way):
+    response = way.prompt("Invent a dog", schema=Dog)
+
+    assert Dog.model_validate_json(response.text_or_raise()) == Dog(name="sandbox", friends=[])
+    sent = sandbox.requests[0].body["response_format"]
+    assert sent == response_format(Dog.model_json_schema())
+
+
+def test_a_schema_goes_before_json_object(sandbox, way):
+    way.prompt("Invent a dog", schema=DOG, json_object=True)
+
+    assert sandbox.requests[0].body["response_format"] == response_format(DOG)
+
+
+def test_a_schema_is_sent_in_every_round_of_a_chain(sandbox, way):
+    text = way.chain('now then upper {"text": "a"}', tools=[now, upper], schema=DOG)
+
+    formats = [request.body.get("response_format") for request in sandbox.requests]
+    assert formats == [response_format(DOG)] * 3
+    assert json.loads(text) == MADE_UP
+
+
+def test_a_schema_is_that_of_its_own_chain(sandbox, way):
+    conversation = way.model.conversation(tools=[now])
+    way.chain("now", on=conversation, tools=[now], schema=DOG)
+    way.chain("now", on=conversation, tools=[now])
+
+    formats = ["response_format" in request.body for request in sandbox.requests]
+    assert formats == [True, True, False, False]
+
+
+def test_results_without_a_prompt_before_them_have_no_schema(sandbox, way):
+    conversation = way.model.conversation(tools=[now])
+    first = way.prompt("now", tools=[now])
+    (call,) = first.tool_calls_or_raise()
+    history = [*first.prompt.messages, *way.wait(first.messages())]
+    result = way.wait(first.execute_tool_calls())
+    assert [each.tool_call_id for each in result] == [call.tool_call_id]
+    way.prompt(on=conversation, messages=history, tool_results=result, tools=[now])
+    way.prompt(messages=history, tool_results=result, tools=[now])
+
+    assert ["response_format" in request.body for request in sandbox.requests] == [False] * 3
+
+
+def test_the_forms_of_the_command_line(sandbox, llm_command, tmp_path):
+    path = tmp_path / "dog.json"
+    path.write_text(json.dumps(DOG))
+    for given, *flags in (
+        ("name, age int",),
+        (json.dumps(DOG), "--async"),
+        (str(path), "--no-stream"),
+    ):
+        done = llm_command("-m", MODEL, "--schema", given, "Invent a dog", *flags)
+        assert (json.loads(done.stdout), done.stderr) == (MADE_UP, "")
+
+    formats = [request.body["response_format"] for request in sandbox.requests]
+    assert formats == [response_format(DOG)] * 3
+
+
+def test_objects_are_read_back_from_the_log(sandbox, llm_command):
+    prompt = 'Say {"items": [{"name": "Rex", "age": 3}]}'
+    done = llm_command("-m", MODEL, "--schema-multi", "name, age int", prompt)
+    assert json.loads(done.stdout) == {"items": [{"name": "Rex", "age": 3}]}
+
+    logged = llm_command("logs", "--schema-multi", "name, age int", "--data-key", "items")
+
+    assert json.loads(logged.stdout) == {"name": "Rex", "age": 3}

@@ -1,0 +1,224 @@
+"""Thought signatures: what comes with a call goes back with it, wherever it was kept meanwhile.
+
+The sandbox signs each call, and answers 400 when a signature is missing or not that of its call.
+"""
+
+import json
+
+import llm
+import pytest
+from llm.parts import ToolCallPart, ToolResultPart
+
+from llm_evolink.errors import InvalidRequestError
+from tests.chat.test_tools import multiply, now, upper
+from tests.four_ways import INTRODUCTION, MODEL, WAYS, way_id
+
+TOOLS = [multiply, now, upper]
+TASK = 'multiply {"b": 7, "a": 6} upper {"text": "ä"} then now'
+ANSWER = f"{INTRODUCTION} The tool now returned: noon"
+
+
+def calls(server):
+    """Return the calls in the last request."""
+    messages = server.requests[-1].body["messages"]
+    return [call for message in messages for call in message.get("tool_calls", [])]
+
+
+def signatures(server):
+    return [call["extra_content"]["google"]["thought_signature"] for call in calls(server)]
+
+
+def test_signatures_go_back_within_a_chain(sandbox, way):
+    assert way.chain(TASK, tools=TOOLS).startswith(ANSWER)
+
+    assert len(sandbox.requests) == 3
+    assert len(set(signatures(sandbox))) == 3
+
+
+def test_signatures_go_back_in_a_conversation(sandbox, way):
+    conversation = way.model.conversation(tools=TOOLS)
+    way.chain(TASK, on=conversation, tools=TOOLS)
+    kept = signatures(sandbox)
+    way.chain("now", on=conversation, tools=TOOLS)
+
+    assert signatures(sandbox)[:3] == kept
+    assert len(signatures(sandbox)) == 4
+
+
+def test_signatures_go_back_with_a_reply(sandbox, way):
+    response = way.prompt(TASK, tools=TOOLS)
+    response = way.reply(response)
+    response = way.reply(response)
+
+    assert response.text_or_raise().startswith(ANSWER)
+    assert len(signatures(sandbox)) == 3
+
+
+@pytest.mark.parametrize("by_id", [True, False], ids=["--cid", "-c"])
+def test_signatures_go_back_from_the_database(sandbox, llm_command, turns, by_id):
+    """Logged by a streamed chain and continued async, or the other way about."""
+    functions = "def multiply(a: int, b: int) -> int:\n    return a * b\n"
+    first, then = ([], ["--async"]) if by_id else (["--async", "--no-stream"], [])
+    prompt = 'multiply {"b": 7, "a": 6}'
+    assert llm_command("-m", MODEL, "--functions", functions, prompt, *first).returncode == 0
+    kept = signatures(sandbox)
+    assert len(kept) == 1
+
+    continued = ["--cid", turns()[0]["thread_id"]] if by_id else ["-c"]
+    done = llm_command(*continued, "And now?", *then)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert signatures(sandbox) == kept
+
+
+def test_signatures_go_back_from_a_saved_response(sandbox, way):
+    saved = json.dumps(way.prompt(TASK, tools=TOOLS).to_dict())
+    kind = llm.AsyncResponse if way.asynchronous else llm.Response
+    restored = kind.from_dict(json.loads(saved))
+    assert [call.name for call in restored.tool_calls_or_raise()] == ["multiply", "upper"]
+
+    way.reply(restored, tools=TOOLS)
+
+    assert len(signatures(sandbox)) == 2
+
+
+def test_signatures_go_back_after_a_pause(sandbox, way):
+    """Paused in the second round; resumed from JSON, in the same way."""
+    paused = []
+
+    def now() -> str:
+        if not paused:
+            paused.append(True)
+            raise llm.PauseChain
+        return "noon"
+
+    tools = [multiply, upper, now]
+    conversation = way.model.conversation()
+    with pytest.raises(llm.PauseChain):
+        way.chain(TASK, on=conversation, tools=tools)
+    saved = json.dumps(conversation.responses[-1].to_dict())
+
+    kind = llm.AsyncResponse if way.asynchronous else llm.Response
+    last = kind.from_dict(json.loads(saved))
+    messages = [*last.prompt.messages, *way.wait(last.messages())]
+
+    assert way.chain(messages=messages, tools=tools).startswith(ANSWER)
+    assert len(signatures(sandbox)) == 3
+
+
+def test_a_lost_signature_is_what_the_sandbox_refuses(sandbox, way):
+    """The tests above would pass on a server that does not look."""
+    first = way.prompt("now", tools=TOOLS)
+    (message,) = way.wait(first.messages())
+    (call,) = message.parts
+    call.provider_metadata = {"evolink": {}}
+    result = ToolResultPart("now", "noon", call.tool_call_id)
+    messages = [*first.prompt.messages, message, llm.tool_message(result)]
+
+    with pytest.raises(InvalidRequestError, match="missing a thought_signature"):
+        way.prompt(messages=messages)
+
+
+UNKNOWN = {
+    "extra_content": {"google": {"thought_signature": "s", "more": [1, {"x": None}]}},
+    "provider_specific_fields": {"thought_signature": "s"},
+    "note": "ä",
+}
+
+
+def test_every_unknown_field_of_a_call_goes_back(scripted, way):
+    call = {"id": "a", "type": "function", **UNKNOWN}
+    call["function"] = {"name": "now", "arguments": "{}", "thought": "t"}
+    server = scripted({"message": {"tool_calls": [call]}}, {"message": {"content": "Done."}})
+
+    first = way.prompt("call", tools=TOOLS)
+    assert way.said(first)[0]["provider_metadata"] == {
+        "evolink": {**UNKNOWN, "function": {"thought": "t"}}
+    }
+    way.reply(first)
+
+    assert server.requests[1].json()["messages"][1]["tool_calls"] == [call]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.stream], ids=way_id)
+def test_a_signature_can_come_in_pieces_and_late(scripted, way):
+    pieces = [
+        {"index": 0, "id": "a", "function": {"name": "now", "arguments": ""}},
+        {"index": 0, "extra_content": {"google": {"more": 1}}, "function": {"arguments": "{}"}},
+        {"index": 0, "extra_content": {"google": {"thought_signature": "s"}}, "function": None},
+        {"index": 0, "extra_content": None, "note": ["n"], "function": {"thought": "t"}},
+    ]
+    deltas = [{"tool_calls": [piece]} for piece in pieces]
+    server = scripted({"deltas": deltas}, {"message": {"content": "Done."}})
+    way.reply(way.prompt("call", tools=TOOLS))
+
+    (call,) = server.requests[1].json()["messages"][1]["tool_calls"]
+    assert call["extra_content"] == {"google": {"more": 1, "thought_signature": "s"}}
+    assert call["note"] == ["n"]
+    assert call["function"] == {"name": "now", "arguments": "{}", "thought": "t"}
+
+
+def test_of_parallel_calls_only_the_first_may_be_signed(scripted, way):
+    """Gemini 3 signs the first of several: the others are its calls as well."""
+    made = [{"id": str(n), "function": {"name": "now", "arguments": "{}"}} for n in range(2)]
+    made[0]["extra_content"] = {"google": {"thought_signature": "s"}}
+    server = scripted({"message": {"tool_calls": made}}, {"message": {"content": "Done."}})
+    first = way.prompt("call", tools=TOOLS)
+    restored = llm.Response.from_dict(json.loads(json.dumps(first.to_dict())))
+    restored.reply(tools=TOOLS).text()
+
+    _, call, *results = server.requests[1].json()["messages"]
+    assert [each.get("extra_content") for each in call["tool_calls"]] == [
+        {"google": {"thought_signature": "s"}},
+        None,
+    ]
+    assert [result["tool_call_id"] for result in results] == ["0", "1"]
+
+
+@pytest.mark.parametrize("after", [[], [{"content": ""}], [{"tool_calls": []}]], ids=repr)
+def test_a_signed_text_goes_back_signed(scripted, way, after):
+    signed = {"extra_content": {"google": {"thought_signature": "s"}}}
+    message = {"content": "Hello there", **signed, "refusal": None}
+    deltas = [{"content": "Hello"}, {"content": " there", **signed}, *after]
+    server = scripted({"message": message, "deltas": deltas}, {"message": {"content": "Done."}})
+
+    first = way.prompt("hi")
+    assert way.said(first) == [
+        {"type": "text", "text": "Hello there", "provider_metadata": {"evolink": signed}}
+    ]
+    way.reply(first, "more")
+
+    assert server.requests[1].json()["messages"][1] == {
+        "role": "assistant",
+        "content": "Hello there",
+        **signed,
+    }
+
+
+def test_calls_of_another_model_stand_beside_ours(sandbox, way):
+    """An id that both models gave is no reason to mix their calls up."""
+    ours = way.prompt("now", tools=TOOLS)
+    (call,) = ours.tool_calls_or_raise()
+    theirs = ToolCallPart("f", {}, call.tool_call_id, provider_metadata={"other": {}})
+    messages = [
+        llm.user("before"),
+        llm.assistant(theirs),
+        llm.tool_message(ToolResultPart("f", "0", call.tool_call_id)),
+        *ours.prompt.messages,
+        *way.wait(ours.messages()),
+        llm.tool_message(ToolResultPart("now", "noon", call.tool_call_id)),
+        # Said twice, it answers nothing.
+        llm.tool_message(ToolResultPart("now", "late", call.tool_call_id)),
+    ]
+    way.prompt(messages=messages, tools=TOOLS)
+
+    contents = [message["content"] for message in sandbox.requests[1].body["messages"]]
+    assert contents == [
+        "before",
+        "[called f({})]",
+        "[f returned: 0]",
+        "now",
+        None,
+        "noon",
+        "[now returned: late]",
+    ]

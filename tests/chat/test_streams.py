@@ -1,0 +1,457 @@
+"""Streams that go wrong, and streams that only look as if."""
+
+import asyncio
+import gzip
+import json
+import time
+import tracemalloc
+from typing import Any
+
+import llm
+import pytest
+
+from generated_client import responses
+from llm_evolink import errors
+from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink.connection import bounds, clients
+from tests import scripted_server
+from tests.four_ways import STREAM, STREAMED, WHOLES, Way, ask, serving, way_id
+
+HI = {"choices": [{"delta": {"content": "Hi"}}]}
+STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+SILENT = "127.0.0.1 was silent for 0.3 s; try again, or set EVOLINK_TIMEOUT to more seconds"
+BROKEN = (
+    "the connection broke (peer closed connection without sending complete message body "
+    "(incomplete chunked read)); try again"
+)
+
+streamed = pytest.mark.parametrize("way", STREAMED, ids=way_id)
+whole = pytest.mark.parametrize("way", WHOLES, ids=way_id)
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVOLINK_TIMEOUT", "0.3")
+
+
+def stream(*events: Any) -> scripted_server.Handler:
+    return lambda reply: reply.events(*events)
+
+
+def error_event(reply: scripted_server.Reply) -> None:
+    error = {"message": "Out of luck", "code": 500, "type": "oops", "param": "seed"}
+    reply.events(HI, {"error": error}, HI, "[DONE]")
+
+
+def cut_in_a_chunk(reply: scripted_server.Reply) -> None:
+    reply.start()
+    reply.event(HI)
+    reply.send(b'40\r\ndata: {"choices": [')
+    reply.pause(0.05)
+    reply.cut()
+
+
+def reset(reply: scripted_server.Reply) -> None:
+    reply.start()
+    reply.event(HI)
+    reply.pause(0.1)
+    reply.cut(reset=True)
+
+
+def cut_after_the_finish(reply: scripted_server.Reply) -> None:
+    reply.start()
+    reply.event(HI)
+    reply.event(STOP)
+    reply.cut()
+
+
+def stall(reply: scripted_server.Reply) -> None:
+    reply.start()
+    reply.event(HI)
+    assert reply.closed()
+
+
+def pings_then_stalls(reply: scripted_server.Reply) -> None:
+    reply.start()
+    reply.event(HI)
+    reply.chunk(*[": ping\n\n"] * 5, pause=0.1)
+    assert reply.closed()
+
+
+BROKEN_STREAMS = [
+    pytest.param(
+        error_event,
+        errors.IncompleteReplyError,
+        "Out of luck; try again (status 500, param seed)",
+        id="an error event",
+    ),
+    pytest.param(
+        stream(HI, {"error": "Out of luck"}),
+        errors.IncompleteReplyError,
+        "Out of luck; try again",
+        id="an error event of text",
+    ),
+    pytest.param(
+        stream(HI, '{"choices": [', "[DONE]"),
+        errors.IncompleteReplyError,
+        "the server sent what cannot be read; try again",
+        id="not JSON",
+    ),
+    pytest.param(
+        stream(HI, {"choices": [{"delta": {"content": 5}}]}, "[DONE]"),
+        errors.IncompleteReplyError,
+        "EvoLink sent int where text was expected; try again",
+        id="text that is a number",
+    ),
+    pytest.param(
+        stream(HI),
+        errors.IncompleteReplyError,
+        "the server stopped before it said that it had finished; try again",
+        id="a clean end too early",
+    ),
+    pytest.param(cut_in_a_chunk, errors.IncompleteReplyError, BROKEN, id="cut in a chunk"),
+    pytest.param(
+        reset,
+        errors.IncompleteReplyError,
+        "the connection broke (",  # Then what the system calls it.
+        id="reset",
+    ),
+    pytest.param(
+        cut_after_the_finish, errors.IncompleteReplyError, BROKEN, id="cut after finish_reason"
+    ),
+    pytest.param(stall, errors.TimedOutError, SILENT, id="stall"),
+    pytest.param(pings_then_stalls, errors.TimedOutError, SILENT, id="stall after pings"),
+]
+
+
+@streamed
+@pytest.mark.parametrize(("handler", "kind", "line"), BROKEN_STREAMS)
+def test_a_stream_that_breaks_off(monkeypatch, way: Way, handler, kind, line):
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+
+    assert outcome.text == "Hi"
+    assert type(outcome.error) is kind
+    assert str(outcome.error).startswith(f"The answer is incomplete: {line}")
+    assert outcome.error.__context__ is outcome.error.__cause__ is None
+    # What is read again is neither asked for again nor taken for the whole.
+    assert (type(outcome.again), str(outcome.again)) == (kind, str(outcome.error))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
+def test_what_a_person_sees_of_it(monkeypatch, llm_command, turns, flags):
+    with serving(monkeypatch, cut_in_a_chunk):
+        done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
+
+    assert (done.stdout, done.returncode) == ("Hi", 1)
+    assert done.stderr == f"Error: The answer is incomplete: {BROKEN}\n"
+    assert turns() == []
+
+
+@streamed
+@pytest.mark.parametrize(
+    ("events", "line"),
+    [
+        ([], "The answer is incomplete: the server stopped before it said that it had finished"),
+        (["[DONE]"], "EvoLink sent a reply with nothing in it"),
+        ([{"choices": []}, "[DONE]"], "EvoLink sent a reply with nothing in it"),
+    ],
+    ids=["nothing", "nothing but the end", "no choices"],
+)
+def test_an_empty_stream(monkeypatch, way: Way, events, line):
+    with serving(monkeypatch, stream(*events)):
+        outcome = ask(way)
+
+    assert str(outcome.error) == f"{line}; try again"
+    assert outcome.text == ""
+
+
+@streamed
+def test_either_word_of_the_end_will_do(monkeypatch, way: Way):
+    with serving(monkeypatch, stream(HI, STOP)):
+        finished = ask(way)
+    with serving(monkeypatch, stream(HI, "[DONE]")):
+        done = ask(way)
+
+    assert (finished.text, finished.error, done.text, done.error) == ("Hi", None, "Hi", None)
+
+
+def test_an_answer_that_was_left_is_not_asked_for_again(monkeypatch):
+    with serving(monkeypatch, stream(HI, *STREAM)) as server:
+        response = EvolinkChat().prompt("hi")
+        assert next(iter(response)) == "Hi"
+        lines = []
+        for _ in range(2):
+            with pytest.raises(errors.IncompleteReplyError) as raised:
+                response.text()
+            lines.append(str(raised.value))
+
+    assert lines == ["The answer is incomplete: it was left before its end; try again"] * 2
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_was_left_goes_on_in_an_event_loop(monkeypatch):
+    async def main() -> str:
+        response = AsyncEvolinkChat().prompt("hi")
+        async for _ in response:
+            break
+        return await response.text()
+
+    with serving(monkeypatch, stream(HI, *STREAM)) as server:
+        assert asyncio.run(main()) == "Hihi"
+
+    assert len(server.requests) == 1
+
+
+async def close(response: llm.AsyncResponse) -> None:
+    events = response.astream_events()
+    await anext(events)
+    await events.aclose()
+
+
+async def cancel(response: llm.AsyncResponse) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(response.text(), 0.5)
+
+
+@pytest.mark.parametrize("leave", [close, cancel])
+def test_an_answer_that_was_closed_is_not_the_whole(monkeypatch, leave):
+    monkeypatch.setenv("EVOLINK_TIMEOUT", "30")
+
+    async def main() -> list[str]:
+        response = AsyncEvolinkChat().prompt("hi")
+        await leave(response)
+        lines = []
+        for _ in range(2):
+            with pytest.raises(errors.IncompleteReplyError) as raised:
+                await response.text()
+            lines.append(str(raised.value))
+        return lines
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.start()
+        reply.event(HI)
+        assert reply.closed()
+
+    with serving(monkeypatch, handler) as server:
+        lines = asyncio.run(main())
+
+    assert lines == ["The answer is incomplete: it was left before its end; try again"] * 2
+    assert len(server.requests) == 1
+
+
+@streamed
+def test_a_reply_in_one_piece_is_read_though_a_stream_was_asked_for(monkeypatch, way: Way):
+    choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.respond(200, {"choices": [choice], "usage": usage}, x_request_id="r-1")
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == ("Hi", None)
+    assert outcome.response.response_json["request_id"] == "r-1"
+    assert outcome.response.input_tokens == 3
+
+
+@whole
+def test_a_stream_is_not_read_when_none_was_asked_for(monkeypatch, way: Way):
+    with serving(monkeypatch, stream(*STREAM)):
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.NoReplyError
+
+
+@whole
+def test_a_reply_cut_short(monkeypatch, way: Way):
+    body = json.dumps({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.head(200, content_type="application/json", content_length=len(body) + 1)
+        reply.send(body)
+        reply.cut()
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert outcome.text == ""
+    assert "peer closed connection without sending complete message body" in str(outcome.error)
+
+
+@whole
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"not gzip at all", "Error -3 while decompressing data: incorrect header check")],
+)
+def test_a_reply_that_cannot_be_decompressed(monkeypatch, way: Way, content, reason):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.respond(200, content, content_encoding="gzip")
+
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+
+    host = server.url.removeprefix("http://")
+    assert str(outcome.error) == f"The connection to {host} broke: {reason}"
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+TEXT = 'Grüße, 한국어 🎉 "quoted"\n'
+EVENTS = "".join(
+    f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
+    for event in ({"choices": [{"delta": {"content": TEXT}}]}, STOP)
+)
+RIGHT = [
+    pytest.param((EVENTS + "data: [DONE]\n\n").encode(), 1, id="byte by byte"),
+    pytest.param((EVENTS + "data: [DONE]\n\n").encode(), 7, id="seven bytes"),
+    pytest.param((EVENTS + "data: [DONE]\n\n").replace("\n", "\r\n").encode(), 1, id="CR LF"),
+    pytest.param((": hello\n\n" + EVENTS + ": bye\n\ndata: [DONE]\n\n").encode(), 5, id="comments"),
+    pytest.param(("event: ping\ndata:\n\n" + EVENTS + "data: [DONE]").encode(), 9, id="pings"),
+]
+
+
+@streamed
+@pytest.mark.parametrize(("data", "size"), RIGHT)
+def test_however_a_stream_is_sent(monkeypatch, way: Way, data, size):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.start()
+        reply.chunk(*pieces(data, size))
+        reply.end()
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == (TEXT, None)
+
+
+@streamed
+def test_a_line_of_5_mb(monkeypatch, way: Way):
+    text = "é" * 2_500_000
+    with serving(monkeypatch, stream({"choices": [{"delta": {"content": text}}]}, *STREAM[1:])):
+        outcome = ask(way)
+
+    assert outcome.error is None
+    assert outcome.text == text
+
+
+@streamed
+def test_lone_surrogates_are_replaced(monkeypatch, way: Way):
+    with serving(
+        monkeypatch, stream(r'{"choices": [{"delta": {"content": "a\ud800b"}}]}', *STREAM[1:])
+    ):
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == ("a�b", None)
+
+
+@streamed
+def test_streams_one_after_the_other_share_a_connection(monkeypatch, way: Way):
+    async def main() -> list[str]:
+        return [await AsyncEvolinkChat().prompt("hi").text() for _ in range(3)]
+
+    with serving(monkeypatch, stream(*STREAM)) as server:
+        if way.asynchronous:
+            texts = asyncio.run(main())
+        else:
+            texts = [EvolinkChat().prompt("hi").text() for _ in range(3)]
+
+    assert texts == ["hi"] * 3
+    assert server.connections == 1
+
+
+# What has no end, and the bound at which it is given up.
+
+
+def endless(head: dict[str, Any], part: bytes) -> scripted_server.Handler:
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.start(**head)
+        while True:
+            reply.chunk(part)
+
+    return handler
+
+
+JSON = {"content_type": "application/json"}
+EVENT = b'data: {"choices": [{"delta": {"content": "' + b"x" * 2**14 + b'"}}]}\n\n'
+
+
+@pytest.fixture
+def low_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_REPLY_BYTES", 2**20)
+    monkeypatch.setattr(bounds, "MAX_STREAM_BYTES", 2**21)
+    monkeypatch.setattr(bounds, "MAX_ERROR_BYTES", 2**18)
+    monkeypatch.setattr(responses, "MAX_EVENT_BYTES", 2**20)
+
+
+@pytest.mark.parametrize(
+    ("way", "head", "part", "line"),
+    [
+        pytest.param(each, head, part, line, id=f"{way_id(each)}-{name}")
+        for name, ways, head, part, line in [
+            ("a line", STREAMED, {}, b"x" * 2**14, "the server sent data without an end"),
+            ("comments", STREAMED, {}, b": x\n\n" * 2**12, "the server sent data without an end"),
+            ("events", STREAMED, {}, EVENT, "it has no end within 2 MiB"),
+            ("a reply", WHOLES, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
+            ("another reply", STREAMED, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
+            ("a stream not asked for", WHOLES, {}, EVENT, "it has no end within 1 MiB"),
+        ]
+        for each in ways
+    ],
+)
+def test_what_has_no_end_is_given_up(monkeypatch, low_bounds, way: Way, head, part, line):
+    with serving(monkeypatch, endless(head, part)) as server:
+        tracemalloc.start()
+        outcome = ask(way)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+    assert str(outcome.error) == f"The answer is incomplete: {line}; try again"
+    assert len(server.requests) == 1
+    assert peak < 20 * 2**20
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_an_error_without_an_end_is_read_to_a_bound(monkeypatch, low_bounds, way: Way, status):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "1")
+    with serving(monkeypatch, endless({"status": status}, b"no " * 2**12)) as server:
+        outcome = ask(way)
+
+    assert outcome.error.status_code == status
+    assert str(outcome.error).startswith("no no no")
+    assert len(server.requests) == {400: 1, 503: 2}[status]
+
+
+@whole
+def test_a_bomb_of_gzip_is_read_to_a_bound(monkeypatch, low_bounds, way: Way):
+    bomb = gzip.compress(b"x" * 2**24)
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.respond(200, bomb, content_encoding="gzip")
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert str(outcome.error) == "The answer is incomplete: it has no end within 1 MiB; try again"
+
+
+def test_the_bounds_are_what_security_md_says():
+    assert bounds.MAX_REPLY_BYTES == 64 * 2**20
+    assert bounds.MAX_STREAM_BYTES == 256 * 2**20
+    assert bounds.MAX_ERROR_BYTES == 2**20
+    assert responses.MAX_EVENT_BYTES == 16 * 2**20
+
+
+def test_a_server_that_cannot_be_connected_to_is_given_up_in_time(monkeypatch, way: Way):
+    # An address that answers nothing (RFC 5737), or that the network refuses at once.
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://192.0.2.1")
+    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 0.2)
+    began = time.monotonic()
+    outcome = ask(way)
+
+    assert str(outcome.error).startswith("Cannot reach 192.0.2.1")
+    assert time.monotonic() - began < 5

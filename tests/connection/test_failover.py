@@ -1,0 +1,169 @@
+"""The next server, when the first cannot be reached or keeps failing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from llm_evolink import errors
+from llm_evolink.connection import failover, settings
+from tests import scripted_server
+from tests.four_ways import Way, answer, ask
+
+RETRIES = 1
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", str(RETRIES))
+    monkeypatch.setattr(failover, "_answered", {})
+
+
+Servers = Callable[..., list[scripted_server.Server]]
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
+    """Serve with these handlers, as the servers of the document."""
+    with ExitStack() as stack:
+
+        def start(*handlers: scripted_server.Handler) -> list[scripted_server.Server]:
+            started = [stack.enter_context(scripted_server.serve(handler)) for handler in handlers]
+            monkeypatch.setattr(settings, "SERVERS", tuple(server.url for server in started))
+            return started
+
+        yield start
+
+
+def status(code: int, message: str = "") -> scripted_server.Handler:
+    return lambda reply: reply.respond(code, {"error": message})
+
+
+def cut(reply: scripted_server.Reply) -> None:
+    reply.cut()
+
+
+def counts(servers: list[scripted_server.Server]) -> list[int]:
+    return [len(server.requests) for server in servers]
+
+
+@pytest.mark.parametrize("code", sorted(failover.FAILOVER_STATUSES))
+def test_a_server_that_keeps_failing_is_left(servers: Servers, code):
+    started = servers(status(code), answer)
+
+    outcome = ask(Way(asynchronous=False, stream=True))
+
+    assert (outcome.error, outcome.text) == (None, "hi")
+    assert counts(started) == [1 + RETRIES, 1]
+
+
+@pytest.mark.parametrize(
+    "failing", [status(503), cut], ids=["keeps failing", "breaks the connection"]
+)
+def test_the_same_request_goes_to_the_next_server(servers: Servers, way: Way, failing):
+    started = servers(failing, answer)
+
+    outcome = ask(way)
+
+    assert (outcome.error, outcome.text) == (None, "hi")
+    assert counts(started) == [1 + RETRIES, 1]
+    first, second = (server.requests[0] for server in started)
+    assert first.body == second.body
+    assert first.headers["authorization"] == second.headers["authorization"]
+    assert second.headers["host"] == started[1].url.removeprefix("http://")
+
+
+def test_a_server_has_its_own_path(servers: Servers, monkeypatch, way: Way):
+    def handler(reply: scripted_server.Reply) -> None:
+        (answer if reply.request.path.startswith("/c/d/") else status(503))(reply)
+
+    (started,) = servers(handler)
+    # On one host, too; the last is remembered, and directed to first by the second prompt.
+    addresses = tuple(started.url + path for path in ("/a", "", "/c/d/"))
+    monkeypatch.setattr(settings, "SERVERS", addresses)
+
+    assert [ask(way).text for _ in range(2)] == ["hi"] * 2
+    tails = [request.path.removesuffix("/v1/chat/completions") for request in started.requests]
+    assert tails == ["/a"] * 2 + [""] * 2 + ["/c/d"] * 2
+
+
+def test_a_server_that_is_not_there(servers: Servers, monkeypatch, way: Way):
+    (started,) = servers(answer)
+    monkeypatch.setattr(settings, "SERVERS", ("http://127.0.0.1:1", started.url))
+
+    assert ask(way).text == "hi"
+    assert len(started.requests) == 1
+
+
+def test_the_one_that_answered_is_remembered(servers: Servers, way: Way):
+    started = servers(status(502), answer)
+
+    assert [ask(way).text for _ in range(3)] == ["hi"] * 3
+    assert counts(started) == [1 + RETRIES, 3]
+
+
+def test_the_first_is_tried_again_when_the_remembered_one_fails(servers: Servers, way: Way):
+    failing = [status(502), answer]
+    started = servers(lambda reply: failing[0](reply), lambda reply: failing[1](reply))
+    ask(way)
+    failing.reverse()
+
+    assert ask(way).text == "hi"
+    assert counts(started) == [1 + RETRIES + 1, 1 + 1 + RETRIES]
+
+
+@pytest.mark.parametrize(
+    "failing", [status(503, "Busy"), status(524, "Slow"), cut], ids=["503", "524", "cut"]
+)
+def test_the_number_of_requests_is_bounded(servers: Servers, way: Way, failing):
+    started = servers(failing, failing)
+
+    outcome = ask(way)
+
+    assert isinstance(outcome.error, (errors.ServerError, errors.UnreachableError))
+    assert counts(started) == [1 + RETRIES, 1 + RETRIES]
+
+
+@pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 413, 422, 429, 500])
+def test_another_server_is_not_asked_for_another_opinion(servers: Servers, code):
+    started = servers(status(code), answer)
+
+    outcome = ask(Way(asynchronous=False, stream=True))
+
+    assert outcome.error.status_code == code
+    assert counts(started)[1] == 0
+
+
+def test_nor_after_silence(servers: Servers, monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_TIMEOUT", "0.3")
+    started = servers(lambda reply: reply.closed(), answer)
+
+    assert isinstance(ask(way).error, errors.TimedOutError)
+    assert counts(started) == [1, 0]
+
+
+def test_nor_once_the_reply_began(servers: Servers, way: Way):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.start()
+        reply.event({"choices": [{"delta": {"content": "Hel"}}]})
+        reply.cut()
+
+    started = servers(handler, answer)
+
+    assert ask(way).error is not None
+    assert counts(started) == [1, 0]
+
+
+def test_never_for_a_server_that_the_environment_names(servers: Servers, monkeypatch, way: Way):
+    started = servers(status(503), answer)
+    monkeypatch.setenv("EVOLINK_BASE_URL", started[0].url)
+
+    assert isinstance(ask(way).error, errors.ServerError)
+    assert counts(started) == [1 + RETRIES, 0]
+
+
+def test_a_long_wait_at_one_server_is_not_waited_when_another_answers(servers: Servers, way: Way):
+    started = servers(lambda reply: reply.respond(503, b"", retry_after=60), answer)
+
+    assert ask(way).text == "hi"
+    assert counts(started) == [1, 1]

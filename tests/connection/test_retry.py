@@ -1,0 +1,329 @@
+"""What is tried again, after which wait, and what is not."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from email.utils import formatdate
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from llm_evolink import errors
+from llm_evolink.connection import retry
+from tests import scripted_server
+from tests.four_ways import STREAM_AT_ONCE, Way, answer, ask, serving, way_id
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVOLINK_MAX_RETRIES")
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between tries, none of them waited."""
+    waited: list[float] = []
+
+    async def asleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    # Of the module alone: a sandbox in another thread of this process sleeps as well.
+    monkeypatch.setattr(retry, "time", SimpleNamespace(sleep=waited.append, time=time.time))
+    monkeypatch.setattr(retry, "asyncio", SimpleNamespace(sleep=asleep))
+    return waited
+
+
+def fails(
+    times: int, status: int = 503, body: object = b"", **headers: str
+) -> scripted_server.Handler:
+    """Answer the first requests with the status, then as asked."""
+    left = [None] * times
+
+    def handler(reply: scripted_server.Reply) -> None:
+        if left:
+            left.pop()
+            reply.respond(status, body, **headers)
+        else:
+            answer(reply)
+
+    return handler
+
+
+@pytest.mark.parametrize("status", sorted(retry.RETRY_STATUSES))
+def test_a_passing_failure_is_tried_again(monkeypatch, waits, status):
+    with serving(monkeypatch, fails(2, status)) as server:
+        outcome = ask(STREAM_AT_ONCE)
+
+    assert (outcome.error, outcome.text) == (None, "hi")
+    assert len(server.requests) == 3
+    assert len({request.body for request in server.requests}) == 1
+    # Exponential, with jitter.
+    assert len(waits) == 2
+    assert 0.25 <= waits[0] <= 0.5 <= waits[1] <= 1
+
+
+def test_in_each_way(monkeypatch, waits, way: Way):
+    with serving(monkeypatch, fails(2)) as server:
+        outcome = ask(way)
+
+    assert (outcome.error, outcome.text, len(server.requests)) == (None, "hi", 3)
+
+
+@pytest.mark.parametrize("status", [300, 307, 400, 401, 402, 403, 404, 405, 413, 422, 501, 505])
+def test_a_lasting_failure_is_not_tried_again(monkeypatch, waits, status):
+    with serving(monkeypatch, fails(1, status)) as server:
+        outcome = ask(STREAM_AT_ONCE)
+
+    assert outcome.error.status_code == status
+    assert (len(server.requests), waits) == (1, [])
+
+
+@pytest.mark.parametrize("retries", [0, 1, 5])
+def test_how_often_is_said_by_the_environment(monkeypatch, waits, way: Way, retries):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", str(retries))
+    with serving(monkeypatch, fails(99, 503, {"error": "Busy"})) as server:
+        outcome = ask(way)
+
+    assert str(outcome.error) == "Busy; try again later (status 503)"
+    assert len(server.requests) == 1 + retries
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_a_connection_broken_before_the_reply_is_tried_again(monkeypatch, waits, way: Way, reset):
+    def handler(reply: scripted_server.Reply) -> None:
+        if len(server.requests) < 3:
+            reply.cut(reset=reset)
+        else:
+            answer(reply)
+
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+
+    assert (outcome.error, outcome.text, len(server.requests)) == (None, "hi", 3)
+
+
+def test_a_refused_connection_is_tried_again(monkeypatch, waits, way: Way):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+
+    assert isinstance(ask(way).error, errors.UnreachableError)
+    assert len(waits) == 2
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_nothing_is_tried_again_once_the_reply_began(monkeypatch, waits, way: Way, reset):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.head(200, content_type="application/json", content_length=100)
+        reply.send('{"choices"')
+        reply.pause(0.1)
+        reply.cut(reset=reset)
+
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+
+    assert isinstance(outcome.error, errors.UnreachableError)
+    assert re.match("The connection to 127.0.0.1:[0-9]+ broke: ", str(outcome.error))
+    assert (len(server.requests), waits) == (1, [])
+
+
+def test_nothing_is_tried_again_when_the_reply_is_not_http(monkeypatch, waits, way: Way):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.send("SSH-2.0-OpenSSH_9.6\r\n\r\n")
+        reply.cut()
+
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+
+    assert isinstance(outcome.error, errors.UnreachableError)
+    assert (len(server.requests), waits) == (1, [])
+
+
+def test_silence_is_not_tried_again(monkeypatch, waits, way: Way):
+    monkeypatch.setenv("EVOLINK_TIMEOUT", "0.3")
+
+    def handler(reply: scripted_server.Reply) -> None:
+        assert reply.closed()
+
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.TimedOutError
+    assert str(outcome.error) == (
+        "127.0.0.1 was silent for 0.3 s; try again, or set EVOLINK_TIMEOUT to more seconds"
+    )
+    assert (len(server.requests), waits) == (1, [])
+
+
+def test_an_error_whose_body_breaks_off_is_still_that_error(monkeypatch, waits, way: Way):
+    monkeypatch.setenv("EVOLINK_TIMEOUT", "0.3")
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.head(400 + len(server.requests), content_length=100)
+        reply.send("Not so fast")
+        if len(server.requests) == 1:
+            reply.cut()
+        else:
+            reply.closed()
+
+    with serving(monkeypatch, handler) as server:
+        lines = [str(ask(way).error) for _ in range(2)]
+
+    assert lines == [
+        "Not so fast; set another key with: llm keys set evolink (status 401)",
+        "Not so fast; top up at https://evolink.ai/dashboard/billing (status 402)",
+    ]
+    assert len(server.requests) == 2
+
+
+HOUR = 3600
+ADVICE = [
+    pytest.param({"retry_after": "3"}, b"", 3, id="seconds"),
+    pytest.param({"retry_after": " 0 "}, b"", 0, id="at once"),
+    pytest.param({"retry_after": "1.5"}, b"", 1.5, id="a fraction"),
+    pytest.param({"retry_after": formatdate(1, usegmt=True)}, b"", 0, id="a date in the past"),
+    pytest.param({}, {"error": {"fallback_suggestion": "retry after 7 seconds"}}, 7, id="body"),
+    pytest.param({}, b"Retry after 1 second.", 1, id="other words"),
+    pytest.param(
+        {"retry_after": "2"},
+        {"error": {"fallback_suggestion": "retry after 7 seconds"}},
+        2,
+        id="the header goes before the body",
+    ),
+    pytest.param(
+        {"retry_after": "soon"},
+        {"error": {"fallback_suggestion": "retry after 7 seconds"}},
+        7,
+        id="a header that says nothing",
+    ),
+]
+
+
+@pytest.mark.parametrize(("headers", "body", "seconds"), ADVICE)
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_servers_advice_is_honoured(monkeypatch, waits, status, headers, body, seconds):
+    with serving(monkeypatch, fails(1, status, body, **headers)):
+        outcome = ask(STREAM_AT_ONCE)
+
+    assert (outcome.text, waits) == ("hi", [seconds])
+
+
+def test_advice_in_each_way(monkeypatch, waits, way: Way):
+    with serving(monkeypatch, fails(1, 429, retry_after="3")):
+        outcome = ask(way)
+
+    assert (outcome.text, waits) == ("hi", [3])
+
+
+def test_a_date_is_honoured(monkeypatch, waits):
+    with serving(monkeypatch, fails(1, 429, retry_after=formatdate(time.time() + 10, usegmt=True))):
+        ask(STREAM_AT_ONCE)
+
+    assert len(waits) == 1
+    assert 7 < waits[0] <= 10
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "-5",
+        "garbage",
+        "\x1b[31m",
+        "Mon, 23 Nov 99999999999999999999 13:00:00 GMT",
+        "Mon, 99 Foo 2026 99:99:99 +9999999999999999999",
+        "Mon, 23 Nov 123456 13:00:00 GMT",
+        "1e3",
+        "٣",
+        ",",
+    ],
+)
+def test_advice_that_says_nothing_is_ignored(monkeypatch, waits, capfd, header):
+    with serving(monkeypatch, fails(1, 429, retry_after=header)):
+        outcome = ask(STREAM_AT_ONCE)
+
+    assert outcome.text == "hi"
+    assert len(waits) == 1
+    assert waits[0] <= 0.5
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        pytest.param({"retry_after": "21"}, b"", id="seconds"),
+        pytest.param({"retry_after": "9" * 400}, b"", id="an age"),
+        pytest.param({"retry_after": formatdate(time.time() + HOUR)}, b"", id="date"),
+        pytest.param({}, b"retry after 60 seconds", id="body"),
+    ],
+)
+def test_a_long_wait_is_not_sat_through(monkeypatch, waits, headers, body):
+    with serving(monkeypatch, fails(1, 429, body, **headers)) as server:
+        outcome = ask(STREAM_AT_ONCE)
+
+    assert isinstance(outcome.error, errors.RateLimitError)
+    assert (len(server.requests), waits) == (1, [])
+
+
+def test_a_long_wait_is_told_in_the_servers_words(monkeypatch, waits, way: Way):
+    said = {"message": "Rate limit exceeded", "fallback_suggestion": "retry after 60 seconds"}
+    with serving(monkeypatch, fails(1, 429, {"error": said}, x_request_id="r-1")) as server:
+        outcome = ask(way)
+
+    assert str(outcome.error) == (
+        "Rate limit exceeded; the server suggests: retry after 60 seconds (status 429, request r-1)"
+    )
+    assert (len(server.requests), waits) == (1, [])
+
+
+def test_how_long_is_too_long_is_said_by_the_environment(monkeypatch, waits):
+    monkeypatch.setenv("EVOLINK_MAX_WAIT", "60")
+    with serving(monkeypatch, fails(1, 429, b"retry after 60 seconds")):
+        assert ask(STREAM_AT_ONCE).text == "hi"
+
+    assert waits == [60]
+
+
+def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
+    """Run `llm` with stderr a terminal; returns its stdout, what the terminal shows, and status."""
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [str(Path(sys.executable).with_name("llm")), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=its,
+        text=True,
+    ) as process:
+        os.close(its)
+        assert process.stdout
+        stdout = process.stdout.read()
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # Linux's way to say that nobody has the other end open.
+            pass
+    os.close(ours)
+    return stdout, shown.decode(), process.returncode
+
+
+def test_a_person_is_told_of_a_wait(monkeypatch, llm_command):
+    with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
+        told = on_a_terminal("-m", "gemini-3.5-flash", "hi")
+    with serving(monkeypatch, fails(1, 429, retry_after="0.5")):
+        short = on_a_terminal("-m", "gemini-3.5-flash", "hi")
+    with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
+        script = llm_command("-m", "gemini-3.5-flash", "hi")
+
+    assert told == ("hi\n", "EvoLink answered 429; trying again in 1 s\r\n", 0)
+    assert short == ("hi\n", "", 0)
+    assert (script.stdout, script.stderr, script.returncode) == ("hi\n", "", 0)
+
+
+@pytest.mark.parametrize("way", [STREAM_AT_ONCE], ids=way_id)
+def test_a_caller_from_python_is_told_nothing(monkeypatch, capfd, way: Way):
+    with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
+        assert ask(way).text == "hi"
+
+    assert capfd.readouterr() == ("", "")

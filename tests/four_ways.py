@@ -1,0 +1,180 @@
+"""The model called in four ways (sync or async, streamed or not), against a scripted server."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import llm
+import pytest
+
+from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink.errors import EvolinkError
+from tests import scripted_server
+
+MODEL = "gemini-3.5-flash"
+INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
+
+
+@dataclass(frozen=True)
+class Way:
+    """Sync or async, streamed or whole."""
+
+    asynchronous: bool
+    stream: bool
+
+    @property
+    def model(self) -> Any:
+        return llm.get_async_model(MODEL) if self.asynchronous else llm.get_model(MODEL)
+
+    @property
+    def flags(self) -> list[str]:
+        """What says so to the `llm` command."""
+        return ["--async"] * self.asynchronous + ["--no-stream"] * (not self.stream)
+
+    def wait(self, value: Any) -> Any:
+        """Return the value, awaited where the model is the async one."""
+
+        async def waited() -> Any:
+            return await value
+
+        return asyncio.run(waited()) if inspect.isawaitable(value) else value
+
+    def prompt(self, *arguments: Any, on: Any = None, **options: Any) -> Any:
+        """Prompt the model, or the conversation given, and return the finished response."""
+        response = (on or self.model).prompt(*arguments, stream=self.stream, **options)
+        self.wait(response.text())
+        return response
+
+    def reply(self, response: Any, *arguments: Any, **options: Any) -> Any:
+        """Reply to the response and return the finished response."""
+        answer = self.wait(response.reply(*arguments, stream=self.stream, **options))
+        self.wait(answer.text())
+        return answer
+
+    def chain(self, *arguments: Any, on: Any = None, **options: Any) -> str:
+        """Run a chain of the model, or the conversation given, and return its text."""
+        chain = (on or self.model).chain(*arguments, stream=self.stream, **options)
+        return self.wait(chain.text())
+
+    def said(self, response: Any) -> list[dict[str, Any]]:
+        """Return the parts of the response, as dicts."""
+        (message,) = self.wait(response.messages())
+        return [part.to_dict() for part in message.parts]
+
+
+WAYS = [Way(asynchronous, stream) for asynchronous in (False, True) for stream in (True, False)]
+STREAMED = [way for way in WAYS if way.stream]
+WHOLES = [way for way in WAYS if not way.stream]
+STREAM_AT_ONCE = WAYS[0]
+
+
+def way_id(way: Way) -> str:
+    return ("async-" * way.asynchronous) + ("streamed" if way.stream else "whole")
+
+
+@contextmanager
+def scripted(*replies: dict[str, Any]) -> Iterator[scripted_server.Server]:
+    """Serve the replies in turn, as a stream or whole, as each request asks.
+
+    A reply holds a message, or deltas for a stream of more than that; finish_reason; and fields
+    that stand beside the choices: usage, model and so on.
+    """
+    waiting = list(replies)
+
+    def handle(reply: scripted_server.Reply) -> None:
+        said = {"finish_reason": "stop", **waiting.pop(0)}
+        message = said.pop("message", None)
+        deltas = said.pop("deltas", [message])
+        ending = {name: said.pop(name) for name in ("finish_reason", "logprobs") if name in said}
+        if not reply.request.json().get("stream"):
+            reply.respond(200, {"choices": [{"index": 0, "message": message, **ending}], **said})
+            return
+        chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+        chunks[-1]["choices"][0] |= ending
+        reply.events(*chunks, {"choices": [], **said}, "[DONE]")
+
+    with scripted_server.serve(handle) as server:
+        yield server
+
+
+WHOLE: dict[str, Any] = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
+STREAM: list[Any] = [
+    {"choices": [{"delta": {"content": "hi"}}]},
+    {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+    "[DONE]",
+]
+
+
+@dataclass
+class Outcome:
+    """What came of a prompt.
+
+    Attributes:
+        pieces: The pieces of text that were shown.
+        error: The error that ended it, None for none.
+        again: What a second read of the response did: a text, or an error.
+        response: llm's response.
+    """
+
+    pieces: list[str]
+    error: EvolinkError | None
+    again: Any
+    response: Any
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+def ask(way: Way, prompt: str = "hello", **options: Any) -> Outcome:
+    """Prompt the model, and read the response twice. An error that is not ours is raised."""
+    if way.asynchronous:
+        return asyncio.run(_ask(way, prompt, options))
+    response = EvolinkChat().prompt(prompt, stream=way.stream, **options)
+    outcome = Outcome([], None, None, response)
+    try:
+        for piece in response:
+            outcome.pieces.append(piece)
+    except EvolinkError as error:
+        outcome.error = error
+    try:
+        outcome.again = response.text()
+    except EvolinkError as error:
+        outcome.again = error
+    return outcome
+
+
+async def _ask(way: Way, prompt: str, options: Any) -> Outcome:
+    response = AsyncEvolinkChat().prompt(prompt, stream=way.stream, **options)
+    outcome = Outcome([], None, None, response)
+    try:
+        async for piece in response:
+            outcome.pieces.append(piece)
+    except EvolinkError as error:
+        outcome.error = error
+    try:
+        outcome.again = await response.text()
+    except EvolinkError as error:
+        outcome.again = error
+    return outcome
+
+
+def answer(reply: scripted_server.Reply, text: str = "hi") -> None:
+    """Answer as was asked: whole, or a stream of one piece of text."""
+    if reply.request.json().get("stream"):
+        reply.events({"choices": [{"delta": {"content": text}}]}, *STREAM[1:])
+    else:
+        reply.respond(200, {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+
+
+@contextmanager
+def serving(
+    monkeypatch: pytest.MonkeyPatch, handler: scripted_server.Handler
+) -> Iterator[scripted_server.Server]:
+    """Serve with the handler, as the server that the environment names."""
+    with scripted_server.serve(handler) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+        yield server

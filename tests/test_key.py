@@ -1,0 +1,327 @@
+"""The key: what is taken for one, and that it is nowhere but in the request."""
+
+import asyncio
+import json
+import logging
+import traceback
+from typing import Any
+
+import llm
+import pytest
+
+from generated_client import AuthenticatedClient
+from llm_evolink import errors
+from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink.connection import clients
+from llm_evolink.redaction import Redactor, keep_out_of_logs
+from tests import scripted_server
+from tests.conftest import KEY
+from tests.four_ways import STREAM_AT_ONCE, STREAMED, WHOLES, Way, answer, ask, serving, way_id
+
+SHOWN = "…cdef"
+ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None) -> None:
+    pass
+
+
+def all_that_is_left(outcome: Any) -> str:
+    """Return all that a prompt leaves behind, in one text."""
+    response = outcome.response
+    left = [outcome.text, repr(response), repr(vars(response)), repr(response.response_json)]
+    left += [repr(event) for event in response._stream_events]
+    left += [repr(call) for call in response._tool_calls]
+    if outcome.error:
+        left += [repr(outcome.error), repr(vars(outcome.error)), str(outcome.again)]
+        left += traceback.format_exception(outcome.error)
+    return "\n".join(left)
+
+
+def echo(status: int, body: Any, **headers: str) -> scripted_server.Handler:
+    return lambda reply: reply.respond(status, body, **headers)
+
+
+ECHOES = [
+    pytest.param(401, {"error": {"message": f"Bad key {KEY}!"}}, {}, id="message"),
+    pytest.param(401, '{"error": {"message": "' + ESCAPED + '"}}', {}, id="escaped"),
+    pytest.param(401, {"error": {"type": KEY, "param": KEY}}, {}, id="type and param"),
+    pytest.param(429, {"error": {"fallback_suggestion": f"Use {KEY}"}}, {}, id="suggestion"),
+    pytest.param(400, f"plain {KEY}", {}, id="plain text"),
+    pytest.param(502, f"<title>{KEY}</title>", {}, id="title"),
+    pytest.param(502, f"<title>{'x' * 185}{KEY}</title>", {}, id="long title"),
+    pytest.param(400, b"x", {"x_request_id": KEY}, id="request id"),
+    pytest.param(307, b"", {"location": f"https://a.example/?{KEY}"}, id="redirect"),
+    pytest.param(200, f"hello {KEY}", {}, id="no reply"),
+    pytest.param(400, "x" * (499 - len(KEY) // 2) + KEY, {}, id="where text is cut"),
+    pytest.param(400, {"error": {"message": "\t" * 9999 + KEY}}, {}, id="after whitespace"),
+    pytest.param(200, {"error": {"message": KEY, "code": KEY}}, {}, id="error with status 200"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "headers"), ECHOES)
+def test_an_error_that_echoes_the_key(monkeypatch, way: Way, status, body, headers):
+    with serving(monkeypatch, echo(status, body, **headers)):
+        outcome = ask(way)
+
+    assert outcome.error
+    left = all_that_is_left(outcome)
+    for part in (KEY, KEY[:-1], KEY[:12]):
+        assert part not in left
+    assert outcome.error.__context__ is outcome.error.__cause__ is None
+
+
+def test_its_last_four_characters_stand_in_its_place(monkeypatch, way: Way):
+    with serving(monkeypatch, echo(401, {"error": {"message": f"Bad key {KEY}!"}})):
+        outcome = ask(way)
+
+    assert str(outcome.error) == (
+        f"Bad key {SHOWN}!; set another key with: llm keys set evolink (status 401)"
+    )
+
+
+ARGUMENTS = json.dumps({"path": KEY, KEY: [KEY]})
+CALL = {"id": KEY, "function": {"name": KEY, "arguments": ARGUMENTS}, "extra": {KEY: KEY}}
+MESSAGE = {"content": f"a {KEY} b", "reasoning_content": KEY, "tool_calls": [CALL], "extra": KEY}
+HEAD = {"id": KEY, "model": KEY, "usage": {"prompt_tokens": 1, KEY: KEY}}
+
+
+def echo_everywhere(reply: scripted_server.Reply) -> None:
+    choice = {"finish_reason": KEY, "logprobs": {"content": [{"token": KEY}]}}
+    if reply.request.json().get("stream"):
+        reply.start(x_request_id=KEY)
+        reply.event({**HEAD, "choices": [{"delta": MESSAGE, **choice}]})
+        reply.event("[DONE]")
+        reply.end()
+    else:
+        body = {**HEAD, "choices": [{"message": MESSAGE, **choice}]}
+        reply.respond(200, body, x_request_id=KEY)
+
+
+def test_a_reply_that_echoes_the_key(monkeypatch, way: Way):
+    with serving(monkeypatch, echo_everywhere):
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == (f"a {SHOWN} b", None)
+    left = all_that_is_left(outcome)
+    assert KEY not in left
+    assert left.count(SHOWN) > 10
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-stream"], ["--async"]], ids=str)
+def test_nor_is_it_shown_or_logged(monkeypatch, llm_command, user_path, flags):
+    with serving(monkeypatch, echo_everywhere):
+        done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
+
+    assert (done.stdout, done.returncode) == (f"a {SHOWN} b\n", 0)
+    assert KEY not in done.stderr
+    for file in user_path.iterdir():
+        assert KEY.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, len(KEY) - 1, len(KEY)])
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+@pytest.mark.parametrize("kind", ["content", "reasoning_content"])
+def test_a_key_in_pieces(monkeypatch, way: Way, size, kind):
+    said = f"s sk-te sk-test-{KEY} and {KEY}{KEY}s"
+    pieces = [said[start : start + size] for start in range(0, len(said), size)]
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.events(
+            *({"choices": [{"delta": {kind: piece}}]} for piece in pieces),
+            {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+            "[DONE]",
+        )
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    shown = "".join(event.chunk for event in outcome.response._stream_events)
+    assert shown == f"s sk-te sk-test-{SHOWN} and {SHOWN}{SHOWN}s"
+    assert outcome.error is None
+
+
+def alternating(reply: scripted_server.Reply) -> None:
+    """Send the key twice, as text and as reasoning, in turns of a few characters."""
+    for start in range(0, len(KEY), 5):
+        if not start:
+            reply.start()
+        piece = KEY[start : start + 5]
+        reply.event({"choices": [{"delta": {"content": piece}}]})
+        reply.event({"choices": [{"delta": {"reasoning_content": piece}}]})
+    reply.event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    reply.event("[DONE]")
+    reply.end()
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_a_key_in_pieces_of_text_and_reasoning_in_turn(monkeypatch, way: Way):
+    with serving(monkeypatch, alternating):
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == (SHOWN, None)
+    events = outcome.response._stream_events
+    assert "".join(event.chunk for event in events if event.type == "reasoning") == SHOWN
+
+
+@pytest.mark.parametrize("flags", [[], ["--async"]], ids=str)
+def test_nor_are_those_shown_or_logged(monkeypatch, llm_command, turns, user_path, flags):
+    with serving(monkeypatch, alternating):
+        done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
+    logged = llm_command("logs", "-r").stdout
+
+    assert (done.stdout, done.returncode, logged) == (f"{SHOWN}\n", 0, f"{SHOWN}\n")
+    assert KEY[5:10] not in done.stderr
+    assert turns()
+    assert KEY[5:10].encode() not in (user_path / "logs.db").read_bytes()
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_what_is_held_back_does_not_come_with_an_error(monkeypatch, way: Way):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.events({"choices": [{"delta": {"content": f"Hi {KEY[:-1]}"}}]})
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+
+    assert outcome.text == "Hi "
+    assert outcome.error
+
+
+def test_text_that_looks_like_the_begin_of_a_key_is_only_delayed():
+    redactor = Redactor(KEY)
+
+    assert list(redactor.pieces("text", "ask-t")) == [("text", "a")]
+    assert list(redactor.pieces("reasoning", "s")) == []
+    assert list(redactor.pieces("reasoning", "k-t")) == []
+    assert list(redactor.pieces("reasoning", "! s")) == [("reasoning", "sk-t! ")]
+    assert list(redactor.rest()) == [("text", "sk-t"), ("reasoning", "s")]
+    assert list(redactor.rest()) == []
+
+
+def test_words_that_end_as_the_key_begins_come_before_what_follows_them():
+    redactor = Redactor(KEY)
+
+    assert list(redactor.pieces("reasoning", "answers")) == [("reasoning", "answer")]
+    assert list(redactor.pieces("text", "Yes")) == [("reasoning", "s"), ("text", "Ye")]
+    assert list(redactor.pieces("reasoning", "k")) == [("text", "s")]
+    assert list(redactor.pieces("text", " or ")) == [("reasoning", "k"), ("text", " or ")]
+    assert list(redactor.pieces("reasoning", KEY[2:] + "!")) == [("reasoning", f"{SHOWN}!")]
+    assert list(redactor.rest()) == []
+
+
+def test_a_short_key_is_left_alone(monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_API_KEY", "sandbox")
+    with serving(monkeypatch, lambda reply: answer(reply, "In the sandbox")):
+        assert ask(way).text == "In the sandbox"
+
+
+def test_a_redirect_is_not_followed(monkeypatch, way: Way):
+    with (
+        scripted_server.serve(answer) as target,
+        serving(monkeypatch, echo(307, b"", location=target.url)) as server,
+    ):
+        outcome = ask(way)
+
+    assert (len(server.requests), len(target.requests)) == (1, 0)
+    assert str(outcome.error) == (
+        f"The server redirects to {target.url}; redirects are not followed; check "
+        "EVOLINK_BASE_URL, and whether the network wants a login (status 307)"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "httpx", "httpcore", "httpcore.http11"])
+def test_debug_logging(monkeypatch, caplog, way: Way, name):
+    caplog.set_level(logging.DEBUG, logger=name or None)
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.head(400, x_echo=f"Bearer {KEY}", content_length=0)
+
+    with serving(monkeypatch, handler):
+        ask(way)
+
+    assert caplog.text
+    assert KEY not in caplog.text
+    assert (SHOWN in caplog.text) == (name != "httpx")
+
+
+def test_a_record_without_the_key_stays_as_it_is(caplog):
+    keep_out_of_logs(KEY)
+    caplog.set_level(logging.DEBUG, logger="httpx")
+    for said in ("fine", f"Bearer {KEY}"):
+        logging.getLogger("httpx").debug("%s", said)
+
+    assert [(each.msg, each.args) for each in caplog.records] == [
+        ("%s", ("fine",)),
+        (f"Bearer {SHOWN}", ()),
+    ]
+
+
+def test_no_repr_holds_it(monkeypatch):
+    with serving(monkeypatch, answer) as server:
+        client = clients.client(KEY)
+        outcome = ask(STREAM_AT_ONCE)
+        asynchronous = asyncio.run(clients.async_client(KEY))
+
+    for each in (client, asynchronous, client.get_httpx_client(), outcome.response):
+        assert KEY not in repr(each)
+    assert isinstance(client, AuthenticatedClient)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("key", [f"  {KEY}", f"{KEY}\n", f"\t{KEY} \r\n"])
+def test_whitespace_around_it_is_not_part_of_it(monkeypatch, way: Way, key):
+    monkeypatch.setenv("EVOLINK_API_KEY", key)
+    with serving(monkeypatch, answer) as server:
+        ask(way)
+
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    "key", ["sk test", "sk-\n-x", "“sk”", "schlüssel", "sk\x00", "sk\x7f", "한"]
+)
+@pytest.mark.parametrize("model", [EvolinkChat(), AsyncEvolinkChat()], ids=["sync", "async"])
+def test_a_key_that_no_header_can_hold_is_refused(model, key):
+    with pytest.raises(errors.AuthenticationError) as raised:
+        model.get_key(key)
+
+    assert key not in str(raised.value)
+    assert str(raised.value).count("llm keys set evolink") == 1
+
+
+def test_it_is_refused_before_anything_is_sent(monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_API_KEY", "two words")
+    with serving(monkeypatch, answer) as server:
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.AuthenticationError
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("model", [EvolinkChat(), AsyncEvolinkChat()], ids=["sync", "async"])
+@pytest.mark.parametrize("key", [None, "", " \t\r\n"], ids=repr)
+def test_no_key(monkeypatch, model, key):
+    monkeypatch.delenv("EVOLINK_API_KEY")
+    with pytest.raises(llm.NeedsKeyException) as told_by_llm:
+        super(type(model), model).get_key()
+
+    with pytest.raises(errors.MissingKeyError) as raised:
+        model.get_key(key)
+    assert isinstance(raised.value, llm.NeedsKeyException)
+    assert str(raised.value) == str(told_by_llm.value)
+
+
+@pytest.mark.parametrize("way", WHOLES, ids=way_id)
+def test_two_keys_have_two_clients(monkeypatch, way: Way):
+    with serving(monkeypatch, answer) as server:
+        for key in ("sk-one-0123456789", "sk-two-0123456789", "sk-one-0123456789"):
+            monkeypatch.setenv("EVOLINK_API_KEY", key)
+            ask(way)
+
+    assert [request.headers["authorization"][-17:] for request in server.requests] == [
+        "sk-one-0123456789",
+        "sk-two-0123456789",
+        "sk-one-0123456789",
+    ]
