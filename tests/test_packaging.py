@@ -30,7 +30,7 @@ def test_the_wheel_holds_both_packages_typed(built):
     assert {name.split("/")[0] for name in names} == {
         "generated_client",
         "llm_evolink",
-        "llm_evolink-0.1.0.dist-info",
+        "llm_evolink-0.2.0.dist-info",
     }
 
 
