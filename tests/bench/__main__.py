@@ -1,6 +1,6 @@
-"""Ours beside what a user would pick instead, in one run: medians, and ratios of pairs.
+"""Compare the plugin with its alternatives in one run: medians, and ratios of pairs.
 
-Run by scripts/bench, which makes the environment.
+scripts/bench runs this module, and makes the environment for it.
 """
 
 import argparse
@@ -26,11 +26,14 @@ ROOT = HERE.parents[1]
 
 @dataclass(frozen=True)
 class Measure:
-    """A comparison: each side's case, what of its result counts, and the ratio that is told.
+    """A comparison: the case of each side, the field of its result, and the ratio to report.
 
     Attributes:
-        ratio: "ours/theirs" or "theirs/ours"; the second where more is better for ours.
-        target: What the ratio should be at most, or for at least, with a ">" before it.
+        ratio: "ours/theirs" or "theirs/ours".
+        target: Maximum of the ratio, or its minimum if it begins with ">".
+        field: Field of the result of a case.
+        scale: Factor from the unit of the result to `unit`.
+        slow: Whether --quick leaves it out.
     """
 
     name: str
@@ -165,7 +168,7 @@ MEASURES = [
 
 @contextmanager
 def servers(folder: Path) -> Iterator[dict[bool, str]]:
-    """The bare server, without and with TLS; a certificate for it is made in the folder."""
+    """Run server.py without and with TLS, with a certificate made in the folder; yield the URLs."""
     certificate = [str(folder / "cert.pem"), str(folder / "key.pem")]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
     command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -188,15 +191,15 @@ def servers(folder: Path) -> Iterator[dict[bool, str]]:
 
 
 def trust(folder: Path) -> None:
-    """Make what trusts the certificate beside the authorities of the system, a file and a folder.
+    """Write a file and a folder of the system's CA certificates and the server's certificate.
 
-    Where nothing is set, llm's class reads such a file, and ours such a folder.
+    Without SSL_CERT_FILE and SSL_CERT_DIR, llm's class reads such a file, and ours such a folder.
     """
     certificate = folder / "cert.pem"
     paths = ssl.get_default_verify_paths()
     file = Path(paths.openssl_cafile)
-    authorities = (file if file.exists() else Path(certifi.where())).read_text()
-    (folder / "bundle.pem").write_text(authorities + certificate.read_text())
+    ca_certificates = (file if file.exists() else Path(certifi.where())).read_text()
+    (folder / "bundle.pem").write_text(ca_certificates + certificate.read_text())
     command = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate)]
     name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     if paths.capath and list(Path(paths.capath).glob("*.0")):
@@ -205,7 +208,7 @@ def trust(folder: Path) -> None:
 
 
 def run_case(python: str, case: str, url: str, folder: Path) -> dict[str, float]:
-    """The result of one case, in a fresh interpreter of the user's environment."""
+    """Return the result of one case, run in a fresh interpreter of a user's environment."""
     user_path = folder / "llm"
     shutil.rmtree(user_path, ignore_errors=True)
     user_path.mkdir()
@@ -220,7 +223,7 @@ def run_case(python: str, case: str, url: str, folder: Path) -> dict[str, float]
         "OPENAI_API_KEY": "sk-bench-0123456789",
     }
     if url.startswith("https"):
-        # Each loads authorities as it does where nothing is set: ours from a directory of them.
+        # Each side loads CA certificates from where it does by default: ours from a folder.
         ours = case.endswith(":ours") and (folder / "certs").exists()
         environment |= (
             {"SSL_CERT_DIR": str(folder / "certs")}
@@ -264,7 +267,7 @@ def seconds(command: list[str]) -> float:
 def compare(
     ours: Callable[[], float], theirs: Callable[[], float], ratio: str, times: int
 ) -> dict[str, float]:
-    """Medians of both, in turns, and of the ratios of the pairs, with their least and greatest."""
+    """Run both in turns; return their medians, and the median and range of the ratios."""
     pairs = []
     for number in range(times):
         first, second = (ours, theirs) if number % 2 == 0 else (theirs, ours)
@@ -283,8 +286,8 @@ def compare(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats, without the slow ones")
-    parser.add_argument("--only", default="", metavar="TEXT", help="measures whose name holds TEXT")
+    parser.add_argument("--quick", action="store_true", help="repeat less, without slow measures")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only measures named like TEXT")
     parser.add_argument("--python", required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     rows = []
@@ -314,7 +317,7 @@ def main() -> None:
 
 
 def show(as_json: bool, measure: Measure, result: dict[str, float]) -> None:
-    """Print a row of the table, the heading before the first."""
+    """Print a row of the table, and the heading before the first row."""
     if as_json:
         return
     if not show.__dict__.setdefault("began", False):
@@ -322,10 +325,17 @@ def show(as_json: bool, measure: Measure, result: dict[str, float]) -> None:
         print("| measure | ratio | of pairs | target | ours | theirs |")
         print("| --- | ---: | ---: | ---: | ---: | ---: |")
     target = f"≥ {measure.target[1:]}" if measure.target[0] == ">" else f"≤ {measure.target}"
-    numbers = [f"{result[side] * measure.scale:.3g} {measure.unit}" for side in ("ours", "theirs")]
+    numbers = [
+        f"{rounded(result[side] * measure.scale)} {measure.unit}" for side in ("ours", "theirs")
+    ]
     spread = f"{result['least']:.3g} to {result['greatest']:.3g}"
     row = [measure.name, f"{result['ratio']:.3g}", spread, target, *numbers]
     print(f"| {' | '.join(row)} |", flush=True)
+
+
+def rounded(number: float) -> str:
+    """Return the number with three significant digits, and without an exponent."""
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 if __name__ == "__main__":

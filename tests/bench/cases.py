@@ -1,6 +1,6 @@
-"""What is measured, one case in a fresh interpreter: python cases.py CASE URL; prints JSON.
+"""Run one case in this interpreter and print its result as JSON: python cases.py CASE URL.
 
-Each case is named WHAT:WHOSE and returns seconds, or a number of its own.
+A case is named MEASURE:SIDE; its result has `value` (seconds, chunks a second or MB) and others.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ MODELS = {"llm": "openai-compatible", "ours": "gemini-3.5-flash"}
 
 
 def peak() -> float:
-    """Peak memory of this process, in MB."""
+    """Return the peak memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def load(whose: str, url: str) -> dict[str, float]:
-    """CPU of loading a plugin into a running llm."""
+    """Measure the CPU seconds that loading a plugin costs once llm is loaded."""
     import llm.cli
 
     name = {"ours": "llm_evolink", "llm-gemini": "llm_gemini"}[whose]
@@ -37,7 +37,7 @@ def load(whose: str, url: str) -> dict[str, float]:
 
 
 def prompt(whose: str, url: str) -> dict[str, float]:
-    """CPU of one prompt at the command line, after llm itself is loaded and has a log."""
+    """Measure the CPU seconds of one CLI prompt, after llm is loaded and its log exists."""
     import llm.cli
     import sqlite_utils
     from llm.migrations import migrate
@@ -53,7 +53,7 @@ def prompt(whose: str, url: str) -> dict[str, float]:
 
 
 def chunks(whose: str, url: str) -> dict[str, float]:
-    """Chunks decoded in a CPU second; the client is made before the clock starts."""
+    """Measure the chunks decoded in a CPU second; making the client is not measured."""
     count = {"ours": count_ours, "openai": count_openai, "httpx": count_httpx}[whose]
     counting = count(url)
     next(counting)
@@ -107,7 +107,7 @@ def count_httpx(url: str) -> Iterator[int]:
 
 
 def fifty(whose: str, url: str) -> dict[str, float]:
-    """Wall time of 50 prompts in one process."""
+    """Measure the wall time of 50 prompts in one process."""
     import llm
 
     model = llm.get_model(MODELS[whose])
@@ -118,7 +118,7 @@ def fifty(whose: str, url: str) -> dict[str, float]:
 
 
 def at_once(whose: str, url: str, number: int = 300, together: int = 300) -> dict[str, float]:
-    """Wall time of asynchronous prompts, CPU of each, and peak memory."""
+    """Measure the wall time of asynchronous prompts, the CPU time of each, and peak memory."""
     import llm
 
     model = llm.get_async_model(MODELS[whose])
@@ -139,7 +139,7 @@ def at_once(whose: str, url: str, number: int = 300, together: int = 300) -> dic
 
 
 def large(whose: str, url: str) -> dict[str, float]:
-    """Peak memory of a 100 MB answer streamed to /dev/null."""
+    """Measure the peak memory of a 100 MB answer streamed to /dev/null."""
     import llm
 
     class Echo(llm.Model):
@@ -151,7 +151,7 @@ def large(whose: str, url: str) -> dict[str, float]:
                 # A new string each time, as a decoder makes.
                 yield "".join(["x" * 9_999, "x"])
 
-    # llm's plugins are loaded for both, as they are at the command line.
+    # Both sides load llm's plugins, as the command line does.
     ours = llm.get_model(MODELS["ours"])
     model = Echo() if whose == "echo" else ours
     with open(os.devnull, "w") as sink:

@@ -1,4 +1,4 @@
-"""A bare server that costs almost nothing: canned bytes for each path, HTTP/1.1 on loopback.
+"""An HTTP/1.1 server on loopback that sends the same prepared bytes for each path.
 
 POST …/small/…   a stream of 3 chunks        POST …/chunks/…    20,000 chunks, 4 KB a write
 POST …/packets/… 20,000 chunks, one a write  POST …/large/…     100 MB of text
@@ -51,12 +51,12 @@ def part(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-# Made once: what a prompt costs is to be its client's.
+# Prepared once, so that the cost of a prompt is that of the client.
 SMALL = HEAD + part(chunk("Hello") + chunk(" there")) + part(END) + b"0\r\n\r\n"
 
 
 def parts(path: str) -> Iterator[bytes]:
-    """The pieces of the response to a path, each for one write."""
+    """Yield the parts of the response to a path, one for each write."""
     if "/large/" in path:
         yield HEAD
         one = part(chunk("x" * LARGE_CHUNK))

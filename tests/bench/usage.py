@@ -1,4 +1,4 @@
-"""`llm evolink usage` over a log of a million turns, beside the bare SQL query of the same sums.
+"""Compare `llm evolink usage` over a log of a million turns with a plain SQL query of its sums.
 
 Usage: .venv/bin/python tests/bench/usage.py [TURNS]
 """
@@ -33,7 +33,7 @@ BARE = """
 
 
 def turns(count: int) -> Iterator[dict[str, object]]:
-    """A year of turns as this plugin has them logged; one in fifty without usage."""
+    """Yield a year of turns as this plugin logs them, one in fifty without usage."""
     chance = random.Random(1)
     start = datetime(2025, 11, 1, tzinfo=UTC)
     for number in range(count):
@@ -78,7 +78,7 @@ def make(path: Path, count: int) -> None:
 
 
 def measure(what: str, path: Path) -> tuple[float, float]:
-    """Seconds, and the most memory in MB, of a process of its own."""
+    """Return the seconds and the peak memory in MB of a separate process."""
     done = subprocess.run(
         [sys.executable, __file__, what, str(path)], check=True, capture_output=True, text=True
     )
