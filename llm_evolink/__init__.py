@@ -20,7 +20,7 @@ def register_models(register: Callable[..., Any]) -> None:
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
     """Register `llm evolink`."""
-    from .commands.group import EvolinkGroup
+    from .commands import EvolinkGroup
 
     cli.add_command(
         EvolinkGroup(
