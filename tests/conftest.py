@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from llm_evolink.sandbox import Server, serve
-from tests import four_ways, scripted_server
+from tests import four_ways, llm_process, scripted_server
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -60,19 +59,27 @@ def environment(user_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
 
 
+@pytest.fixture(autouse=True)
+def _fresh_llm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start `llm` itself, without the fork server, in a test that is marked `fresh_llm`."""
+    if request.node.get_closest_marker("fresh_llm"):
+        monkeypatch.setattr(llm_process, "always_fresh", True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> Iterator[None]:
+    """Stop the fork server when the tests end."""
+    yield
+    llm_process.stop()
+
+
 @pytest.fixture
 def llm_command(environment: None) -> Run:
-    """Run the installed `llm` with these arguments, as a person would; returns what it did."""
+    """Run `llm` with these arguments in the test's environment; see llm_process.run()."""
 
     def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **options.pop("env", {})}
-        command = [str(Path(sys.executable).with_name("llm")), *arguments]
-        options.setdefault("stdin", None if "input" in options else subprocess.DEVNULL)
-        if "input" in options:
-            del options["stdin"]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env=env, **options
-        )
+        return llm_process.run(*arguments, env=env, **options)
 
     return run
 

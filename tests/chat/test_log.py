@@ -5,14 +5,11 @@ import json
 import os
 import pty
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from llm_evolink.errors import EvolinkError
-from tests import scripted_server
+from tests import llm_process, scripted_server
 from tests.chat.test_images import PNG
 from tests.conftest import KEY
 from tests.four_ways import INTRODUCTION, MODEL
@@ -51,8 +48,7 @@ def test_a_caller_from_python_reads_why_a_reply_ended(sandbox, way, capfd):
 def in_a_terminal(*arguments):
     """Return what `llm` with these arguments writes to a terminal."""
     ours, its = pty.openpty()
-    command = [str(Path(sys.executable).with_name("llm")), *arguments]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
+    with llm_process.start(*arguments, stdout=its, stderr=its) as process:
         os.close(its)
         said = b""
         try:

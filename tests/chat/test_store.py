@@ -1,20 +1,19 @@
 """llm's log: whatever many processes write at once is there, or its loss is told."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from tests import scripted_server
+from tests import llm_process, scripted_server
 from tests.four_ways import answer, serving
 
-LLM = str(Path(sys.executable).with_name("llm"))
 AT_ONCE = 8
 LOCKED = "sqlite3.OperationalError: database is locked"
 
 
-@pytest.mark.parametrize("existing", [False, True], ids=["fresh", "existing"])
+@pytest.mark.parametrize(
+    "existing",
+    [pytest.param(False, marks=pytest.mark.fresh_llm), True],
+    ids=["fresh", "existing"],
+)
 def test_eight_prompts_at_once(environment, monkeypatch, llm_command, user_path, existing):
     def echo(reply: scripted_server.Reply) -> None:
         answer(reply, f"re: {reply.request.json()['messages'][0]['content']}")
@@ -23,20 +22,17 @@ def test_eight_prompts_at_once(environment, monkeypatch, llm_command, user_path,
         if existing:
             llm_command("-m", "gemini-3.5-flash", "before")
         processes = [
-            subprocess.Popen(
-                [LLM, "-m", "gemini-3.5-flash", f"prompt {number}."],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+            llm_process.start("-m", "gemini-3.5-flash", f"prompt {number}.")
             for number in range(AT_ONCE)
         ]
-        ended = [(*process.communicate(timeout=60), process.returncode) for process in processes]
+        ended = []
+        for process in processes:
+            with process:
+                ended.append((process.stderr.read(), process.wait()))
 
     # Read as it is: eight first uses at once can leave llm a database that it cannot read itself.
     logged = (user_path / "logs.db").read_bytes()
-    for number, (_, stderr, status) in enumerate(ended):
+    for number, (stderr, status) in enumerate(ended):
         if status == 0:
             assert f"re: prompt {number}.".encode() in logged
         else:

@@ -23,12 +23,11 @@ import generated_client
 from llm_evolink.commands.doctor import checks, finding, probe
 from llm_evolink.connection import settings
 from llm_evolink.connection import tls as tls_module
-from tests import scripted_server
+from tests import llm_process, scripted_server
 from tests.conftest import KEY
 from tests.four_ways import serving
 
 STORED = "sk-stored-0123456789wxyz"
-LLM = str(Path(sys.executable).with_name("llm"))
 DEAD = "http://127.0.0.1:1"
 REFUSED = {"error": {"message": "messages is too short", "type": "invalid_request_error"}}
 
@@ -212,8 +211,9 @@ def test_a_server_that_is_silent(monkeypatch, llm_command):
 def in_terminal(*command: str) -> str:
     """Return what the command writes to a terminal."""
     ours, theirs = pty.openpty()
-    subprocess.run(command, stdout=theirs, stdin=subprocess.DEVNULL, check=True, timeout=60)
-    os.close(theirs)
+    with llm_process.start(*command, stdout=theirs) as process:
+        os.close(theirs)
+        assert process.wait() == 0
     shown = b""
     while b"openapi.json" not in shown:
         shown += os.read(ours, 4096)
@@ -224,7 +224,7 @@ def in_terminal(*command: str) -> str:
 def test_in_a_terminal_it_is_coloured_and_fits(sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
 
-    shown = in_terminal(LLM, "evolink", "doctor")
+    shown = in_terminal("evolink", "doctor")
 
     assert "\x1b[32mok    \x1b[0m  key       that of EVOLINK_API_KEY, ending in cdef\n" in shown
     plain = re.sub(r"\x1b\[\d+m", "", shown).splitlines()
@@ -806,7 +806,10 @@ def test_what_may_not_be_written_to(user_path, sandbox, unprivileged, name):
     path = user_path / name
     path.chmod(0o500)
     done = subprocess.run(
-        [*unprivileged, LLM, "evolink", "doctor"], capture_output=True, text=True, check=False
+        [*unprivileged, llm_process.LLM, "evolink", "doctor"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     expected = re.escape(

@@ -3,18 +3,15 @@
 import os
 import pty
 import re
-import subprocess
-import sys
 import time
 from email.utils import formatdate
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from llm_evolink import errors
 from llm_evolink.connection import retry
-from tests import scripted_server
+from tests import llm_process, scripted_server
 from tests.four_ways import STREAM_AT_ONCE, Way, answer, ask, serving, way_id
 
 
@@ -288,15 +285,8 @@ def test_how_long_is_too_long_is_said_by_the_environment(monkeypatch, waits):
 def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
     """Run `llm` with stderr a terminal; returns its stdout, what the terminal shows, and status."""
     ours, its = pty.openpty()
-    with subprocess.Popen(
-        [str(Path(sys.executable).with_name("llm")), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=its,
-        text=True,
-    ) as process:
+    with llm_process.start(*arguments, stderr=its) as process:
         os.close(its)
-        assert process.stdout
         stdout = process.stdout.read()
         shown = b""
         try:

@@ -14,11 +14,11 @@ import pytest
 
 from llm_evolink.sandbox import serve
 from llm_evolink.sandbox.document import documented_errors
+from tests import llm_process
 
 from .conftest import MODEL, client_of, post_to, text_of
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
-LLM = str(Path(sys.executable).with_name("llm"))
 # What the last stage of a stop, a thread that is joined, may take at worst.
 PROMPTLY = 5
 
@@ -135,21 +135,14 @@ def test_it_is_silent_where_every_warning_is_an_error():
 
 
 @pytest.fixture
-def environ(tmp_path):
-    return {**os.environ, "LLM_USER_PATH": str(tmp_path)}
+def environ(environment):
+    return dict(os.environ)
 
 
 @contextmanager
 def command(environ, *options):
     """Run `llm evolink sandbox`, whatever becomes of the test."""
-    process = subprocess.Popen(
-        [LLM, "evolink", "sandbox", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environ,
-    )
-    with process:
+    with llm_process.start("evolink", "sandbox", *options, env=environ) as process:
         try:
             yield process
         finally:
@@ -284,14 +277,7 @@ def test_the_command_answers_with_a_model_replies_and_records(with_plugin, tmp_p
 
 
 def run(environ, *options):
-    done = subprocess.run(
-        [LLM, "evolink", "sandbox", *options],
-        capture_output=True,
-        text=True,
-        env=environ,
-        check=False,
-        timeout=60,
-    )
+    done = llm_process.run("evolink", "sandbox", *options, env=environ)
     assert done.stdout == ""
     return done.returncode, done.stderr.splitlines()[-1]
 

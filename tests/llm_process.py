@@ -1,0 +1,375 @@
+"""Runs `llm` for the tests, in a process forked from one that has llm and the plugin loaded.
+
+done = llm_process.run("-m", "gemini-3.5-flash", "hello")
+with llm_process.start("evolink", "sandbox") as process:
+    ...  # process.pid, process.stdout, process.send_signal(signal.SIGINT), process.wait()
+
+A forked process is a real one, with its own pid, pipes, signals and exit code. What it leaves out
+are the imports and llm's migrations of a new logs.db. A fresh `llm` is started instead for a test
+marked `fresh_llm`, for an environment that differs in what Python or llm reads when it starts, and
+on Windows.
+
+Run as a program, this file is the fork server (`serve`) or a command `llm` that uses it (`llm`).
+"""
+
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
+LLM = str(Path(sys.executable).with_name("llm"))
+TIMEOUT = 120.0  # Seconds within which a command ends, however busy the machine is.
+File = int | IO[Any]
+_READ_AT_START = ("COVERAGE_", "LANG", "LC_", "LD_", "LLM_LOAD_PLUGINS", "PYTHON")
+_NUMBER = 4  # Bytes of a length, a pid or an exit code on the socket.
+
+
+def run(
+    *arguments: str,
+    input: str | None = None,  # noqa: A002
+    env: dict[str, str] | None = None,
+    cwd: str | Path | None = None,
+    stdin: File = DEVNULL,
+    timeout: float = TIMEOUT,
+) -> subprocess.CompletedProcess[str]:
+    """Run `llm` with the arguments and return its exit code and what it wrote.
+
+    Args:
+        arguments: The arguments of `llm`.
+        input: Text for its standard input.
+        env: Its complete environment; that of the tests by default.
+        cwd: Its working directory; that of the tests by default.
+        stdin: Its standard input, if `input` is None.
+        timeout: Seconds after which it is killed.
+
+    Raises:
+        subprocess.TimeoutExpired: It was killed.
+    """
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as given,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as err,
+    ):
+        if input is not None:
+            given.write(input)
+            given.seek(0)
+            stdin = given
+        process = start(*arguments, env=env, cwd=cwd, stdin=stdin, stdout=out, stderr=err)
+        with process:
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        out.seek(0)
+        err.seek(0)
+        code = process.returncode or 0
+        return subprocess.CompletedProcess([LLM, *arguments], code, out.read(), err.read())
+
+
+def start(
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    cwd: str | Path | None = None,
+    stdin: File = DEVNULL,
+    stdout: File = PIPE,
+    stderr: File = PIPE,
+    fresh: bool = False,
+) -> "Process | subprocess.Popen[str]":
+    """Start `llm` with the arguments; pipes are for text.
+
+    Args:
+        arguments: The arguments of `llm`.
+        env: Its complete environment; that of the tests by default.
+        cwd: Its working directory; that of the tests by default.
+        stdin: Its standard input: a file, PIPE or DEVNULL.
+        stdout: Its standard output: a file, PIPE or DEVNULL.
+        stderr: Its standard error: a file, PIPE, DEVNULL or STDOUT.
+        fresh: Whether to start `llm` itself, without the fork server.
+    """
+    environment = dict(os.environ if env is None else env)
+    server = None if fresh or always_fresh else _server(environment)
+    if server is None:
+        return subprocess.Popen(
+            [LLM, *arguments],
+            env=environment,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+        )
+    directory = os.fspath(cwd or os.getcwd())
+    return Process(server.path, arguments, environment, directory, stdin, stdout, stderr)
+
+
+always_fresh = sys.platform == "win32"  # The fixture for the mark `fresh_llm` sets it too.
+
+
+def install(folder: Path) -> None:
+    """Write a command `llm` into the folder, for shells: it uses the fork server as well."""
+    server = _server(dict(os.environ))
+    assert server
+    command = folder / "llm"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {__file__} llm {server.path} "$@"\n')
+    command.chmod(0o755)
+
+
+def stop() -> None:
+    """Stop the fork server, if one was started."""
+    while _servers:
+        _servers.pop().stop()
+
+
+class Process:
+    """A forked `llm`, with the attributes and methods of subprocess.Popen that tests need."""
+
+    def __init__(
+        self,
+        path: str,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        cwd: str,
+        stdin: File,
+        stdout: File,
+        stderr: File,
+    ) -> None:
+        """Have the server at the path start it."""
+        self.args = [LLM, *arguments]
+        self.returncode: int | None = None
+        self.stdin: IO[str] | None = None
+        self.stdout: IO[str] | None = None
+        self.stderr: IO[str] | None = None
+        opened: list[int] = []  # Its ends of the pipes.
+
+        def pipe(mode: str) -> IO[str]:
+            reader, writer = os.pipe()
+            ours, its = (reader, writer) if mode == "r" else (writer, reader)
+            opened.append(its)
+            return os.fdopen(ours, mode)
+
+        def descriptor(file: File) -> int:
+            if file == DEVNULL:
+                opened.append(os.open(os.devnull, os.O_RDWR))
+                return opened[-1]
+            return file if isinstance(file, int) else file.fileno()
+
+        if stdin == PIPE:
+            self.stdin, stdin = pipe("w"), opened[-1]
+        if stdout == PIPE:
+            self.stdout, stdout = pipe("r"), opened[-1]
+        if stderr == PIPE:
+            self.stderr, stderr = pipe("r"), opened[-1]
+        elif stderr == STDOUT:
+            stderr = stdout
+        request = marshal.dumps((self.args, environment, cwd))
+        data = len(request).to_bytes(_NUMBER, "little") + request
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(path)
+        files = [descriptor(file) for file in (stdin, stdout, stderr)]
+        sent = socket.send_fds(self._connection, [data], files)
+        self._connection.sendall(data[sent:])
+        for number in opened:
+            os.close(number)
+        self.pid = self._receive()
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Return the exit code, negative for a signal, when it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: It did not end within so many seconds.
+        """
+        if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = self._receive()
+            self._connection.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it the signal, unless it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        """Close the pipes and wait for its end; kill it if the block raised an error."""
+        if error:
+            self.kill()
+        for file in (self.stdin, self.stdout, self.stderr):
+            if file:
+                with suppress(OSError):
+                    file.close()
+        self.wait()
+
+    def _receive(self) -> int:
+        data = self._connection.recv(_NUMBER, socket.MSG_WAITALL)
+        assert len(data) == _NUMBER, "the fork server has ended"
+        return int.from_bytes(data, "little", signed=True)
+
+
+class _Server:
+    """A running fork server: `path` is its socket."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.path = f"{self._folder.name}/socket"
+        self.environment = _read_at_start(dict(os.environ))
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "serve", self.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+        )
+        assert self._process.stdout
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def stop(self) -> None:
+        with self._process:  # It ends when its standard input is closed.
+            pass
+        self._folder.cleanup()
+
+
+_servers: list[_Server] = []
+
+
+def _server(environment: dict[str, str]) -> _Server | None:
+    """Return the fork server, started if need be; None if it is of another environment."""
+    if not _servers:
+        if environment.get("LLM_LOAD_PLUGINS") != "llm-evolink":
+            return None
+        _servers.append(_Server())
+    server = _servers[0]
+    return server if _read_at_start(environment) == server.environment else None
+
+
+def _read_at_start(environment: dict[str, str]) -> dict[str, str]:
+    """Return the variables that Python or llm reads once, when it starts."""
+    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+
+
+# The fork server.
+
+
+def _serve(path: str) -> None:
+    """Fork a process for each request until standard input ends; return in the forked process."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(64)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests.
+    gc.collect()
+    gc.freeze()
+    os.write(1, b"ready\n")
+    while True:
+        if listener not in select.select([listener, sys.stdin], [], [])[0]:
+            _reap(0)
+            os._exit(0)
+        _reap(os.WNOHANG)
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            return _attend(connection)
+        connection.close()
+
+
+def _reap(options: int) -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            pass
+
+
+def _attend(connection: socket.socket) -> None:
+    """Fork the process that is asked for and report its pid and its end; return in that process."""
+    data, files, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+    length = int.from_bytes(data[:_NUMBER], "little")
+    while len(data) < _NUMBER + length:
+        data += connection.recv(1 << 20)
+    argv, environment, cwd = marshal.loads(data[_NUMBER:])
+    pid = os.fork()
+    if pid:
+        for file in files:
+            os.close(file)
+        with suppress(OSError):
+            connection.sendall(pid.to_bytes(_NUMBER, "little"))
+        _, status = os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        with suppress(OSError):
+            connection.sendall(code.to_bytes(_NUMBER, "little", signed=True))
+        os._exit(0)
+    connection.close()
+    for number, file in enumerate(files):  # All three are above 2: the server has 0 to 2 open.
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    os.chdir(cwd)
+    sys.argv = argv
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _load() -> Any:
+    """Load what `llm` and the plugin import, and give new databases llm's tables at once."""
+    sys.path[0] = os.path.dirname(LLM)  # As in `llm` itself, not the folder of this file.
+    import asyncio  # noqa: F401
+    import sqlite3
+
+    import llm.cli
+    import llm.logs
+    import sqlite_utils
+    from llm.migrations import migrate
+
+    for package in ("generated_client", "llm_evolink"):
+        module = importlib.import_module(package)
+        for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+            importlib.import_module(found.name)
+    template = sqlite3.connect(":memory:", check_same_thread=False)
+    migrate(sqlite_utils.Database(template))
+    template.commit()
+
+    def migrate_by_copy(database: sqlite_utils.Database) -> None:
+        if database.table_names():
+            migrate(database)
+        else:
+            template.backup(database.conn)
+
+    llm.cli.migrate = llm.logs.migrate = migrate_by_copy
+    return llm.cli.cli
+
+
+if __name__ == "__main__":
+    role, socket_path, *rest = sys.argv[1:]
+    if role == "serve":
+        cli = _load()
+        _serve(socket_path)
+        sys.exit(cli())
+    command = Process(socket_path, tuple(rest), dict(os.environ), os.getcwd(), 0, 1, 2)
+    for forwarded in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(forwarded, lambda number, _: command.send_signal(number))
+    sys.exit(command.wait(60 * TIMEOUT))
