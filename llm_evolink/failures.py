@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .constants import REQUEST_ID_HEADERS
@@ -52,6 +53,8 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
 
     from generated_client import errors as wire
 
+    if isinstance(failure, wire.ErrorEvent):
+        failure = from_event(failure.error)
     if isinstance(failure, EvolinkError):
         return _incomplete(failure) if began else failure
     if isinstance(failure, httpx.TimeoutException):
@@ -90,8 +93,17 @@ def from_event(error: Any) -> EvolinkError:
     return _build(_kind(status_code) if status_code else IncompleteReplyError, told, status_code)
 
 
+def unread_reply(content: bytes) -> EvolinkError:
+    """Return the error that a body with status 200 holds, or that it is not a reply."""
+    with suppress(ValueError, RecursionError):
+        data = json.loads(content)
+        if isinstance(data, dict) and data.get("error") is not None:
+            return from_event(data["error"])
+    return not_a_reply(content)
+
+
 def not_a_reply(content: bytes) -> EvolinkError:
-    """Return the error of a body that came as if it were a reply, and is none."""
+    """Return the error of a body of a successful response that is not a reply."""
     nothing = "a body without a message" if content.strip() else "an empty body"
     said = clean(_read_body(content).get("message")) or nothing
     return NoReplyError(f"The server answered with something that is no reply: {said}")

@@ -17,7 +17,7 @@ from generated_client.errors import IncompleteStream, UnexpectedResponse
 from generated_client.types import Response
 
 from ..errors import EvolinkError, IncompleteReplyError
-from ..failures import explain, from_status, not_a_reply, request_id
+from ..failures import explain, from_status, request_id, unread_reply
 from ..redaction import Redactor
 from .reply import Reply
 from .request import build_request
@@ -105,7 +105,7 @@ class Turn:
             with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 completion = models.ChatCompletionResponse.from_dict(json.loads(whole.content))
         if completion is None:
-            raise not_a_reply(whole.content)
+            raise unread_reply(whole.content)
         yield from self.reply.read_whole(completion)
 
     def _fail(self, error: EvolinkError) -> NoReturn:

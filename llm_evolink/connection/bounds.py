@@ -96,7 +96,7 @@ def _is_passed_on(request: httpx.Request, response: httpx.Response) -> bool:
         return True
     name = "text/event-stream"
     content_type: str = response.headers.get("content-type", "")
-    if request.headers.get("accept") != name or not content_type.lower().startswith(name):
+    if name not in request.headers.get("accept", "") or not content_type.lower().startswith(name):
         return False
     response.stream = _Bounded(response.stream)
     return True

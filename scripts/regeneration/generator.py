@@ -20,6 +20,7 @@ from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.properties.schemas import Class
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
@@ -42,8 +43,9 @@ RUFF = ["--isolated", "--no-cache", "--no-respect-gitignore", "--target-version=
 class StreamingProject(Project):
     """A project whose templates can include the stock ones as "stock/NAME", and that streams.
 
-    Its templates find the model of an endpoint's events with `event_model(endpoint)`, the
-    document's servers in `servers`, and change stock text with the filter `swap`.
+    Its templates find the model of an endpoint's events with `event_model(endpoint)`, that of
+    errors with `error_model()`, others with `models_named(…)`, the document's servers in
+    `servers`, and change stock text with the filter `swap`.
     """
 
     def __init__(self, *, servers: list[str], templates: Path, **kwargs: Any) -> None:
@@ -51,7 +53,12 @@ class StreamingProject(Project):
         stock = PackageLoader("openapi_python_client")
         loaders = [FileSystemLoader(templates), stock, PrefixLoader({"stock": stock})]
         self.env.loader = ChoiceLoader(loaders)
-        self.env.globals.update(servers=servers, event_model=self.event_model)
+        self.env.globals.update(
+            servers=servers,
+            event_model=self.event_model,
+            error_model=self.error_model,
+            models_named=self.models_named,
+        )
         self.env.filters["swap"] = swap
 
     def event_model(self, endpoint: Endpoint) -> ModelProperty | None:
@@ -62,6 +69,21 @@ class StreamingProject(Project):
                 if model.class_info.name == name:
                     return model
         return None
+
+    def error_model(self) -> Class | None:
+        """Return the class of the first model that describes an error status, None for none."""
+        for collection in self.openapi.endpoint_collections_by_tag.values():
+            for endpoint in collection.endpoints:
+                for response in endpoint.responses.patterns:
+                    first, _ = response.status_code.range or (0, 0)
+                    if first >= 400 and isinstance(response.prop, ModelProperty):
+                        return response.prop.class_info
+        return None
+
+    def models_named(self, *names: str) -> list[Class]:
+        """Return the classes of these models; none if one of them is missing."""
+        models = {str(model.class_info.name): model.class_info for model in self.openapi.models}
+        return [models[name] for name in names] if models.keys() >= set(names) else []
 
     def _create_package(self) -> None:
         super()._create_package()

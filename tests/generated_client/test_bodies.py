@@ -16,7 +16,7 @@ from generated_client.models import (
 )
 from tests import scripted_server
 
-from .calls import TOKEN, Calls, Parsed, connect
+from .calls import TOKEN, AsyncCalls, Calls, Parsed, SyncCalls, connect
 
 
 def answer(status: int, body: Any, **headers: str | int) -> scripted_server.Handler:
@@ -114,7 +114,7 @@ def test_a_body_that_fits_is_parsed(
     calls: Calls, status: int, body: dict[str, Any], parsed: Parsed
 ) -> None:
     with scripted_server.serve(answer(status, body)) as server:
-        value = calls.parsed(connect(server.url, raise_on_unexpected_status=True))
+        value = calls.parsed(connect(server.url))
         assert calls.detailed(connect(server.url)).parsed == value
     assert value == parsed
     assert value.to_dict() == body
@@ -141,6 +141,9 @@ def test_a_body_that_fits_is_parsed(
         ),
         pytest.param(200, b"<html>", errors.UnexpectedResponse, id="HTML"),
         pytest.param(502, b"<html>", errors.UnexpectedResponse, id="HTML with 502"),
+        pytest.param(
+            200, b'{"error": {"message": "No"}}', errors.UnexpectedResponse, id="an error with 200"
+        ),
         pytest.param(401, b'{"error": "No"}', errors.UnexpectedResponse, id="text error"),
         pytest.param(520, b"<html>", errors.UnexpectedStatus, id="HTML with 520"),
         pytest.param(529, b'{"error": {}}', errors.UnexpectedStatus, id="JSON with 529"),
@@ -150,22 +153,30 @@ def test_a_body_that_fits_is_parsed(
         pytest.param(201, b"{}", errors.UnexpectedStatus, id="another success"),
     ],
 )
-def test_any_other_body_is_none_or_an_error(
-    calls: Calls, status: int, body: bytes, error: type[Exception]
+def test_any_other_response_is_an_error_or_none(
+    status: int, body: bytes, error: type[errors.APIError]
 ) -> None:
+    calls = SyncCalls()
     with scripted_server.serve(answer(status, body, content_type="x/y")) as server:
         response = calls.detailed(connect(server.url))
-        assert (response.status_code, response.content) == (status, body)
-        assert response.parsed is None
-        assert calls.parsed(connect(server.url)) is None
+        assert calls.parsed(connect(server.url, raise_on_unexpected_status=False)) is None
         with pytest.raises(error) as raised:
-            calls.parsed(connect(server.url, raise_on_unexpected_status=True))
-    attributes = {"status_code": status, "content": body}
-    if error is errors.UnexpectedResponse:
-        attributes["headers"] = httpx.Headers(
-            {"content-type": "x/y", "content-length": str(len(body))}
-        )
-    assert vars(raised.value) == attributes
+            calls.parsed(connect(server.url))
+    assert (response.status_code, response.content, response.parsed) == (status, body, None)
+    assert type(raised.value) is error
+    assert isinstance(raised.value, errors.UnexpectedResponse)
+    assert (raised.value.status_code, raised.value.content) == (status, body)
+    assert raised.value.headers["content-type"] == "x/y"
+    assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+def test_the_asyncio_functions_raise_too() -> None:
+    calls = AsyncCalls()
+    with scripted_server.serve(answer(520, b"<html>")) as server:
+        assert calls.detailed(connect(server.url)).parsed is None
+        assert calls.parsed(connect(server.url, raise_on_unexpected_status=False)) is None
+        with pytest.raises(errors.UnexpectedStatus):
+            calls.parsed(connect(server.url))
 
 
 @pytest.mark.parametrize(

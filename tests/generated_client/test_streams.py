@@ -16,7 +16,7 @@ from generated_client.api.chat_completion import create_chat_completion_quick as
 from generated_client.models import ChatCompletionChunk, ChunkChoice, Delta, StreamOptions, Usage
 from tests import scripted_server
 
-from .calls import TOKEN, Calls, Outcome, connect, request
+from .calls import TOKEN, Calls, Outcome, SyncCalls, connect, request
 
 DONE = "data: [DONE]\n\n"
 END = b"0\r\n\r\n"
@@ -65,7 +65,7 @@ def test_asks_for_a_stream_and_keeps_the_rest_of_the_body(calls: Calls) -> None:
     }
     names = ("accept", "accept-encoding", "content-type", "authorization")
     assert [sent.headers[name] for name in names] == [
-        "text/event-stream",
+        "text/event-stream, application/json",
         "identity",
         "application/json",
         f"Bearer {TOKEN}",
@@ -79,7 +79,7 @@ def test_yields_chunks_as_models_with_what_they_do_not_know(calls: Calls) -> Non
         {"choices": [], "usage": {"prompt_tokens": 3}},
         {"choices": None, "usage": None},
         {"choices": [{"delta": None}]},
-        {"error": {"message": "Out of luck"}},
+        {"choices": [], "error": None},
     ]
     first = ChunkChoice(index=0, delta=Delta(content="Hi"))
     assert isinstance(first.delta, Delta)
@@ -90,7 +90,7 @@ def test_yields_chunks_as_models_with_what_they_do_not_know(calls: Calls) -> Non
         ChatCompletionChunk(choices=[], usage=Usage(prompt_tokens=3)),
         ChatCompletionChunk(choices=None, usage=None),
         ChatCompletionChunk(choices=[ChunkChoice(delta=None)]),
-        ChatCompletionChunk(error={"message": "Out of luck"}),
+        ChatCompletionChunk(choices=[], error=None),
     ]
     chunks[0]["extra"] = 2
     with scripted_server.serve(lambda reply: reply.events(*events, "[DONE]")) as server:
@@ -314,7 +314,6 @@ PAGE = b"<html>" + b"x" * 10_000_000
     ("status", "content_type", "body"),
     [
         pytest.param(200, "application/json", b'{"choices": []}', id="JSON"),
-        pytest.param(200, "text/plain", DONE.encode(), id="events under another name"),
         pytest.param(200, "text/event-streams", DONE.encode(), id="nearly the name"),
         pytest.param(201, "text/event-stream", DONE.encode(), id="events with another status"),
         pytest.param(204, "text/event-stream", b"", id="no content"),
@@ -343,7 +342,8 @@ def test_anything_but_an_event_stream_is_unexpected(
         assert error.headers["content-type"] == content_type
         assert error.headers.get("x-request-id") == (None if status == 204 else "abc")
         size = f"status {status}, {content_type}, {len(body)} bytes"
-        assert str(error) == f"Unexpected response: {size}"
+        request_id = "" if status == 204 else " (request abc)"
+        assert str(error) == f"Unexpected response: {size}{request_id}"
     assert server.connections == 1
 
 
@@ -391,6 +391,55 @@ def test_an_event_of_another_shape_is_invalid(calls: Calls, data: str) -> None:
     assert outcome.error.data == data
     size = f"{len(data)} characters"
     assert str(outcome.error) == f"An event of the stream is not what was expected ({size})"
+
+
+LUCK = {"message": "Out of luck", "code": 500}
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "message"),
+    [
+        pytest.param(f"data: {json.dumps({'error': LUCK})}", LUCK, ": Out of luck", id="object"),
+        pytest.param('data: {"error": "No luck"}', "No luck", ": No luck", id="text"),
+        pytest.param('data: {"error": {}, "choices": "x"}', {}, "", id="empty object"),
+        pytest.param('data: {"error": ""}', "", "", id="empty text"),
+        pytest.param(f"data: [{json.dumps({'error': LUCK})}]", LUCK, ": Out of luck", id="list"),
+        pytest.param(
+            f"event: error\ndata: {json.dumps(LUCK)}", LUCK, ": Out of luck", id="named, object"
+        ),
+        pytest.param(
+            f"event:error\ndata: {json.dumps({'error': LUCK})}", LUCK, ": Out of luck", id="named"
+        ),
+        pytest.param("data: Busy\nevent: error", "Busy", ": Busy", id="named, plain text"),
+        pytest.param('event: error\ndata: "Busy"', "Busy", ": Busy", id="named, JSON text"),
+    ],
+)
+def test_an_error_in_a_stream_is_raised_after_what_precedes_it(
+    calls: Calls, events: str, error: Any, message: str
+) -> None:
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.respond(
+            200,
+            f"{event('a')}event: ping\n\n{event('b')}{events}\n\n{event('c')}{DONE}",
+            content_type="text/event-stream",
+            x_request_id="abc",
+        )
+
+    with scripted_server.serve(handler) as server:
+        [outcome] = calls.streams(connect(server.url))
+    assert outcome.texts == ["a", "b"]
+    assert isinstance(outcome.error, errors.ErrorEvent)
+    assert outcome.error.error == error
+    assert (outcome.error.status_code, outcome.error.request_id) == (200, "abc")
+    what = "The server reported an error inside the stream"
+    assert str(outcome.error) == f"{what}{message} (request abc)"
+
+
+@pytest.mark.parametrize("name", ["errors", "message", ""])
+def test_an_event_with_another_name_is_no_error(name: str) -> None:
+    with scripted_server.serve(stream(f"event: {name}\n{event('a')}", DONE)) as server:
+        [outcome] = SyncCalls().streams(connect(server.url))
+    assert (outcome.error, outcome.texts) == (None, ["a"])
 
 
 def is_cut_by(reset: bool) -> scripted_server.Handler:
