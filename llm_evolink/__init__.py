@@ -10,11 +10,20 @@ import llm
 # llm takes the model registered last: trylast makes the short name ours beside llm-gemini too.
 @llm.hookimpl(trylast=True)
 def register_models(register: Callable[..., Any]) -> None:
-    """Register the model, sync and async, under its short name and under evolink/."""
+    """Register the document's models as NAME and evolink/NAME, and those that the user added."""
     from .chat import AsyncEvolinkChat, EvolinkChat
-    from .constants import MODEL_ID
+    from .constants import ADDED_MODELS_FILE, MODEL_ID
 
     register(EvolinkChat(), AsyncEvolinkChat(), aliases=(f"evolink/{MODEL_ID}",))
+    path = llm.user_dir() / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
+    try:
+        open(path, "rb").close()
+    except OSError:
+        return
+    # Imported only where there is a file: this runs before every command of llm.
+    from .chat.added_models import register_added_models
+
+    register_added_models(path, register)
 
 
 @llm.hookimpl
@@ -23,8 +32,5 @@ def register_commands(cli: click.Group) -> None:
     from .commands import EvolinkGroup
 
     cli.add_command(
-        EvolinkGroup(
-            "evolink",
-            help="Commands for EvoLink: what was used, what is wrong, a sandbox to try things in.",
-        )
+        EvolinkGroup("evolink", help="Commands for EvoLink: check the set-up, models, usage, …")
     )

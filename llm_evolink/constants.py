@@ -20,3 +20,6 @@ METADATA_KEY = "evolink"
 
 REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
 """Response headers in which gateways of this family send the request id, first one first."""
+
+ADDED_MODELS_FILE = "evolink-models.json"
+"""File in llm's folder that lists the models which the user added."""

@@ -11,27 +11,59 @@ from ..constants import IMAGE_TYPES, KEY_ALIAS, KEY_VARIABLE, MODEL_ID
 
 
 class _Options:
-    """Stands for the class of options until somebody asks for it."""
+    """Descriptor that imports the class of options on first use."""
 
-    def __get__(self, model: object, owner: type) -> Any:
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model and model.added:
+            from .unbounded_options import UnboundedOptions
+
+            return UnboundedOptions
         from .options import Options
 
         return Options
 
 
 class _Evolink:
-    """What both models are."""
+    """What the sync and the async model have in common.
+
+    Args:
+        api_name: Name of the model in requests.
+        model_id: Its name in llm; the api_name by default.
+        added: Whether a user added it: the document's bounds of options are not its own.
+        removed: Whether it is registered only to tell that it was removed.
+        images: Whether it takes images.
+        tools: Whether it takes tools.
+        schema: Whether it takes a schema.
+    """
 
     model_id = MODEL_ID
     needs_key: str | None = KEY_ALIAS
     key_env_var: str | None = KEY_VARIABLE
     can_stream = True
-    supports_schema = True
-    supports_tools = True
-    attachment_types: set[str] | frozenset[str] = frozenset(IMAGE_TYPES)
+    attachment_types: set[str] | frozenset[str]
+    added = False
+
+    def __init__(
+        self,
+        api_name: str = MODEL_ID,
+        model_id: str | None = None,
+        *,
+        added: bool = False,
+        removed: bool = False,
+        images: bool = True,
+        tools: bool = True,
+        schema: bool = True,
+    ) -> None:
+        self.api_name = api_name
+        self.model_id = model_id or api_name
+        self.added = added
+        self.removed = removed
+        self.attachment_types = frozenset(IMAGE_TYPES if images else ())
+        self.supports_tools = tools
+        self.supports_schema = schema
 
     def __str__(self) -> str:
-        return f"EvoLink: {self.model_id}"
+        return f"EvoLink: {self.model_id}{' (removed)' if self.removed else ''}"
 
     def _validate_attachments(self, attachments: Any = None) -> None:
         """Leave it to the request, which checks attachments wherever they come from.

@@ -23,7 +23,17 @@ def build_request(
 
     Raises InvalidRequestError for a prompt that cannot be sent.
     """
-    request = models.ChatCompletionQuickRequest(messages=build_messages(prompt))
+    model: Any = prompt.model
+    if model.removed:
+        raise InvalidRequestError(
+            f"{model.model_id} was removed; add it again with: "
+            f"llm evolink models add {model.api_name}"
+        )
+    request = models.ChatCompletionQuickRequest(
+        model=model.api_name, messages=build_messages(prompt)
+    )
+    if not model.attachment_types and any(_has_image(message) for message in request.messages):
+        raise InvalidRequestError(f"{model.model_id} was added with --no-images: it takes no attachments")
     if stream:
         request.stream_options = models.StreamOptions(include_usage=True)
     if prompt.tools:
@@ -44,6 +54,11 @@ def build_messages(prompt: llm.Prompt) -> list[models.MessageSimple]:
     if all(message.role == "system" for message in built):
         raise InvalidRequestError("The prompt is empty: there is nothing to send")
     return built
+
+
+def _has_image(message: models.MessageSimple) -> bool:
+    content = message.content
+    return isinstance(content, list) and any(isinstance(part, models.ImagePart) for part in content)
 
 
 def _replace_system(prompt: llm.Prompt) -> None:

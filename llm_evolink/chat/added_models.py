@@ -1,0 +1,105 @@
+"""The models that a user added: evolink-models.json in llm's folder.
+
+An object with a member for each model, by its name in requests; true is left out:
+
+    {"NAME": {"images": false, "tools": false, "schema": false, "removed": true}}
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .model import AsyncEvolinkChat, EvolinkChat
+
+_ABILITIES = ("images", "tools", "schema")
+_EXAMPLE = '{"NAME": {"images": false}}'
+
+
+@dataclass(frozen=True)
+class AddedModel:
+    """A model that the document does not describe.
+
+    Attributes:
+        name: Its name in requests.
+        images: Whether it takes images.
+        tools: Whether it takes tools.
+        schema: Whether it takes a schema.
+        removed: Whether it was removed: it stays registered, and a prompt to it says so.
+    """
+
+    name: str
+    images: bool = True
+    tools: bool = True
+    schema: bool = True
+    removed: bool = False
+
+    @property
+    def model_id(self) -> str:
+        """Its name in llm."""
+        return self.name if self.name.startswith("evolink/") else f"evolink/{self.name}"
+
+
+def read_added_models(path: Path) -> dict[str, AddedModel]:
+    """Return the models of the file by name; none without a file. Raises OSError, ValueError.
+
+    The ValueError names the file and says what is wrong with it.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}): correct it or remove it") from None
+    try:
+        return {name: _added_model(name, values) for name, values in data.items()}
+    except (TypeError, AttributeError, ValueError):
+        raise ValueError(f"{path} is not like {_EXAMPLE}: correct it or remove it") from None
+
+
+def _added_model(name: str, values: dict[str, bool]) -> AddedModel:
+    if not name or not all(isinstance(value, bool) for value in values.values()):
+        raise ValueError(name)
+    return AddedModel(name, **values)
+
+
+def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
+    """Replace the file. Raises OSError; the file is then as it was."""
+    data: dict[str, dict[str, bool]] = {}
+    for model in models.values():
+        data[model.name] = {name: False for name in _ABILITIES if not getattr(model, name)}
+        if model.removed:
+            data[model.name]["removed"] = True
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def register_added_models(path: Path, register: Callable[..., Any]) -> None:
+    """Register the models of the file with llm; warn on stderr, once, if it cannot be used."""
+    try:
+        models = read_added_models(path)
+    except (OSError, ValueError) as error:
+        _warn(f"Warning: no added model of EvoLink is registered: {error}")
+        return
+    for model in models.values():
+        abilities: dict[str, Any] = {name: getattr(model, name) for name in _ABILITIES}
+        abilities |= {"added": True, "removed": model.removed}
+        register(
+            EvolinkChat(model.name, model.model_id, **abilities),
+            AsyncEvolinkChat(model.name, model.model_id, **abilities),
+        )
+
+
+@cache
+def _warn(message: str) -> None:
+    # llm lists the models several times in a command.
+    click.echo(message, err=True)
