@@ -33,7 +33,9 @@ def build_request(
         model=model.api_name, messages=build_messages(prompt)
     )
     if not model.attachment_types and any(_has_image(message) for message in request.messages):
-        raise InvalidRequestError(f"{model.model_id} was added with --no-images: it takes no attachments")
+        raise InvalidRequestError(
+            f"{model.model_id} was added with --no-images: it takes no attachments"
+        )
     if stream:
         request.stream_options = models.StreamOptions(include_usage=True)
     if prompt.tools:

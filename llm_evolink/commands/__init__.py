@@ -7,6 +7,7 @@ import click
 
 COMMANDS = {
     "doctor": "doctor.command",
+    "models": "models",
     "usage": "usage.command",
     "sandbox": "sandbox",
 }

@@ -1,0 +1,166 @@
+"""`llm evolink models`: the models that are registered, and those that the user adds."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import llm
+
+from ..constants import ADDED_MODELS_FILE
+
+
+@click.group(invoke_without_command=True)
+@click.option("--server", is_flag=True, help="List the models that the server names instead.")
+@click.option("--json", "json_", is_flag=True, help="Output as JSON.")
+@click.pass_context
+def models(context: click.Context, server: bool, json_: bool) -> None:
+    """List EvoLink's models in llm, and add others that EvoLink serves.
+
+    EvoLink's document describes some models; the same key and URL serve more. An added
+    model is registered as evolink/NAME. Its options are those of the document's models,
+    without their bounds: the server checks them.
+
+    --server asks the server, with your key, for the models it serves (GET /v1/models).
+    EvoLink's document does not mention that request: a server without it is an error.
+    """
+    if context.invoked_subcommand:
+        if server or json_:
+            raise click.UsageError("--server and --json list models: give them without a command")
+        return
+    listed = _on_server() if server else _registered()
+    if json_:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    width = max((len(model["name"]) for model in listed), default=0)
+    for model in listed:
+        click.echo(f"{model['name'].ljust(width)}  {_describe(model)}")
+
+
+def _describe(model: dict[str, Any]) -> str:
+    if "model_id" in model:
+        if model["model_id"]:
+            return f"registered as {model['model_id']}"
+        return f"add it with: llm evolink models add {model['name']}"
+    abilities = [name for name in ("images", "tools", "schemas") if model[name]]
+    return f"{model['source']}; {', '.join(abilities) or 'text only'}"
+
+
+def _registered() -> list[dict[str, Any]]:
+    """Return what llm has registered, without removed models."""
+    return [
+        {
+            "name": model.model_id,
+            "aliases": aliases,
+            "source": "added by you" if model.added else "described by EvoLink's document",
+            "images": bool(model.attachment_types),
+            "tools": model.supports_tools,
+            "schemas": model.supports_schema,
+        }
+        for model, aliases in _ours()
+        if not model.removed
+    ]
+
+
+def _ours() -> Iterator[tuple[Any, list[str]]]:
+    """Yield EvoLink's models and their aliases, removed ones too."""
+    from ..chat import EvolinkChat
+
+    for listed in llm.get_models_with_aliases():
+        if isinstance(listed.model, EvolinkChat):
+            yield listed.model, list(listed.aliases)
+
+
+def _on_server() -> list[dict[str, Any]]:
+    """Return the models that the server names. Raises EvolinkError."""
+    from ..chat.server_models import server_models
+
+    registered = {model.api_name: model.model_id for model, _ in _ours() if not model.removed}
+    return [{"name": name, "model_id": registered.get(name)} for name in server_models()]
+
+
+@models.command()
+@click.argument("name")
+@click.option("--no-images", is_flag=True, help="The model takes no images.")
+@click.option("--no-tools", is_flag=True, help="The model takes no tools.")
+@click.option("--no-schema", is_flag=True, help="The model takes no schema.")
+def add(name: str, no_images: bool, no_tools: bool, no_schema: bool) -> None:
+    """Register the model that EvoLink serves as NAME, as evolink/NAME.
+
+    To change what it takes, add it again.
+    """
+    from ..chat.added_models import AddedModel
+
+    _check_name(name)
+    path, added = _read()
+    added[name] = AddedModel(name, not no_images, not no_tools, not no_schema)
+    _write(path, added)
+    click.echo(f"Added: llm -m {added[name].model_id}")
+
+
+def _check_name(name: str) -> None:
+    if not name.isprintable() or not name.strip() or " " in name:
+        raise click.ClickException(f"{name!r} is not the name of a model")
+    for model, aliases in _ours():
+        if not model.added and name in (model.model_id, *aliases):
+            raise click.ClickException(
+                f"{model.model_id} is described by EvoLink's document and needs no adding"
+            )
+
+
+@models.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Stop listing the added model NAME; a prompt to it then fails.
+
+    It stays registered, so that `llm -c` in its conversations does not go to a model of
+    the same name from another plugin. `forget` removes it for good.
+    """
+    from dataclasses import replace
+
+    path, added = _read()
+    found = _find(name, added, path)
+    added[found] = replace(added[found], removed=True)
+    _write(path, added)
+    click.echo(f"Removed: {added[found].model_id}")
+
+
+@models.command()
+@click.argument("name")
+def forget(name: str) -> None:
+    """Delete the added model NAME for good: llm no longer knows it."""
+    path, added = _read()
+    model = added.pop(_find(name, added, path))
+    _write(path, added)
+    click.echo(f"Forgotten: {model.model_id}")
+
+
+def _read() -> tuple[Path, dict[str, Any]]:
+    """Return the path of the file and the models in it. Raises ClickException."""
+    from ..chat.added_models import read_added_models
+
+    path = Path(llm.user_dir()) / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
+    try:
+        return path, read_added_models(path)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _write(path: Path, added: dict[str, Any]) -> None:
+    from ..chat.added_models import write_added_models
+
+    try:
+        write_added_models(path, added)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _find(name: str, added: dict[str, Any], path: Path) -> str:
+    """Return the name in the file of the model that is called so there or in llm."""
+    for model in added.values():
+        if name in (model.name, model.model_id):
+            return str(model.name)
+    raise click.ClickException(f"{name!r} is not an added model; see: llm evolink models")

@@ -1,0 +1,207 @@
+"""`llm evolink models`: a user's own models, registered with llm."""
+
+import json
+
+import llm
+import pytest
+from click.testing import CliRunner
+from llm.cli import cli
+
+from tests.conftest import KEY
+from tests.four_ways import STREAM, WAYS, serving, way_id
+
+DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment, user_path):
+    user_path.mkdir()
+
+
+def run(*arguments, code=0):
+    """Run `llm` in process and return what it printed: its output, or its error for code 1."""
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == code, done.output
+    return done.stderr if code else done.stdout
+
+
+def models(*arguments, **expected):
+    return run("evolink", "models", *arguments, **expected)
+
+
+def test_a_model_from_adding_to_forgetting(user_path):
+    assert models() == DOCUMENTED
+    assert models("add", "gpt-9", "--no-images", "--no-tools", "--no-schema") == (
+        "Added: llm -m evolink/gpt-9\n"
+    )
+    assert models("add", "evolink/auto", "--no-tools") == "Added: llm -m evolink/auto\n"
+    assert models() == (
+        DOCUMENTED + "evolink/gpt-9     added by you; text only\n"
+        "evolink/auto      added by you; images, schemas\n"
+    )
+    assert json.loads(models("--json"))[1] == {
+        "name": "evolink/gpt-9",
+        "aliases": [],
+        "source": "added by you",
+        "images": False,
+        "tools": False,
+        "schemas": False,
+    }
+    models("add", "gpt-9")
+    assert "evolink/gpt-9     added by you; images, tools, schemas\n" in models()
+
+    assert models("remove", "evolink/gpt-9") == "Removed: evolink/gpt-9\n"
+    assert "gpt-9" not in models()
+    assert str(llm.get_model("evolink/gpt-9")) == "EvoLink: evolink/gpt-9 (removed)"
+    models("add", "gpt-9")
+    assert "gpt-9" in models()
+
+    assert models("forget", "gpt-9") == "Forgotten: evolink/gpt-9\n"
+    with pytest.raises(llm.UnknownModelError):
+        llm.get_model("evolink/gpt-9")
+    assert json.loads((user_path / "evolink-models.json").read_text()) == {
+        "evolink/auto": {"tools": False}
+    }
+    assert [path.name for path in user_path.glob("evolink*")] == ["evolink-models.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["add", name],
+            "gemini-3.5-flash is described by EvoLink's document and needs no adding",
+        )
+        for name in ("gemini-3.5-flash", "evolink/gemini-3.5-flash")
+    ]
+    + [
+        (["add", ""], "'' is not the name of a model"),
+        (["add", "two words"], "'two words' is not the name of a model"),
+        (["add", "a\x1b[31m"], "'a\\x1b[31m' is not the name of a model"),
+        (["remove", "gpt-9"], "'gpt-9' is not an added model; see: llm evolink models"),
+        (
+            ["forget", "gemini-3.5-flash"],
+            "'gemini-3.5-flash' is not an added model; see: llm evolink models",
+        ),
+    ],
+)
+def test_what_cannot_be_added_or_removed(user_path, arguments, error):
+    assert models(*arguments, code=1) == f"Error: {error}\n"
+    assert not (user_path / "evolink-models.json").exists()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_a_prompt_to_an_added_model(monkeypatch, way):
+    models("add", "gpt-9")
+
+    def answer(reply):
+        if way.stream:
+            reply.events(*STREAM)
+        else:
+            message = {"message": {"content": "hi"}, "finish_reason": "stop"}
+            reply.respond(200, {"choices": [message]})
+
+    with serving(monkeypatch, answer) as server:
+        # Outside the bounds of the document, which are those of another model.
+        options = ["-o", "temperature", "7", "-o", "reasoning_effort", "most"]
+        assert run("-m", "evolink/gpt-9", "hello", *options, *way.flags) == "hi\n"
+
+    sent = server.requests[0].json()
+    assert (sent["model"], sent["temperature"], sent["reasoning_effort"]) == ("gpt-9", 7, "most")
+
+
+def test_a_name_that_begins_with_evolink_is_sent_as_it_is(monkeypatch):
+    models("add", "evolink/auto")
+
+    with serving(monkeypatch, lambda reply: reply.events(*STREAM)) as server:
+        run("-m", "evolink/auto", "hello")
+
+    assert server.requests[0].json()["model"] == "evolink/auto"
+
+
+def test_a_prompt_to_a_removed_model():
+    models("add", "gpt-9")
+    models("remove", "gpt-9")
+
+    assert run("-m", "evolink/gpt-9", "hello", code=1) == (
+        "Error: evolink/gpt-9 was removed; add it again with: llm evolink models add gpt-9\n"
+    )
+
+
+def test_what_an_added_model_does_not_take(tmp_path):
+    models("add", "gpt-9", "--no-images", "--no-tools", "--no-schema")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 8)
+
+    assert run("-m", "evolink/gpt-9", "hello", "-a", str(tmp_path / "a.png"), code=1) == (
+        "Error: evolink/gpt-9 was added with --no-images: it takes no attachments\n"
+    )
+    assert "does not support tools" in run("-m", "evolink/gpt-9", "-T", "llm_time", "hi", code=1)
+    assert "does not support schemas" in run(
+        "-m", "evolink/gpt-9", "--schema", "name, age int", "hi", code=1
+    )
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"images": 1}}', '{"a": {"b": 1}}'])
+def test_a_file_that_cannot_be_used(user_path, text):
+    path = user_path / "evolink-models.json"
+    path.write_text(text)
+
+    error = models("add", "gpt-9", code=1).splitlines()[-1]
+
+    assert error.startswith(f"Error: {path} is not ")
+    assert error.endswith(": correct it or remove it")
+    assert path.read_text() == text
+    # The document's models, and those of other plugins, work on.
+    assert llm.get_model("gemini-3.5-flash")
+
+
+def listing(status, body):
+    return lambda reply: reply.respond(status, body)
+
+
+def test_the_models_of_a_server(monkeypatch):
+    models("add", "gpt-9")
+    body = {"data": [{"id": "gemini-3.5-flash"}, {"id": "gpt-9"}, {"id": "new\x1b[31m"}]}
+
+    with serving(monkeypatch, listing(200, body)) as server:
+        shown = models("--server")
+
+    assert shown == (
+        "gemini-3.5-flash  registered as gemini-3.5-flash\n"
+        "gpt-9             registered as evolink/gpt-9\n"
+        "new [31m          add it with: llm evolink models add new [31m\n"
+    )
+    (request,) = server.requests
+    assert (request.method, request.path) == ("GET", "/v1/models")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+
+
+NO_LIST = "The server's answer to GET /v1/models is not a list of models"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (404, {"error": {"message": "No such page"}}, "No such page"),
+        (401, {"error": {"message": f"Bad key {KEY}"}}, "Bad key …cdef"),
+        (200, "<html>Hotel</html>", NO_LIST),
+        (200, {"data": {}}, NO_LIST),
+        (200, {"data": [1]}, NO_LIST),
+    ],
+)
+def test_a_server_that_lists_no_models(monkeypatch, status, body, error):
+    with serving(monkeypatch, listing(status, body)):
+        (line,) = models("--server", code=1).splitlines()
+
+    assert line.startswith(f"Error: {error}")
+    assert KEY not in line
+
+
+def test_a_server_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+
+    assert models("--server", code=1).startswith("Error: Cannot reach 127.0.0.1:1")
+
+
+def test_options_of_the_list_are_not_for_its_commands():
+    assert "give them without a command" in models("--json", "add", "gpt-9", code=2)
