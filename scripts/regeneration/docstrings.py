@@ -1,0 +1,62 @@
+"""Bounds and names of schemas, for the docstrings of the client."""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+from openapi_python_client.parser.properties import ModelProperty
+
+# Keywords of JSON Schema that bound a value: the lower, the upper, and what they count.
+BOUNDS = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+)
+
+
+def with_bounds(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the document whose properties state their bounds in their descriptions."""
+    copy = deepcopy(document)
+    for schema in copy.get("components", {}).get("schemas", {}).values():
+        for field in _mappings(schema.get("properties")):
+            description = field.get("description", "")
+            words = {*re.findall(r"\w+", description), *re.findall(r"-?[\d.]*\d", description)}
+            added = [text for text, bounds in _bounds(field) if not words >= {*bounds}]
+            if added:
+                field["description"] = " ".join(filter(None, [description, *added]))
+    return copy
+
+
+def schema_name(model: ModelProperty, models: list[ModelProperty], schemas: Any) -> str:
+    """Return the name of the model's schema; of one within another, OWNER.PROPERTY."""
+    name = str(model.class_info.name)
+    if name in schemas:
+        return name
+    for owner in models:
+        for field in (owner.required_properties or []) + (owner.optional_properties or []):
+            for inner in (field, *getattr(field, "inner_properties", ())):
+                if isinstance(inner, ModelProperty) and inner.class_info == model.class_info:
+                    return f"{owner.class_info.name}.{field.name.get_untrusted_value()}"
+    return name
+
+
+def _mappings(fields: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(fields, dict):
+        yield from (field for field in fields.values() if isinstance(field, dict))
+
+
+def _bounds(field: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Yield a sentence for each pair of bounds and each list of values, and the values in it."""
+    if values := [str(value) for value in field.get("enum", ()) if value is not None]:
+        yield f"One of {', '.join(values)}.", values
+    for lowest, highest, unit in BOUNDS:
+        low, high = field.get(lowest), field.get(highest)
+        if low is not None and high is not None:
+            yield f"From {low} to {high}{unit}.", [str(low), str(high)]
+        elif low == 1 and unit:
+            yield "Not empty.", ["empty"]
+        elif low is not None:
+            yield f"At least {low}{unit}.", [str(low)]
+        elif high is not None:
+            yield f"At most {high}{unit}.", [str(high)]
