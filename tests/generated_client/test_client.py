@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from generated_client import SERVERS, AuthenticatedClient, Client, errors
+from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
 
 from .calls import TOKEN, Calls, connect, request
@@ -55,22 +56,194 @@ def test_repr_hides_what_is_secret_in_the_address(kind: Any) -> None:
     assert repr(client) == f"{kind.__name__}(base_url=URL('https://user:[secure]@example.com/v1'))"
 
 
-def test_with_headers_cookies_and_timeout_reach_the_server() -> None:
-    with scripted_server.serve(lambda reply: reply.respond(200, {})) as server:
-        client = (
-            connect(server.url)
-            .with_headers({"X-One": "1"})
-            .with_cookies({"two": "2"})
-            .with_timeout(httpx.Timeout(3))
-        )
-        with client as same:
-            assert same.get_httpx_client().timeout == httpx.Timeout(3)
-            same.get_httpx_client().get("/")
-    [sent] = server.requests
-    assert sent.headers["x-one"] == "1"
-    assert sent.headers["cookie"] == "two=2"
-    assert sent.headers["authorization"] == f"Bearer {TOKEN}"
-    assert TOKEN not in repr(client)
+@pytest.mark.parametrize(
+    "token", ["", " ", "sk-a\n", "\tsk-a", "sk-ä", "sk-\x00a", "sk-“a”", "sk-a ", 5, None]
+)
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token: Any) -> None:
+    message = "token must be printable ASCII text, not empty, without white space around it"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        AuthenticatedClient(base_url=URL, token=token)
+
+
+class Recorder:
+    """Transport of httpx, sync and async, that answers {} and keeps the requests."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(200, json={})
+
+    def sent(self, client: AuthenticatedClient) -> httpx.Request:
+        """Return what the client sends for an operation."""
+        api.sync(client=client, body=request())
+        return self.requests[-1]
+
+    def sent_async(self, client: AuthenticatedClient) -> httpx.Request:
+        asyncio.run(api.asyncio_detailed(client=client, body=request()))
+        return self.requests[-1]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+def test_what_the_caller_gives_stays_the_caller_s(recorder: Recorder) -> None:
+    headers = {"User-Agent": "my-app"}
+    cookies = {"a": "1"}
+    httpx_args = {"transport": httpx.MockTransport(recorder)}
+    client = AuthenticatedClient(
+        base_url=URL, token=TOKEN, headers=headers, cookies=cookies, httpx_args=httpx_args
+    )
+    before = recorder.sent(client)
+    assert headers == {"User-Agent": "my-app"}
+    assert cookies == {"a": "1"}
+    assert list(httpx_args) == ["transport"]
+    headers["User-Agent"] = cookies["a"] = "changed"
+    after = recorder.sent(client)
+    assert before.headers == after.headers
+    assert after.headers["user-agent"] == "my-app"
+    assert after.headers["cookie"] == "a=1"
+    assert after.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [
+        ({}, {"connect": 10, "read": 600, "write": 600, "pool": 600}),
+        ({"timeout": 3}, dict.fromkeys(("connect", "read", "write", "pool"), 3)),
+        ({"timeout": None}, dict.fromkeys(("connect", "read", "write", "pool"))),
+        (
+            {"timeout": httpx.Timeout(5, connect=1)},
+            {"connect": 1, "read": 5, "write": 5, "pool": 5},
+        ),
+    ],
+    ids=str,
+)
+def test_the_timeout_limits_each_step(
+    recorder: Recorder, given: dict[str, Any], limits: dict[str, float]
+) -> None:
+    transport = httpx.MockTransport(recorder)
+    client = AuthenticatedClient(
+        base_url=URL, token=TOKEN, httpx_args={"transport": transport}, **given
+    )
+    assert recorder.sent(client).extensions["timeout"] == limits
+    assert recorder.sent_async(client).extensions["timeout"] == limits
+
+
+def shown(sent: httpx.Request) -> tuple[str | None, ...]:
+    """Return what a test sets: two headers, the cookies, the read time-out, the token."""
+    names = ("x-one", "x-two", "cookie", "authorization")
+    return (*map(sent.headers.get, names), sent.extensions["timeout"]["read"])
+
+
+@pytest.mark.parametrize("custom", [False, True], ids=["own httpx client", "custom httpx client"])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_with_leaves_the_old_client_as_it_was(
+    recorder: Recorder, custom: bool, asynchronous: bool
+) -> None:
+    transport = httpx.MockTransport(recorder)
+    old = AuthenticatedClient(
+        base_url=URL, token=TOKEN, headers={"X-One": "1"}, httpx_args={"transport": transport}
+    )
+    own = {"base_url": URL, "headers": {"X-Own": "custom"}, "timeout": 600, "transport": transport}
+    if custom:
+        old.set_httpx_client(httpx.Client(**own)).set_async_httpx_client(httpx.AsyncClient(**own))
+    sent = recorder.sent_async if asynchronous else recorder.sent
+    https = [old.get_httpx_client(), old.get_async_httpx_client()]
+    before = [(dict(http.headers), dict(http.cookies), http.timeout) for http in https]
+
+    new = old.with_headers({"x-one": "one", "X-Two": "2"}).with_cookies({"c": "3"}).with_timeout(9)
+
+    bearer = f"Bearer {TOKEN}"
+    assert shown(sent(new)) == ("one", "2", "c=3", bearer, 9)
+    assert shown(sent(old)) == ("1", None, None, bearer, 600)
+    assert sent(new).headers.get("x-own") == ("custom" if custom else None)
+    assert [new.get_httpx_client(), new.get_async_httpx_client()] == https
+    assert [(dict(http.headers), dict(http.cookies), http.timeout) for http in https] == before
+
+
+def test_a_client_made_from_another_leaves_closing_to_it(recorder: Recorder) -> None:
+    transport = httpx.MockTransport(recorder)
+    client = AuthenticatedClient(base_url=URL, token=TOKEN, httpx_args={"transport": transport})
+    with client as old:
+        with old.with_timeout(9) as new:
+            assert shown(recorder.sent(new))[-1] == 9
+        assert shown(recorder.sent(old))[-1] == 600
+
+    async def run() -> None:
+        async with client as old:
+            async with old.with_timeout(9) as new:
+                await api.asyncio(client=new, body=request())
+            await api.asyncio(client=old, body=request())
+
+    asyncio.run(run())
+    assert [shown(sent)[-1] for sent in recorder.requests] == [9, 600, 9, 600]
+    with connect(URL).with_timeout(9) as alone:  # Nothing to share yet: it has its own.
+        assert not alone.get_httpx_client().is_closed
+    assert alone.get_httpx_client().is_closed
+
+
+def test_a_custom_httpx_client_gets_the_token_and_a_base_url(recorder: Recorder) -> None:
+    http = httpx.Client(transport=httpx.MockTransport(recorder), timeout=7)
+    client = AuthenticatedClient(base_url=f"{URL}/", token=TOKEN, headers={"X-One": "1"})
+    sent = recorder.sent(client.set_httpx_client(http))
+    assert sent.url == f"{URL}/v1/chat/completions"
+    assert shown(sent) == ("1", None, None, f"Bearer {TOKEN}", 7)
+    assert "authorization" not in http.headers
+    same = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"})
+    assert client.set_httpx_client(same).get_httpx_client() is same
+
+
+@pytest.mark.parametrize("kind", [httpx.Client, httpx.AsyncClient])
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"auth": ("user", "hunter2")}, "auth (BasicAuth)"),
+        ({"headers": {"authorization": "Bearer hunter2"}}, "the header Authorization"),
+        ({"base_url": "https://user:hunter2@example.com"}, "a user name in base_url"),
+        (
+            {"auth": ("user", "hunter2"), "headers": {"Authorization": "hunter2"}},
+            "auth (BasicAuth), the header Authorization",
+        ),
+    ],
+)
+def test_an_httpx_client_with_other_credentials_is_refused_by_name(
+    kind: Any, settings: dict[str, Any], named: str
+) -> None:
+    client: Any = AuthenticatedClient(base_url=URL, token=TOKEN)
+    set_client = (
+        client.set_httpx_client if kind is httpx.Client else client.set_async_httpx_client
+    )
+    with pytest.raises(ValueError, match="credentials beside the token") as raised:
+        set_client(kind(**settings))
+    assert f"token: {named}. " in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+    plain: Any = Client(base_url=URL)
+    assert plain.set_httpx_client(kind(**settings)) is plain
+    own = AuthenticatedClient(
+        base_url=settings.get("base_url", URL),
+        token=TOKEN,
+        httpx_args={"auth": settings["auth"]} if "auth" in settings else {},
+    )
+    if settings.keys() & {"auth", "base_url"}:
+        with pytest.raises(ValueError, match="credentials beside the token"):
+            own.get_httpx_client()
+
+
+def test_without_a_prefix_the_token_stands_alone(recorder: Recorder) -> None:
+    client = AuthenticatedClient(
+        base_url=URL,
+        token=TOKEN,
+        prefix="",
+        auth_header_name="X-Api-Key",
+        httpx_args={"transport": httpx.MockTransport(recorder)},
+    )
+    sent = recorder.sent(client)
+    assert sent.headers["x-api-key"] == TOKEN
+    assert "authorization" not in sent.headers
 
 
 @pytest.mark.parametrize(

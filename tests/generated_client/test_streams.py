@@ -1,5 +1,6 @@
-"""sync_stream and asyncio_stream: what they send, yield and leave behind."""
+"""sync_stream and asyncio_stream: what they send and yield, and what becomes of the connection."""
 
+import asyncio
 import gzip
 import json
 import ssl
@@ -11,9 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
+import generated_client
 from generated_client import errors, responses
 from generated_client.api.chat_completion import create_chat_completion_quick as api
-from generated_client.models import ChatCompletionChunk, ChunkChoice, Delta, StreamOptions, Usage
+from generated_client.models import (
+    ChatCompletionChunk,
+    ChatCompletionResponse,
+    ChunkChoice,
+    Delta,
+    StreamOptions,
+    Usage,
+)
 from tests import scripted_server
 
 from .calls import TOKEN, Calls, Outcome, SyncCalls, connect, request
@@ -125,6 +134,11 @@ PRETTY = "".join(f"data: {line}\n" for line in json.dumps(chunk("Hi"), indent=1)
         ),
         pytest.param(["\ufeff" + event("a"), DONE], ["a"], id="byte order mark"),
         pytest.param(split("\ufeff" + event("a") + DONE), ["a"], id="byte order mark by byte"),
+        pytest.param(
+            [event("a"), "\ufeff" + event("b"), event("c"), DONE],
+            ["a", "c"],
+            id="byte order mark after the start",
+        ),
         pytest.param([PRETTY + "\n", DONE], ["Hi"], id="data in many lines"),
         pytest.param([event("x" * 5_000_000), DONE], ["x" * 5_000_000], id="5 MB"),
         pytest.param([": hello\n\n:\n", event("a"), ":\n\n", DONE], ["a"], id="comments"),
@@ -151,6 +165,73 @@ def test_reads_what_the_format_allows(
         outcomes = calls.streams(connect(server.url), 2)
     assert [(outcome.error, outcome.texts) for outcome in outcomes] == [(None, texts)] * 2
     assert server.connections == 1
+
+
+def no_error(kind: type[errors.StreamError], message: str) -> errors.StreamError:
+    raise AssertionError(kind, message)
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        pytest.param([b"data: a\r", b"", b"\ndata: b\r\n\r\n"], ["a\n b"], id="within an event"),
+        pytest.param([b"data: a\r\n\r", b"", b"\ndata: b\r\n\r\n"], ["a", "b"], id="between"),
+        pytest.param([b"data: a\r", b"", b"", b"\r", b"data: b\n\n"], ["a", "b"], id="CR CR"),
+        pytest.param([b"data: a\r", b"\n", b"\r\n"], ["a"], id="a newline alone"),
+        pytest.param([b"", b"\xef\xbb", b"", b"\xbfdata: a\n\n"], ["a"], id="byte order mark"),
+        pytest.param([b"\n\xef\xbb\xbfdata: a\n\n"], [], id="byte order mark in the second line"),
+    ],
+)
+def test_an_empty_part_changes_nothing(parts: list[bytes], found: list[str]) -> None:
+    """httpx drops empty parts, a custom transport may not."""
+    reader = responses.EventReader(no_error)
+    assert [data for part in parts for data in reader.feed(part)] == found
+
+
+def test_a_stream_that_is_not_opened_says_how_to() -> None:
+    client = connect("http://127.0.0.1:9")
+    message = (
+        "the request is not sent yet: open the stream with `with stream as events:`, "
+        "and iterate over events inside"
+    )
+    stream = api.sync_stream(client=client, body=request())
+    for use in (iter, list, lambda stream: stream.headers):
+        with pytest.raises(RuntimeError) as raised:
+            use(stream)
+        assert str(raised.value) == message
+
+    async def iterate() -> None:
+        async for _ in api.asyncio_stream(client=client, body=request()):
+            pass
+
+    with pytest.raises(RuntimeError) as raised:
+        asyncio.run(iterate())
+    assert str(raised.value) == message.replace("`with", "`async with")
+    with pytest.raises(RuntimeError):
+        asyncio.run(anext(api.asyncio_stream(client=client, body=request())))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "text"),
+    [
+        ({"choices": [{"delta": {"content": "Hi"}}]}, "Hi"),
+        ({"choices": [{"index": 1, "delta": {"content": "b"}}, {"delta": {"content": "a"}}]}, "a"),
+        ({"choices": [{"index": 1, "delta": {"content": "b"}}]}, ""),
+        ({"choices": [{"delta": {"content": None}}]}, ""),
+        ({"choices": [{"delta": {"content": 5}}]}, ""),
+        ({"choices": [{"delta": {}}]}, ""),
+        ({"choices": [{"delta": None}]}, ""),
+        ({"choices": [{}]}, ""),
+        ({"choices": [], "usage": {"prompt_tokens": 3}}, ""),
+        ({"choices": None}, ""),
+        ({}, ""),
+    ],
+    ids=str,
+)
+def test_text_of_a_chunk_and_of_a_reply(chunk: dict[str, Any], text: str) -> None:
+    assert generated_client.text(ChatCompletionChunk.from_dict(chunk)) == text
+    reply = json.loads(json.dumps(chunk).replace("delta", "message"))
+    assert generated_client.text(ChatCompletionResponse.from_dict(reply)) == text
 
 
 @pytest.mark.parametrize(
