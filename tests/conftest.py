@@ -2,15 +2,20 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlite_utils
+from click.testing import CliRunner
+from llm.migrations import migrate
 
 from llm_evolink.sandbox import Server, serve
 from tests import four_ways, llm_process, scripted_server
@@ -18,6 +23,18 @@ from tests import four_ways, llm_process, scripted_server
 KEY = "sk-test-0123456789abcdef"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", action="store_true", help="run ten times as many fuzzing examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fuzz"):
+        from hypothesis import settings
+
+        settings.register_profile("fuzz", max_examples=1000)
+        settings.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -82,6 +99,44 @@ def llm_command(environment: None) -> Run:
         return llm_process.run(*arguments, env=env, **options)
 
     return run
+
+
+@pytest.fixture
+def llm_in_process(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run an `llm evolink` command in this process, where no pipe, signal or terminal matters."""
+
+    def run(*arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        from llm.cli import cli  # Loads the plugins, which `environment` names.
+
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            time.tzset()
+            result = CliRunner().invoke(cli, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return subprocess.CompletedProcess(
+            arguments, result.exit_code, result.stdout, result.stderr
+        )
+
+    yield run
+    time.tzset()
+
+
+@pytest.fixture(scope="session")
+def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "logs.db"
+    database = sqlite_utils.Database(path)
+    migrate(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def empty_log(_migrated: Path, user_path: Path) -> Path:
+    """The path of llm's log: a database with its tables and no rows."""
+    user_path.mkdir()
+    return shutil.copy(_migrated, user_path / "logs.db")
 
 
 @pytest.fixture

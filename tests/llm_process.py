@@ -17,6 +17,7 @@ import importlib
 import marshal
 import os
 import pkgutil
+import pty
 import select
 import signal
 import socket
@@ -24,7 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -125,6 +127,27 @@ def install(folder: Path) -> None:
     command = folder / "llm"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {__file__} llm {server.path} "$@"\n')
     command.chmod(0o755)
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
+    """Return a terminal for a process, and a function that returns what all processes show there.
+
+    with terminal() as (its, shown), start("evolink", "doctor", stdout=its):
+        assert shown() == "…"
+    """
+    ours, its = pty.openpty()
+
+    def shown() -> str:
+        os.close(its)
+        output = b""
+        with suppress(OSError):  # Linux's way to report that nobody has the other end open.
+            while part := os.read(ours, 4096):
+                output += part
+        return output.decode().replace("\r\n", "\n")
+
+    yield its, shown
+    os.close(ours)
 
 
 def stop() -> None:

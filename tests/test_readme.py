@@ -1,20 +1,18 @@
 """The README, run: its commands give the output it shows, its Python runs, against the sandbox."""
 
 import os
-import pty
 import re
 import subprocess
-import sys
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from struct import pack
 
 import pytest
 
+from tests import llm_process
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def png(width: int, height: int) -> bytes:
@@ -46,59 +44,51 @@ def changed_page() -> str:
     return f"# Quick start\n\n````yaml\n{document}````\n"
 
 
-def in_terminal(command: str, folder: Path) -> str:
-    """What the command shows in a terminal, without colours."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        ["sh", "-c", command.replace("scripts/", f"{ROOT}/scripts/")],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    ):
-        os.close(theirs)
-        output = b""
-        with suppress(OSError):  # How Linux tells that nobody writes any more.
-            while part := os.read(ours, 4096):
-                output += part
-    os.close(ours)
-    return re.sub(r"\x1b\[[0-9;]*m|\r", "", output.decode())
-
-
 @pytest.fixture
-def folder(sandbox, tmp_path, monkeypatch) -> Path:
-    """A folder with the files that the README names, in which `llm` is a command."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+def folder(sandbox, llm_command, tmp_path, monkeypatch) -> Path:
+    """A folder with the files that the README names, where `llm` has logged a prompt."""
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    llm_process.install(commands)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "pelican.png").write_bytes(png(640, 480))
     (tmp_path / "notes.txt").write_text("Pelicans are large.\n")
     (tmp_path / "page.md").write_text(changed_page(), encoding="utf-8")
+    llm_command("-m", "gemini-3.5-flash", "What is a pelican?")
     return tmp_path
 
 
-def test_the_commands_give_the_output_that_is_shown(folder):
-    for block in [text for language, text in BLOCKS if language == "console"]:
-        # A command runs to the line before the one that is no longer part of it.
-        for command, shown in re.findall(r"^\$ (.*?\n)((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-            while command.count("'") % 2:
-                line, _, shown = shown.partition("\n")
-                command += line + "\n"
-            output = in_terminal(command, folder)
-            pattern = ".*".join(map(re.escape, shown.split("…")))
-            assert re.fullmatch(pattern, output, re.DOTALL), f"$ {command}{output}"
+def blocks(language: str) -> pytest.MarkDecorator:
+    """Run a test for each of the README's blocks in the language."""
+    fences = re.finditer(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    rows = [
+        pytest.param(fence[1], id=f"line {len(README[: fence.start()].splitlines()) + 1}")
+        for fence in fences
+    ]
+    return pytest.mark.parametrize("block", rows)
 
 
-PYTHON = [text for language, text in BLOCKS if language == "python"]
+@blocks("console")
+def test_the_commands_give_the_output_that_is_shown(folder, block):
+    # A command runs to the line before the one that is no longer part of it.
+    for command, shown in re.findall(r"^\$ (.*?\n)((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        while command.count("'") % 2:
+            line, _, shown = shown.partition("\n")
+            command += line + "\n"
+        script = command.replace("scripts/", f"{ROOT}/scripts/")
+        with llm_process.terminal() as (its, output):
+            files = {"stdin": subprocess.DEVNULL, "stdout": its, "stderr": its}
+            with subprocess.Popen(["sh", "-c", script], cwd=folder, **files):
+                text = re.sub(r"\x1b\[[0-9;]*m", "", output())
+        pattern = ".*".join(map(re.escape, shown.split("…")))
+        assert re.fullmatch(pattern, text, re.DOTALL), f"$ {command}{text}"
 
 
-@pytest.mark.parametrize("code", PYTHON, ids=map(str, range(len(PYTHON))))
-def test_the_python_runs(folder, code):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@blocks("python")
+def test_the_python_runs(folder, monkeypatch, capsys, block):
+    monkeypatch.chdir(folder)
+    exec(block, {"__name__": "__main__"})
 
-    assert (done.stderr, done.returncode) == ("", 0)
-    assert done.stdout
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out

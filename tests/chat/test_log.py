@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import pty
 import sqlite3
 
 import pytest
@@ -47,18 +45,13 @@ def test_a_caller_from_python_reads_why_a_reply_ended(sandbox, way, capfd):
 
 def in_a_terminal(*arguments):
     """Return what `llm` with these arguments writes to a terminal."""
-    ours, its = pty.openpty()
-    with llm_process.start(*arguments, stdout=its, stderr=its) as process:
-        os.close(its)
-        said = b""
-        try:
-            while piece := os.read(ours, 10_000):
-                said += piece
-        except OSError:  # Linux says so when the other end is closed.
-            pass
-        os.close(ours)
+    with (
+        llm_process.terminal() as (its, shown),
+        llm_process.start(*arguments, stdout=its, stderr=its) as process,
+    ):
+        text = shown()
     assert process.returncode == 0
-    return said.decode().replace("\r\n", "\n")
+    return text
 
 
 def test_in_a_terminal_the_notice_has_a_line_of_its_own(sandbox):

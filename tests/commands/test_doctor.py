@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import shutil
 import socket
@@ -210,15 +209,10 @@ def test_a_server_that_is_silent(monkeypatch, llm_command):
 
 def in_terminal(*command: str) -> str:
     """Return what the command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    with llm_process.start(*command, stdout=theirs) as process:
-        os.close(theirs)
-        assert process.wait() == 0
-    shown = b""
-    while b"openapi.json" not in shown:
-        shown += os.read(ours, 4096)
-    os.close(ours)
-    return shown.decode().replace("\r", "")
+    with llm_process.terminal() as (its, shown), llm_process.start(*command, stdout=its) as process:
+        text = shown()
+    assert process.returncode == 0
+    return text
 
 
 def test_in_a_terminal_it_is_coloured_and_fits(sandbox, monkeypatch):

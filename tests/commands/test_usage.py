@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
-from llm.migrations import migrate
 
 from llm_evolink.commands.usage.output import as_table
 from llm_evolink.commands.usage.report import report
@@ -29,11 +28,9 @@ KEYS = [
 
 
 @pytest.fixture
-def database(user_path):
+def database(empty_log):
     """An empty log, made by llm's migrations."""
-    user_path.mkdir()
-    db = sqlite_utils.Database(user_path / "logs.db")
-    migrate(db)
+    db = sqlite_utils.Database(empty_log)
     yield db
     db.close()
 
@@ -62,12 +59,12 @@ def log(database):
 
 
 @pytest.fixture
-def usage(llm_command):
+def usage(llm_in_process):
     """Run `llm evolink usage` in a time zone; returns what it did."""
 
-    def run(*arguments, tz="UTC", width=200, **env):
-        settings = {"TZ": tz, "COLUMNS": str(width), **env}
-        return llm_command("evolink", "usage", *arguments, env=settings)
+    def run(*arguments, tz="UTC", width=200):
+        env = {"TZ": tz, "COLUMNS": str(width)}
+        return llm_in_process("evolink", "usage", *arguments, env=env)
 
     return run
 
@@ -571,11 +568,12 @@ def test_bars_go_first_then_columns(two_days, usage):
     assert header(20) == (["input"], False)
 
 
-def test_ascii_where_the_terminal_has_no_more(database, log, usage):
+def test_ascii_where_the_terminal_has_no_more(database, log, llm_command):
     database["threads"].insert({"id": "t", "name": "鹈鹕 and a heron"})
     log(thread_id="t")
 
-    done = usage("--by", "conversation", width=80, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    env = {"TZ": "UTC", "COLUMNS": "80", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = llm_command("evolink", "usage", "--by", "conversation", env=env)
 
     assert done.stdout.splitlines()[1] == (
         "t                   1     10       5   1,000   1,000  ########  ?? and a heron"

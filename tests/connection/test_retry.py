@@ -1,7 +1,5 @@
 """What is tried again, after which wait, and what is not."""
 
-import os
-import pty
 import re
 import time
 from email.utils import formatdate
@@ -284,18 +282,12 @@ def test_how_long_is_too_long_is_said_by_the_environment(monkeypatch, waits):
 
 def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
     """Run `llm` with stderr a terminal; returns its stdout, what the terminal shows, and status."""
-    ours, its = pty.openpty()
-    with llm_process.start(*arguments, stderr=its) as process:
-        os.close(its)
-        stdout = process.stdout.read()
-        shown = b""
-        try:
-            while part := os.read(ours, 4096):
-                shown += part
-        except OSError:  # Linux's way to say that nobody has the other end open.
-            pass
-    os.close(ours)
-    return stdout, shown.decode(), process.returncode
+    with (
+        llm_process.terminal() as (its, shown),
+        llm_process.start(*arguments, stderr=its) as process,
+    ):
+        text, stdout = shown(), process.stdout.read()
+    return stdout, text, process.returncode
 
 
 def test_a_person_is_told_of_a_wait(monkeypatch, llm_command):
@@ -306,7 +298,7 @@ def test_a_person_is_told_of_a_wait(monkeypatch, llm_command):
     with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
         script = llm_command("-m", "gemini-3.5-flash", "hi")
 
-    assert told == ("hi\n", "EvoLink answered 429; trying again in 1 s\r\n", 0)
+    assert told == ("hi\n", "EvoLink answered 429; trying again in 1 s\n", 0)
     assert short == ("hi\n", "", 0)
     assert (script.stdout, script.stderr, script.returncode) == ("hi\n", "", 0)
 
