@@ -1,8 +1,7 @@
-"""The generated functions, called the same way with and without an event loop."""
+"""Calls of the generated functions, the same for those with and without an event loop."""
 
 import asyncio
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +25,8 @@ Parsed = ChatCompletionResponse | ErrorResponse
 
 
 def connect(url: str, **options: Any) -> AuthenticatedClient:
-    """Return a client of the server at this URL, deaf to the environment's proxies."""
-    options.setdefault("timeout", httpx.Timeout(5))
+    """Return a client of the server at this URL, which ignores the environment's proxies."""
+    options.setdefault("timeout", httpx.Timeout(60))
     options.setdefault("verify_ssl", False)
     return AuthenticatedClient(
         base_url=url, token=TOKEN, httpx_args={"trust_env": False}, **options
@@ -42,11 +41,11 @@ def request(**parameters: Any) -> ChatCompletionQuickRequest:
 
 @dataclass
 class Outcome:
-    """What came of one stream; how many seconds it took."""
+    """The chunks of one stream, and the error that ended it."""
 
     chunks: list[ChatCompletionChunk] = field(default_factory=list)
     error: Exception | None = None
-    seconds: float = 0
+    on_chunk: Callable[[], object] = lambda: None
 
     @property
     def texts(self) -> list[str]:
@@ -55,16 +54,15 @@ class Outcome:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        begin = time.monotonic()
         try:
             yield
         except Exception as error:
             self.error = error
-        self.seconds = time.monotonic() - begin
 
     def take(self, chunk: ChatCompletionChunk, stop: int | None, error: Exception | None) -> bool:
-        """Note the chunk; return whether to stop here, or raise what is to be raised here."""
+        """Keep the chunk. Return whether to stop after it, or raise the error if one is given."""
         self.chunks.append(chunk)
+        self.on_chunk()
         if len(self.chunks) == stop and error is not None:
             raise error
         return len(self.chunks) == stop
@@ -89,9 +87,13 @@ class SyncCalls:
         stop: int | None = None,
         error: Exception | None = None,
         body: ChatCompletionQuickRequest | None = None,
+        on_chunk: Callable[[], object] = lambda: None,
     ) -> list[Outcome]:
-        """Stream so often in a row; leave after `stop` chunks, by raising `error` if given."""
-        outcomes = [Outcome() for _ in range(count)]
+        """Stream `count` times in a row.
+
+        Leave after `stop` chunks, by raising `error` if given; call on_chunk after each chunk.
+        """
+        outcomes = [Outcome(on_chunk=on_chunk) for _ in range(count)]
         with client:
             for outcome in outcomes:
                 with (
@@ -129,8 +131,10 @@ class AsyncCalls:
         stop: int | None = None,
         error: Exception | None = None,
         body: ChatCompletionQuickRequest | None = None,
+        on_chunk: Callable[[], object] = lambda: None,
     ) -> list[Outcome]:
-        outcomes = [Outcome() for _ in range(count)]
+        """As SyncCalls.streams."""
+        outcomes = [Outcome(on_chunk=on_chunk) for _ in range(count)]
 
         async def run() -> None:
             async with client:

@@ -1,4 +1,4 @@
-"""sync, sync_detailed and their asyncio twins: what becomes of a JSON body, and of any other."""
+"""sync, sync_detailed and their asyncio counterparts: JSON bodies, other bodies, failures."""
 
 from typing import Any
 
@@ -184,7 +184,6 @@ def test_the_asyncio_functions_raise_too() -> None:
     [
         pytest.param(lambda reply: reply.cut(), httpx.RemoteProtocolError, id="no answer"),
         pytest.param(lambda reply: reply.cut(reset=True), httpx.ReadError, id="reset"),
-        pytest.param(lambda reply: reply.closed(), httpx.ReadTimeout, id="silence"),
         pytest.param(
             lambda reply: (reply.head(200, content_length=9), reply.send("{"), reply.cut()),
             httpx.RemoteProtocolError,
@@ -196,5 +195,13 @@ def test_a_failure_of_the_connection_is_httpx_s(
     calls: Calls, handler: scripted_server.Handler, error: type[Exception]
 ) -> None:
     with scripted_server.serve(handler) as server, pytest.raises(error) as raised:
-        calls.parsed(connect(server.url, timeout=httpx.Timeout(0.2)))
+        calls.parsed(connect(server.url))
+    assert TOKEN not in f"{raised.value!r} {vars(raised.value)}"
+
+
+def test_a_server_that_sends_no_data_is_httpx_s_time_out(calls: Calls) -> None:
+    with scripted_server.serve(lambda reply: reply.closed(60)) as server:
+        client = connect(server.url, timeout=httpx.Timeout(60, read=0.1))
+        with pytest.raises(httpx.ReadTimeout) as raised:
+            calls.parsed(client)
     assert TOKEN not in f"{raised.value!r} {vars(raised.value)}"

@@ -1,4 +1,4 @@
-"""Client and AuthenticatedClient: nothing they show holds the token."""
+"""Client and AuthenticatedClient: their settings, and that nothing they show holds the token."""
 
 import asyncio
 from typing import Any
@@ -50,7 +50,7 @@ def test_repr_is_without_the_token(client: Any, text: str, opened: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [AuthenticatedClient, Client])
-def test_repr_hides_what_is_secret_in_the_address(kind: Any) -> None:
+def test_repr_hides_the_secrets_of_the_url(kind: Any) -> None:
     token = {"token": TOKEN} if kind is AuthenticatedClient else {}
     client = kind(base_url="https://user:hunter2@example.com/v1?key=hunter2", **token)
     assert repr(client) == f"{kind.__name__}(base_url=URL('https://user:[secure]@example.com/v1'))"
@@ -233,7 +233,7 @@ def test_an_httpx_client_with_other_credentials_is_refused_by_name(
             own.get_httpx_client()
 
 
-def test_without_a_prefix_the_token_stands_alone(recorder: Recorder) -> None:
+def test_without_a_prefix_the_header_is_the_token(recorder: Recorder) -> None:
     client = AuthenticatedClient(
         base_url=URL,
         token=TOKEN,
@@ -253,13 +253,13 @@ def test_without_a_prefix_the_token_stands_alone(recorder: Recorder) -> None:
         pytest.param(lambda reply: reply.events("{"), id="invalid event"),
         pytest.param(lambda reply: reply.events(), id="incomplete stream"),
         pytest.param(lambda reply: reply.cut(), id="cut"),
-        pytest.param(lambda reply: reply.closed(), id="silence"),
+        pytest.param(lambda reply: reply.closed(), id="no data"),
     ],
 )
 def test_an_error_is_without_the_token(calls: Calls, handler: scripted_server.Handler) -> None:
     with scripted_server.serve(handler) as server:
         [outcome] = calls.streams(
-            connect(server.url, timeout=httpx.Timeout(0.2)), body=request(seed=1)
+            connect(server.url, timeout=httpx.Timeout(60, read=0.1)), body=request(seed=1)
         )
     error = outcome.error
     assert isinstance(error, httpx.RequestError | errors.StreamError | errors.UnexpectedResponse)
