@@ -1,7 +1,6 @@
 """`llm evolink models`: the models that are registered, and those that the user adds."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 import llm
 
 from ..constants import ADDED_MODELS_FILE
+from .registered import registered_models
 
 
 @click.group(invoke_without_command=True)
@@ -58,25 +58,18 @@ def _registered() -> list[dict[str, Any]]:
             "tools": model.supports_tools,
             "schemas": model.supports_schema,
         }
-        for model, aliases in _ours()
+        for model, aliases in registered_models()
         if not model.removed
     ]
-
-
-def _ours() -> Iterator[tuple[Any, list[str]]]:
-    """Yield EvoLink's models and their aliases, removed ones too."""
-    from ..chat import EvolinkChat
-
-    for listed in llm.get_models_with_aliases():
-        if isinstance(listed.model, EvolinkChat):
-            yield listed.model, list(listed.aliases)
 
 
 def _on_server() -> list[dict[str, Any]]:
     """Return the models that the server names. Raises EvolinkError."""
     from ..chat.server_models import server_models
 
-    registered = {model.api_name: model.model_id for model, _ in _ours() if not model.removed}
+    registered = {
+        model.api_name: model.model_id for model, _ in registered_models() if not model.removed
+    }
     return [{"name": name, "model_id": registered.get(name)} for name in server_models()]
 
 
@@ -102,7 +95,7 @@ def add(name: str, no_images: bool, no_tools: bool, no_schema: bool) -> None:
 def _check_name(name: str) -> None:
     if not name.isprintable() or not name.strip() or " " in name:
         raise click.ClickException(f"{name!r} is not the name of a model")
-    for model, aliases in _ours():
+    for model, aliases in registered_models():
         if not model.added and name in (model.model_id, *aliases):
             raise click.ClickException(
                 f"{model.model_id} is described by EvoLink's document and needs no adding"

@@ -1,18 +1,21 @@
 """`llm evolink usage`."""
 
-import re
 import shutil
 import sys
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import llm
 
-from ...constants import MODEL_ID
+from ..registered import registered_models
 from . import output, prices
-from .report import report as read_report
+from .chart import read_days, write_page
+from .log import Selection
+from .period import period
+from .report import LABELS, Report, report
+from .table import as_table
 
 
 def _price(value: str) -> float:
@@ -26,16 +29,28 @@ def _price(value: str) -> float:
 @click.command()
 @click.option(
     "--by",
-    type=click.Choice(["day", "week", "month", "model", "conversation"]),
+    type=click.Choice(list(LABELS)),
     default="day",
     show_default=True,
-    help="What a row stands for.",
+    help="What each row adds up.",
 )
-@click.option("--since", metavar="WHEN", help="From this date (2026-11-23) or time ago (7d, 24h).")
-@click.option("--until", metavar="WHEN", help="To this date, included, or time ago.")
-@click.option("--utc", is_flag=True, help="Days of UTC, not of your time zone.")
 @click.option(
-    "-m", "--model", "models", multiple=True, help="Count this model, not ours. Repeatable."
+    "--since",
+    metavar="WHEN",
+    help="From this date (2026-11-23, today, yesterday) or time ago (7d, 24h).",
+)
+@click.option(
+    "--until",
+    metavar="WHEN",
+    help="Up to and including this date (2026-11-30), or up to a time ago (7d).",
+)
+@click.option("--utc", is_flag=True, help="Use days of UTC instead of your time zone's.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    help="Count this model instead of EvoLink's. Repeatable.",
 )
 @click.option("--all", "every", is_flag=True, help="Count every model.")
 @click.option(
@@ -50,6 +65,12 @@ def _price(value: str) -> float:
 )
 @click.option("--json", "json_", is_flag=True, help="Output as JSON.")
 @click.option("--csv", "csv_", is_flag=True, help="Output as CSV.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a web page with charts by day and model to FILE.",
+)
 @click.option("-d", "--database", type=click.Path(dir_okay=False), help="Path to log database.")
 def usage(
     by: str,
@@ -63,78 +84,71 @@ def usage(
     price_cached: float | None,
     json_: bool,
     csv_: bool,
+    html: Path | None,
     database: str | None,
 ) -> None:
-    """Show the tokens that were used, from llm's log.
+    """Show how many tokens were used, from llm's log.
 
     Cached and image tokens are part of the input, reasoning is part of the output;
-    p50 and p95 are the median and the 95th percentile of how long prompts took.
+    p50 and p95 are the median and the 95th percentile of the duration of prompts.
     A prompt whose usage is unknown is counted as unknown, not as zero. A narrow
     terminal shows fewer columns; --json and --csv have all.
+
+    Prompts that a server other than EvoLink's answered, such as the sandbox, are
+    counted apart and have no cost; --by server shows them all.
 
     Prices can be kept in evolink-prices.json, in the folder of `llm logs path`:
 
     \b
         {"gemini-3.5-flash": {"in": 1, "out": 2, "cached": 0.5}}
     """  # noqa: D301  # click's mark for a paragraph that keeps its lines
-    if json_ and csv_:
-        raise click.UsageError("--json and --csv exclude each other")
+    if sum([json_, csv_, html is not None]) > 1:
+        raise click.UsageError("--json, --csv and --html exclude each other")
     if models and every:
         raise click.UsageError("--model and --all exclude each other")
-    now = datetime.now(UTC)
-    bounds: dict[str, datetime] = {}
-    for name, text in (("since", since), ("until", until)):
-        if text:
-            try:
-                bounds[name] = moment(text, now, utc=utc, end=name == "until")
-            except ValueError as error:
-                raise click.BadParameter(str(error), param_hint=f"'--{name}'") from None
-    if len(bounds) == 2 and bounds["since"] >= bounds["until"]:
-        raise click.UsageError("--since is not before --until")
-
+    first, last = period(since, until, datetime.now(UTC), utc=utc)
     folder = llm.user_dir()  # type: ignore[no-untyped-call]
-    stored = prices.read_prices(folder / "evolink-prices.json")
+    stored = prices.read_prices(folder / prices.FILE_NAME)
     flags = {"in": price_in, "out": price_out, "cached": price_cached}
     given = {name: price for name, price in flags.items() if price is not None}
-    if given and not stored and not {"in", "out"} <= given.keys():
-        raise click.UsageError("cost needs both --price-in and --price-out")
+    price_of = prices.pricing(stored, given)
+    path = Path(database) if database else folder / "logs.db"
+    selection = Selection([] if every else _model_ids(models), first, last, utc)
 
-    ids = [] if every else list(models) or [MODEL_ID]
-    for place, model in enumerate(ids):
-        with suppress(llm.UnknownModelError):
-            ids[place] = llm.get_model(model).model_id
-    report = read_report(
-        Path(database) if database else folder / "logs.db",
-        by=by,
-        models=ids,
-        utc=utc,
-        price_of=prices.pricing(stored, given),
-        **bounds,
+    found = report(path, by=by, selection=selection, price_of=price_of)
+    if html:
+        write_page(html, read_days(path, selection, price_of))
+        click.echo(html)
+    else:
+        _print(found, json_=json_, csv_=csv_)
+    lines = output.notes(
+        found,
+        models=selection.models,
+        limited=bool(first or last),
+        priced=bool(stored or given),
     )
-    if json_:
-        click.echo(output.as_json(report))
-    elif csv_:
-        click.echo(output.as_csv(report))
-    elif report.rows:
-        width = shutil.get_terminal_size(fallback=(120, 24)).columns
-        click.echo(output.as_table(report, width, sys.stdout.encoding))
-    notes = output.notes(report, models=ids, bounded=bool(bounds), priced=bool(stored or given))
     if (folder / "logs-off").exists():
-        notes.append("Logging is off, so new prompts are not counted; turn it on with: llm logs on")
-    for note in notes:
-        click.echo(note, err=True)
+        lines.append("Logging is off, so new prompts are not counted; turn it on with: llm logs on")
+    for line in lines:
+        click.echo(line, err=True)
 
 
-def moment(text: str, now: datetime, *, utc: bool = False, end: bool = False) -> datetime:
-    """Return the moment that a date (2026-11-23) or a time ago (7d, 24h) names, in UTC.
+def _model_ids(models: tuple[str, ...]) -> list[str]:
+    """Return the ids of the models with these names, of EvoLink's own if there are none."""
+    if not models:
+        return [model.model_id for model, _ in registered_models()]
+    ids = list(models)
+    for position, model in enumerate(models):
+        with suppress(llm.UnknownModelError):
+            ids[position] = llm.get_model(model).model_id
+    return ids
 
-    A date is its first moment, or with `end` the first of the next day, in the system's time zone
-    or in UTC. Raises ValueError for anything else.
-    """
-    try:
-        if ago := re.fullmatch(r"([0-9]+)([hd])", text):
-            return now - timedelta(hours=int(ago[1]) * {"h": 1, "d": 24}[ago[2]])
-        day = date.fromisoformat(text) + timedelta(days=end)
-        return datetime.combine(day, time(), UTC if utc else None).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is not a date such as 2026-11-23, nor 7d or 24h") from None
+
+def _print(found: Report, *, json_: bool, csv_: bool) -> None:
+    if json_:
+        click.echo(output.as_json(found))
+    elif csv_:
+        click.echo(output.as_csv(found))
+    elif found.rows or found.other_servers["prompts"]:
+        width = shutil.get_terminal_size(fallback=(120, 24)).columns
+        click.echo(as_table(found, width, sys.stdout.encoding))

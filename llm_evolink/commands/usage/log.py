@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import click
 
 from ...constants import MODEL_ID
 
-# Where token_details holds each count. The first path of each is the shape of chat completions,
-# which we and llm's OpenAI models write; then OpenAI's responses, then llm-gemini.
+# Where token_details holds each count. The first path of each is that of chat completions, which
+# EvoLink's and llm's OpenAI models write; then OpenAI's responses, then llm-gemini.
 _DETAILS = {
     "cached_tokens": (
         "prompt_tokens_details.cached_tokens",
@@ -25,50 +26,67 @@ _DETAILS = {
     ),
     "image_tokens": ("prompt_tokens_details.image_tokens",),
 }
+_COLUMNS = (
+    "model",
+    "datetime_utc",
+    "duration_ms",
+    "input_tokens",
+    "output_tokens",
+    "token_details",
+)
+_VALID_DETAILS = "iif(json_valid(token_details), token_details, null)"
+# Finding the word first is cheaper than parsing each row's JSON.
+_SERVER = (
+    "case when instr(response_json, '\"server\"') and json_valid(response_json) "
+    "then json_extract(response_json, '$.server') end"
+)
 
 
-# The database
+@dataclass(frozen=True)
+class Selection:
+    """Which prompts of the log are counted.
+
+    Attributes:
+        models: Ids of models in llm; none means all.
+        since: The first moment, with a time zone.
+        until: The moment after the last, with a time zone.
+        utc: Whether days are those of UTC, not of the system's time zone.
+    """
+
+    models: Sequence[str] = (MODEL_ID,)
+    since: datetime | None = None
+    until: datetime | None = None
+    utc: bool = False
 
 
-class MalformedError(Exception):
-    """There are token details that are not JSON."""
+def read_groups(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
+    """Yield sums for each label, model and server; groups with the same label are adjacent.
 
-
-def read_groups(
-    path: Path,
-    by: str,
-    models: Sequence[str],
-    since: datetime | None,
-    until: datetime | None,
-    utc: bool,
-    checked: bool,
-) -> Iterator[sqlite3.Row]:
-    """Yield sums by day and model, or conversation and model; those of one row together."""
+    Sums are floats, None where no prompt has the count. Raises ClickException when the database
+    is missing, unreadable or not one of llm.
+    """
     if not path.exists():
         raise click.ClickException(f"No log database at {path}: run a prompt first")
     try:
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             columns = _columns(connection)
             if not columns.keys() & {"turns", "responses"}:
                 raise click.ClickException(f"{path} is not a log database of llm")
-            where, parameters = _where(models, since, until)
-            query = _query(columns, where, by, models, utc, checked)
-            yield from connection.execute(query, parameters)
+            where, parameters = _where(selection)
+            yield from connection.execute(_query(columns, where, by, selection), parameters)
     except sqlite3.Error as error:
-        if not checked and "malformed JSON" in str(error):
-            raise MalformedError from None
         raise click.ClickException(f"{path} cannot be read: {error}") from None
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    """Return the columns of each table of llm's; older versions of llm had fewer of both."""
+    """Return the columns of each of llm's tables; older versions of llm had fewer of both."""
     found = {}
     for table in ("turns", "responses", "threads", "conversations"):
         if columns := {row["name"] for row in connection.execute(f"pragma table_info({table})")}:
             found[table] = columns
-    # Today's llm has the table and does not write it: a union with nothing would cost time.
+    # llm 0.36 has the table and does not write it: a union with an empty table costs time.
     if found.keys() >= {"turns", "responses"}:
         (used,) = connection.execute("select exists (select 1 from responses)").fetchone()
         if not used:
@@ -76,16 +94,15 @@ def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
     return found
 
 
-def _where(
-    models: Sequence[str], since: datetime | None, until: datetime | None
-) -> tuple[str, dict[str, str]]:
+def _where(selection: Selection) -> tuple[str, dict[str, str]]:
     """Return the condition on a prompt, and its parameters."""
-    parameters = {f"model{number}": model for number, model in enumerate(models)}
-    conditions = [f"model in ({', '.join(f':{name}' for name in parameters)})"] if models else []
+    parameters = {f"model{number}": model for number, model in enumerate(selection.models)}
+    names = ", ".join(f":{name}" for name in parameters)
+    conditions = [f"model in ({names})"] if parameters else []
     # Stored times are ISO 8601 in UTC: they compare as text. An unknown time is an empty text.
     for name, value, condition in (
-        ("since", since, "datetime_utc >= :since"),
-        ("until", until, "datetime_utc > '' and datetime_utc < :until"),
+        ("since", selection.since, "datetime_utc >= :since"),
+        ("until", selection.until, "datetime_utc > '' and datetime_utc < :until"),
     ):
         if value:
             plain = value.astimezone(UTC).replace(tzinfo=None)
@@ -94,45 +111,34 @@ def _where(
     return " and ".join(conditions) or "true", parameters
 
 
-def _query(
-    columns: Mapping[str, set[str]],
-    where: str,
-    by: str,
-    models: Sequence[str],
-    utc: bool,
-    checked: bool,
-) -> str:
-    """Return the one query of a report. Nothing of the user's is in it but as a parameter."""
+def _query(columns: Mapping[str, set[str]], where: str, by: str, selection: Selection) -> str:
+    """Return the one query of a report. User input is in it only as parameters."""
     # Without the fraction: SQLite would round the last half millisecond of a day up to the next.
-    zone = "" if utc else ", 'localtime'"
+    zone = "" if selection.utc else ", 'localtime'"
     day = f"date(substr(datetime_utc, 1, 19){zone})"
     name = "null"
     if by == "conversation":
         keys = ["conversation"]
-        names = [
-            f"(select name from {table} where id = conversation)"  # noqa: S608
-            for table in ("threads", "conversations")
-            if table in columns
-        ]
-        name = f"coalesce({', '.join([*names, 'null', 'null'])})"
-    elif by == "model":
-        # By day too: what SQLite collects for a group at a time stays small.
-        keys = ["model", day]
+        name = _conversation_name(columns)
+    elif by in ("model", "server"):
+        # By day too: the durations that SQLite collects for a group stay few.
+        keys = [by, day]
     else:
         keys = [day]
-    if len(models) != 1 and by != "model":
+    if len(selection.models) != 1 and by != "model":
         keys.append("model")
-    found = {detail: _extract(paths, models) for detail, paths in _DETAILS.items()}
-    check = " filter (where json_valid(token_details))" if checked else ""
-    details = [f"sum({count}){check} as {detail}" for detail, count in found.items()]
-    # One that is known is not read from each row.
-    model = ":model0" if len(models) == 1 else "model"
+    if by != "server":
+        keys.append("server")
+    counts = {detail: _extract(paths, selection.models) for detail, paths in _DETAILS.items()}
+    counts |= {column: column for column in ("input_tokens", "output_tokens")}
+    # As floats: a sum of integers can overflow, and then SQLite ends the query with an error.
+    sums = [f"sum(cast({count} as real)) as {column}" for column, count in counts.items()]
+    # A model that is known is not read from each row.
+    model = ":model0" if len(selection.models) == 1 else "model"
     return f"""
-        select {keys[0]} as key, {model} as model, {name} as name,
+        select {keys[0]} as key, {model} as model, server, {name} as name,
             count(*) as prompts,
-            sum(input_tokens) as input_tokens,
-            sum(output_tokens) as output_tokens,
-            {", ".join(details)},
+            {", ".join(sums)},
             sum(input_tokens is null or output_tokens is null) as unknown_usage,
             json_group_array(duration_ms) filter (where typeof(duration_ms) = 'integer')
                 as durations
@@ -141,31 +147,42 @@ def _query(
         """  # noqa: S608
 
 
+def _conversation_name(columns: Mapping[str, set[str]]) -> str:
+    """Return SQL for the name of a conversation, null without one."""
+    names = [
+        f"(select name from {table} where id = conversation)"  # noqa: S608
+        for table in ("threads", "conversations")
+        if table in columns
+    ]
+    return f"coalesce({', '.join([*names, 'null', 'null'])})"
+
+
 def _extract(paths: Sequence[str], models: Sequence[str]) -> str:
-    """Return the count at the first path there is. Our own prompts have but one shape: faster."""
+    """Return SQL for the count at the first of the paths that exists.
+
+    EvoLink's models write one shape only: for them no other path is looked up.
+    """
     found = [f"json_extract(token_details, '$.{path}')" for path in paths]
-    return found[0] if tuple(models) == (MODEL_ID,) else f"coalesce({', '.join([*found, 'null'])})"
+    if models and all(model == MODEL_ID or model.startswith("evolink/") for model in models):
+        return found[0]
+    return f"coalesce({', '.join([*found, 'null'])})"
 
 
 def _prompts(columns: Mapping[str, set[str]], where: str) -> str:
-    """Return the query of all prompts: the turns, then older responses that are not among them."""
+    """Return the query of all prompts: turns, then older responses that are not among them."""
     tables: list[str] = []
     for table, conversation in (("turns", "thread_id"), ("responses", "conversation_id")):
         if table in columns:
-            picked = [
-                name if name in columns[table] else f"null as {name}"
-                for name in (
-                    "model",
-                    "datetime_utc",
-                    "duration_ms",
-                    "input_tokens",
-                    "output_tokens",
-                    "token_details",
-                )
-            ]
+            own = {column: column if column in columns[table] else "null" for column in _COLUMNS}
+            own["server"] = "null"
+            if "token_details" in columns[table]:
+                own["token_details"] = _VALID_DETAILS
+            if "response_json" in columns[table]:
+                own["server"] = _SERVER
+            picked = ", ".join(f"{value} as {column}" for column, value in own.items())
             once = " and id not in (select id from turns)" if tables else ""
             tables.append(
-                f"select {conversation} as conversation, {', '.join(picked)} "  # noqa: S608
+                f"select {conversation} as conversation, {picked} "  # noqa: S608
                 f"from {table} where {where}{once}"
             )
     return " union all ".join(tables)

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import click
 
+FILE_NAME = "evolink-prices.json"
+"""File in llm's folder that holds prices."""
+
 Price = Mapping[str, float]
 
 
 def pricing(stored: Mapping[str, Price], given: Price) -> Callable[[str], Price | None]:
-    """Return the price of a model by its id: as stored, with `given` in the place of its parts."""
+    """Return a function that returns a model's price: the stored one, updated with `given`.
+
+    Raises UsageError if `given` is incomplete and nothing is stored.
+    """
+    if given and not stored and not {"in", "out"} <= given.keys():
+        raise click.UsageError("cost needs both --price-in and --price-out")
 
     def price_of(model: str) -> Price | None:
         price = {**stored.get(model, {}), **given}
@@ -22,10 +30,10 @@ def pricing(stored: Mapping[str, Price], given: Price) -> Callable[[str], Price 
 
 
 def read_prices(path: Path) -> dict[str, dict[str, float]]:
-    """Read prices per million tokens, {"gemini-3.5-flash": {"in": 1, "out": 2, "cached": 0.5}}.
+    """Return prices per million tokens, {"gemini-3.5-flash": {"in": 1, "out": 2, "cached": 0.5}}.
 
-    `cached` may be left out: a cached token then costs what any input token does. No file means
-    no prices. Raises ClickException for a file that is not like this.
+    Without `cached`, a cached token costs as much as any input token. No file means no prices.
+    Raises ClickException for a file of another form.
     """
     try:
         prices = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -50,7 +58,9 @@ def cost_of(group: sqlite3.Row, price: Price) -> float | None:
     if group["input_tokens"] is None and group["output_tokens"] is None:
         return None
     cached = group["cached_tokens"] or 0
-    fresh = (group["input_tokens"] or 0) - cached
+    uncached = (group["input_tokens"] or 0) - cached
     output = group["output_tokens"] or 0
-    spent = fresh * price["in"] + cached * price.get("cached", price["in"]) + output * price["out"]
-    return float(spent / 1_000_000)
+    amount = (
+        uncached * price["in"] + cached * price.get("cached", price["in"]) + output * price["out"]
+    )
+    return float(amount / 1_000_000)

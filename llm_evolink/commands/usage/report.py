@@ -1,21 +1,22 @@
-"""What was spent: token counts, durations and cost, read from llm's log."""
+"""A usage report: token counts, durations and cost, added up from groups of logged prompts."""
 
 import json
 import math
 import sqlite3
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import partial
-from itertools import accumulate, groupby
+from datetime import date
+from functools import cache
+from itertools import groupby
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
-from ...constants import MODEL_ID
-from .log import MalformedError, read_groups
+from .log import Selection, read_groups
 from .prices import Price, cost_of
+
+PriceOf = Callable[[str], Price | None]
+"""Returns the price of a model by its id, None for a model without one."""
 
 
 def _week(day: str) -> str:
@@ -23,16 +24,18 @@ def _week(day: str) -> str:
     return f"{year}-W{week:02}"
 
 
-# What a row can stand for: the name of its label, and the label of a group that SQL summed.
 LABELS: dict[str, tuple[str, Callable[[str], str]]] = {
     "day": ("period", str),
     "week": ("period", _week),
     "month": ("period", lambda day: day[:7]),
     "model": ("model", str),
     "conversation": ("conversation", str),
+    "server": ("server", str),
 }
-# Which count each of the others is a part of.
-_WHOLE = {
+"""What a row can be for: the name of its label, and the label of a key that SQL returned."""
+
+# Each count and the count that it is a part of.
+_TOTAL_OF = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
     "cached_tokens": "input_tokens",
@@ -46,15 +49,21 @@ class Report:
     """What `report` found.
 
     Attributes:
-        by: What a row stands for, one of LABELS.
-        rows: A dict a row, as `--json` shows it; periods in time order, else most tokens first.
-        total: The same of all rows together, without a label.
-        unpriced: Models whose tokens are not in `cost`, for want of a price.
+        by: What a row is for, one of LABELS.
+        rows: A dict for each row, as `--json` shows it; periods in time order, other rows with the
+            most tokens first. Prompts that another server answered are left out, except by server.
+        total: The same for all rows together, without a label.
+        other_servers: The same for the prompts that a server other than EvoLink's answered, which
+            have no cost; by server they are in `total` as well.
+        other_urls: URLs of those servers.
+        unpriced: Models whose tokens are not in `cost`, because they have no price.
     """
 
     by: str
     rows: list[dict[str, Any]]
     total: dict[str, Any]
+    other_servers: dict[str, Any]
+    other_urls: list[str]
     unpriced: list[str]
 
 
@@ -62,93 +71,82 @@ def report(
     path: Path,
     *,
     by: str = "day",
-    models: Sequence[str] = (MODEL_ID,),
-    since: datetime | None = None,
-    until: datetime | None = None,
-    utc: bool = False,
-    price_of: Callable[[str], Price | None] = lambda model: None,
+    selection: Selection | None = None,
+    price_of: PriceOf = lambda model: None,
 ) -> Report:
-    """Add up the prompts in a log database, which is opened so that it cannot be written.
+    """Return the usage of the selected prompts in a log database, which is opened read-only.
 
-    Days are those of the system's time zone, or of UTC; a period without prompts has no row.
-    `since` is included, `until` is not; both need a time zone. No `models` means all. `price_of`
-    a model is as in the file that `read_prices` reads. Memory grows with the rows of the report,
-    not with the prompts.
-
-    A count is None where no prompt said it; percentiles are interpolated, in whole milliseconds;
-    `cost` leaves out what has no price, and is None where nothing has one.
+    A period without prompts has no row. A count is None where no prompt has it; percentiles are
+    interpolated, in whole milliseconds; `cost` leaves out what has no price, and is None where
+    nothing has one. Of each prompt only its duration is kept in memory.
 
     Raises ClickException when the database is missing, unreadable or not one of llm.
     """
-    ask = partial(_report, path, by, models, since, until, utc, price_of)
-    try:
-        # To have SQLite check all JSON costs a tenth of the time; llm writes none that is bad.
-        return ask(checked=False)
-    except MalformedError:
-        return ask(checked=True)
-
-
-# Adding up
-
-
-def _report(
-    path: Path,
-    by: str,
-    models: Sequence[str],
-    since: datetime | None,
-    until: datetime | None,
-    utc: bool,
-    price_of: Callable[[str], Price | None],
-    *,
-    checked: bool,
-) -> Report:
     name, label = LABELS[by]
-    total = _Sum()
+    total, other = _Sum(), _Sum()
     rows = []
-    unpriced = set()
-    groups = read_groups(path, by, models, since, until, utc, checked)
-    for key, group in groupby(groups, lambda part: part["key"] and label(part["key"])):
+    unpriced, other_urls = set(), set()
+    groups = read_groups(path, by, selection or Selection())
+    for key, parts in groupby(groups, lambda part: part["key"] and label(part["key"])):
         row = _Sum()
         row_name = {}
-        for part in group:
-            price = price_of(part["model"])
+        for part in parts:
+            is_other = not is_evolink(part["server"])
+            price = None if is_other else price_of(part["model"])
             cost = cost_of(part, price) if price else None
-            if not price:
-                unpriced.add(part["model"])
             durations = json.loads(part["durations"])
-            for target in (row, total):
-                target.add(part, durations, cost)
+            if is_other:
+                other_urls.add(str(part["server"]))
+                other.add(part, durations, None)
+            elif not price:
+                unpriced.add(part["model"])
+            if by == "server" or not is_other:
+                row.add(part, durations, cost)
+                total.add(part, durations, cost)
             if by == "conversation":
                 row_name = {"name": part["name"]}
-        rows.append({name: key, **row_name, **row.as_dict()})
+        if row.prompts:
+            rows.append({name: key, **row_name, **row.as_dict()})
     if name != "period":
         rows.sort(key=tokens, reverse=True)
-    return Report(by, rows, total.as_dict(), sorted(unpriced))
+    return Report(by, rows, total.as_dict(), other.as_dict(), sorted(other_urls), sorted(unpriced))
+
+
+def is_evolink(server: str | None) -> bool:
+    """Return whether the URL is of a server of EvoLink's document; older rows have no URL."""
+    return server is None or server in _evolink_servers()
+
+
+@cache
+def _evolink_servers() -> frozenset[str]:
+    from generated_client import SERVERS  # This loads httpx.
+
+    return frozenset(SERVERS)
 
 
 class _Sum:
-    """What several groups come to."""
+    """The sums of several groups."""
 
     def __init__(self) -> None:
         self.prompts = 0
         self.unknown_usage = 0
-        self.tokens: dict[str, int | None] = dict.fromkeys(_WHOLE)
+        self.tokens: dict[str, int | None] = dict.fromkeys(_TOTAL_OF)
         self.cost: float | None = None
-        self.durations = _Durations()
+        self.durations: list[int] = []
 
     def add(self, group: sqlite3.Row, durations: list[int], cost: float | None) -> None:
         self.prompts += group["prompts"]
         self.unknown_usage += group["unknown_usage"]
-        for name, whole in _WHOLE.items():
-            if group[whole] is not None:
-                self.tokens[name] = (self.tokens[name] or 0) + int(group[name] or 0)
+        for name, total in _TOTAL_OF.items():
+            if group[total] is not None:
+                self.tokens[name] = (self.tokens[name] or 0) + _integer(group[name])
         if cost is not None:
             self.cost = (self.cost or 0) + cost
-        self.durations.add(durations)
+        self.durations += durations
 
     def as_dict(self) -> dict[str, Any]:
-        tokens = self.tokens if self.prompts else dict.fromkeys(_WHOLE, 0)
-        p50, p95 = self.durations.percentiles(0.5, 0.95)
+        tokens = self.tokens if self.prompts else dict.fromkeys(_TOTAL_OF, 0)
+        p50, p95 = _percentiles(self.durations)
         return {
             "prompts": self.prompts,
             **tokens,
@@ -159,39 +157,17 @@ class _Sum:
         }
 
 
-class _Durations:
-    """Milliseconds, for their percentiles: beyond some, only how often each came."""
-
-    def __init__(self) -> None:
-        self._some: list[int] = []
-        self._counts: Counter[int] = Counter()
-
-    def add(self, durations: list[int]) -> None:
-        self._some += durations
-        if len(self._some) > 20_000:
-            self._counts.update(self._some)
-            self._some.clear()
-
-    def percentiles(self, *shares: float) -> list[int | None]:
-        """Return the duration below which each share of them lies; None when there are none."""
-        if self._counts:
-            self._counts.update(self._some)
-            lengths = sorted(self._counts)
-            ends = list(accumulate(map(self._counts.__getitem__, lengths)))
-            return [
-                _interpolated(lambda rank: lengths[bisect_right(ends, rank)], ends[-1], share)
-                for share in shares
-            ]
-        ordered = sorted(self._some)
-        return [_interpolated(ordered.__getitem__, len(ordered), share) for share in shares]
+def _integer(count: float | None) -> int:
+    return int(count) if count and math.isfinite(count) else 0
 
 
-def _interpolated(at: Callable[[int], int], count: int, share: float) -> int | None:
-    if not count:
-        return None
-    below, rest = divmod(share * (count - 1), 1)
-    low, high = at(int(below)), at(math.ceil(share * (count - 1)))
-    return round(low + (high - low) * rest)
+def _percentiles(durations: list[int]) -> tuple[int | None, int | None]:
+    """Return the median and the 95th percentile, interpolated; None where there are none."""
+    if len(durations) < 2:
+        only = durations[0] if durations else None
+        return only, only
+    found = quantiles(durations, n=20, method="inclusive")
+    return round(found[9]), round(found[18])
 
 
 def tokens(row: Mapping[str, Any]) -> int:

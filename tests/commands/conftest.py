@@ -1,0 +1,105 @@
+"""A log database, and `llm evolink usage` in process."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import sqlite_utils
+from click.testing import CliRunner
+from llm.cli import cli
+from llm.migrations import migrate
+
+
+@pytest.fixture
+def database(environment, user_path):
+    """An empty log, made by llm's migrations."""
+    user_path.mkdir()
+    db = sqlite_utils.Database(user_path / "logs.db")
+    migrate(db)
+    yield db
+    db.close()
+
+
+def path_of(database):
+    """Return the path of a database's file."""
+    return Path(database.conn.execute("pragma database_list").fetchone()[2])
+
+
+@pytest.fixture
+def log(database):
+    """Log a prompt: a row of turns, or of another table; returns its id."""
+    count = iter(range(1_000_000))
+
+    def insert(at="2026-11-20T12:00:00.123456+00:00", tokens=(10, 5), table="turns", **values):
+        details = values.pop("details", None)
+        if server := values.pop("server", None):
+            values["response_json"] = json.dumps({"id": "1", "server": server})
+        row = {
+            "id": f"id{next(count)}",
+            "model": "gemini-3.5-flash",
+            "datetime_utc": at,
+            "input_tokens": tokens and tokens[0],
+            "output_tokens": tokens and tokens[1],
+            "duration_ms": 1000,
+            "token_details": details if isinstance(details, str | None) else json.dumps(details),
+            **values,
+        }
+        database[table].insert(row)
+        return row["id"]
+
+    return insert
+
+
+@pytest.fixture
+def time_zone(monkeypatch):
+    """Set the time zone of the process until the test ends."""
+
+    def enter(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield enter
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def usage(environment, time_zone):
+    """Run `llm evolink usage` in process, in UTC by default; returns what it printed."""
+
+    def run(*arguments, tz="UTC", width=200):
+        time_zone(tz)
+        return CliRunner().invoke(
+            cli, ["evolink", "usage", *arguments], env={"COLUMNS": str(width)}
+        )
+
+    return run
+
+
+@pytest.fixture
+def as_json(usage):
+    """Run it with --json and return the rows and the total."""
+
+    def run(*arguments, **settings):
+        done = usage(*arguments, "--json", **settings)
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout)
+        return found["rows"], found["total"]
+
+    return run
+
+
+# Token details as EvoLink reports them.
+DETAILS = {
+    "prompt_tokens_details": {"cached_tokens": 400, "text_tokens": 742, "image_tokens": 258},
+    "completion_tokens_details": {"reasoning_tokens": 100, "text_tokens": 50},
+}
+
+
+@pytest.fixture
+def two_days(log):
+    log("2026-11-20T23:59:59.999999+00:00", (1000, 150), details=DETAILS, duration_ms=2000)
+    log("2026-11-21T00:00:00+00:00", (500_000, 50_000), duration_ms=3000)
+    log("2026-11-21T08:00:00.5+00:00", None, duration_ms=4000)
+    log("2026-11-21T09:00:00+00:00", (1, 1), model="gpt-4o-mini")
