@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
-from click.testing import CliRunner
-from llm.cli import cli
-from llm.migrations import migrate
 
 
 @pytest.fixture
-def database(environment, user_path):
+def database(empty_log):
     """An empty log, made by llm's migrations."""
-    user_path.mkdir()
-    db = sqlite_utils.Database(user_path / "logs.db")
-    migrate(db)
+    db = sqlite_utils.Database(empty_log)
     yield db
     db.close()
 
@@ -65,14 +60,12 @@ def time_zone(monkeypatch):
 
 
 @pytest.fixture
-def usage(environment, time_zone):
-    """Run `llm evolink usage` in process, in UTC by default; returns what it printed."""
+def usage(llm_in_process):
+    """Run `llm evolink usage` in a time zone and return what it printed."""
 
     def run(*arguments, tz="UTC", width=200):
-        time_zone(tz)
-        return CliRunner().invoke(
-            cli, ["evolink", "usage", *arguments], env={"COLUMNS": str(width)}
-        )
+        env = {"TZ": tz, "COLUMNS": str(width)}
+        return llm_in_process("evolink", "usage", *arguments, env=env)
 
     return run
 
@@ -83,7 +76,7 @@ def as_json(usage):
 
     def run(*arguments, **settings):
         done = usage(*arguments, "--json", **settings)
-        assert done.exit_code == 0, done.output
+        assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         return found["rows"], found["total"]
 

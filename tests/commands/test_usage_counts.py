@@ -347,7 +347,7 @@ def test_large_counts(log, as_json, usage):
         (row,), total = as_json("--by", by, "--price-in", "1", "--price-out", "1")
         assert (row["input_tokens"], total["output_tokens"]) == (3 * large, 3 * large)
         assert total["cached_tokens"] == pytest.approx(3 * 10**30)
-    assert usage().exit_code == 0
+    assert usage().returncode == 0
 
 
 def test_added_models_are_evolinks(log, as_json, user_path):

@@ -25,7 +25,7 @@ def page(log, usage, tmp_path):
     log("2026-11-22T14:00:00+00:00", (9, 9), server="http://127.0.0.1:8787")
     path = tmp_path / "usage.html"
     done = usage("--all", *PRICES, "--html", str(path))
-    assert (done.exit_code, done.stdout) == (0, f"{path}\n")
+    assert (done.returncode, done.stdout) == (0, f"{path}\n")
     return path
 
 
@@ -67,7 +67,7 @@ def test_the_page_loads_nothing_and_runs_nothing(page):
 def test_an_empty_page(database, usage, tmp_path):
     path = tmp_path / "usage.html"
 
-    assert usage("--html", str(path)).exit_code == 0
+    assert usage("--html", str(path)).returncode == 0
     assert "No prompts are logged" in path.read_text(encoding="utf-8")
     assert "<svg" not in path.read_text(encoding="utf-8")
 
@@ -76,7 +76,7 @@ def test_an_unknown_day_is_in_the_table_only(log, usage, tmp_path):
     log("")
     path = tmp_path / "usage.html"
 
-    assert usage("--html", str(path)).exit_code == 0
+    assert usage("--html", str(path)).returncode == 0
     text = path.read_text(encoding="utf-8")
     assert "<td>unknown</td>" in text
     assert "<svg" not in text
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_written(log, usage, tmp_path):
 
     done = usage("--html", str(path))
 
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"Error: {path} cannot be written: No such file or directory\n"
 
 

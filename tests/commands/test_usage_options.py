@@ -60,7 +60,7 @@ def test_a_bad_price_file_is_named(database, usage, user_path, text, reason):
 
     done = usage()
 
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"Error: {path} cannot be used: {reason}\n"
 
 
@@ -90,7 +90,7 @@ def test_a_bad_price_file_is_named(database, usage, user_path, text, reason):
 def test_bad_options_are_one_line(database, usage, arguments, message):
     done = usage(*arguments)
 
-    assert (done.exit_code, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == f"Error: {message}"
 
 
@@ -116,13 +116,13 @@ def test_nothing_found(log, usage, arguments, note):
         "total": nothing,
         "other_servers": {**nothing, "urls": []},
     }
-    assert done.exit_code == 0
+    assert done.returncode == 0
     assert usage(*arguments, "--csv").stdout == f"period,{','.join(KEYS)}\n"
 
 
 def test_no_database(usage, user_path, tmp_path):
     done = usage()
-    assert done.exit_code == 1
+    assert done.returncode == 1
     assert done.stderr == f"Error: No log database at {user_path}/logs.db: run a prompt first\n"
 
     (user_path / "logs-off").touch()

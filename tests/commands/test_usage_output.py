@@ -3,8 +3,6 @@
 import re
 
 import pytest
-from click.testing import CliRunner
-from llm.cli import cli
 
 from llm_evolink.commands.usage.log import Selection
 from llm_evolink.commands.usage.report import report
@@ -27,10 +25,9 @@ KEYS = [
 PRICES = ["--price-in", "1", "--price-out", "10", "--price-cached", "0.25"]
 
 
-def test_real_prompts(sandbox, usage, as_json):
+def test_real_prompts(sandbox, usage, as_json, llm_in_process):
     for prompt in ("hello", "What is a pelican?"):
-        done = CliRunner().invoke(cli, ["-m", "gemini-3.5-flash", prompt])
-        assert done.exit_code == 0, done.output
+        llm_in_process("-m", "gemini-3.5-flash", prompt)
 
     (row,), total = as_json("--by", "server")
 
