@@ -2,11 +2,12 @@
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import llm
 import pytest
 
@@ -129,15 +130,22 @@ class Outcome:
         return "".join(self.pieces)
 
 
-def ask(way: Way, prompt: str = "hello", **options: Any) -> Outcome:
-    """Prompt the model, and read the response twice. An error that is not ours is raised."""
+def ask(
+    way: Way, prompt: str = "hello", *, on_text: Callable[[], None] | None = None, **options: Any
+) -> Outcome:
+    """Prompt the model, and read the response twice. An error that is not ours is raised.
+
+    After each text that is shown, on_text is called.
+    """
+    on_text = on_text or (lambda: None)
     if way.asynchronous:
-        return asyncio.run(_ask(way, prompt, options))
+        return asyncio.run(_ask(way, prompt, on_text, options))
     response = EvolinkChat().prompt(prompt, stream=way.stream, **options)
     outcome = Outcome([], None, None, response)
     try:
         for piece in response:
             outcome.pieces.append(piece)
+            on_text()
     except EvolinkError as error:
         outcome.error = error
     try:
@@ -147,12 +155,13 @@ def ask(way: Way, prompt: str = "hello", **options: Any) -> Outcome:
     return outcome
 
 
-async def _ask(way: Way, prompt: str, options: Any) -> Outcome:
+async def _ask(way: Way, prompt: str, on_text: Callable[[], None], options: Any) -> Outcome:
     response = AsyncEvolinkChat().prompt(prompt, stream=way.stream, **options)
     outcome = Outcome([], None, None, response)
     try:
         async for piece in response:
             outcome.pieces.append(piece)
+            on_text()
     except EvolinkError as error:
         outcome.error = error
     try:
@@ -178,3 +187,47 @@ def serving(
     with scripted_server.serve(handler) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
         yield server
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of a response in memory: these parts; one that is an exception is raised."""
+
+    def __init__(self, *parts: bytes | httpx.TransportError) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, Exception):
+                raise part
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def in_memory(
+    monkeypatch: pytest.MonkeyPatch, respond: Callable[[httpx.Request], httpx.Response]
+) -> list[httpx.Request]:
+    """Answer all requests with this function, without a network; return the requests so far.
+
+    A read time-out is a function, or a part of its response's Body, that raises
+    httpx.ReadTimeout: it depends on no clock.
+    """
+    requests: list[httpx.Request] = []
+
+    def handle(_: object, request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return respond(request)
+
+    async def handle_async(_: object, request: httpx.Request) -> httpx.Response:
+        return handle(_, request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle_async)
+    return requests
+
+
+def time_out(request: httpx.Request) -> httpx.Response:
+    """Respond with nothing until the read time-out."""
+    raise httpx.ReadTimeout("", request=request)

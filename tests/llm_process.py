@@ -25,8 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -129,25 +128,37 @@ def install(folder: Path) -> None:
     command.chmod(0o755)
 
 
-@contextmanager
-def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
-    """Return a terminal for a process, and a function that returns what all processes show there.
+class Terminal:
+    """A terminal for a process: its standard output or error is `fd`.
 
-    with terminal() as (its, shown), start("evolink", "doctor", stdout=its):
-        assert shown() == "…"
+    with Terminal() as terminal, start("evolink", "doctor", stdout=terminal.fd):
+        assert terminal.read() == "…"
     """
-    ours, its = pty.openpty()
 
-    def shown() -> str:
-        os.close(its)
+    def __init__(self) -> None:
+        self._ours, self.fd = pty.openpty()
+
+    def readline(self) -> str:
+        """Return the next line that is shown, with its end."""
+        line = b""
+        while not line.endswith(b"\n"):
+            line += os.read(self._ours, 1)
+        return line.decode().replace("\r", "")
+
+    def read(self) -> str:
+        """Return what is shown until the last process has closed the terminal."""
+        os.close(self.fd)
         output = b""
         with suppress(OSError):  # Linux's way to report that nobody has the other end open.
-            while part := os.read(ours, 4096):
+            while part := os.read(self._ours, 4096):
                 output += part
-        return output.decode().replace("\r\n", "\n")
+        return output.decode().replace("\r", "")
 
-    yield its, shown
-    os.close(ours)
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._ours)
 
 
 def stop() -> None:

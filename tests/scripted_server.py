@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from http.client import parse_headers
 from typing import Any, BinaryIO
 
+from tests.llm_process import TIMEOUT
+
 
 @dataclass(frozen=True)
 class Request:
@@ -43,6 +45,7 @@ class Server:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     errors: list[Exception] = field(default_factory=list)
+    client_read: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -51,6 +54,7 @@ class Reply:
 
     def __init__(self, request: Request, connection: socket.socket, server: Server) -> None:
         self.request = request
+        self.stopping = server.stopping
         self._connection = connection
         self._server = server
 
@@ -102,7 +106,7 @@ class Reply:
 
     def pause(self, seconds: float) -> None:
         """Do nothing for so long, or until the server stops."""
-        if seconds and self._server.stopping.wait(seconds):
+        if seconds and self.stopping.wait(seconds):
             raise ConnectionAbortedError
 
     def cut(self, *, reset: bool = False) -> None:
@@ -113,7 +117,11 @@ class Reply:
         # At once, though the server's loop still holds the socket.
         socket.close(self._connection.detach())
 
-    def closed(self, timeout: float = 5) -> bool:
+    def wait_until_read(self) -> None:
+        """Wait until the test has set `client_read`: the client has what was sent."""
+        assert self._server.client_read.wait(TIMEOUT)
+
+    def closed(self, timeout: float = TIMEOUT) -> bool:
         """Wait for the client to close the connection; False if it did not, or sent something."""
         self._connection.settimeout(timeout)
         try:
@@ -170,6 +178,7 @@ def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Iterator[Se
         yield server
     finally:
         server.stopping.set()
+        server.client_read.set()
         _wake(listener)
         acceptor.join()
         listener.close()

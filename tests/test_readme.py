@@ -76,10 +76,10 @@ def test_the_commands_give_the_output_that_is_shown(folder, block):
             line, _, shown = shown.partition("\n")
             command += line + "\n"
         script = command.replace("scripts/", f"{ROOT}/scripts/")
-        with llm_process.terminal() as (its, output):
-            files = {"stdin": subprocess.DEVNULL, "stdout": its, "stderr": its}
+        with llm_process.Terminal() as terminal:
+            files = {"stdin": subprocess.DEVNULL, "stdout": terminal.fd, "stderr": terminal.fd}
             with subprocess.Popen(["sh", "-c", script], cwd=folder, **files):
-                text = re.sub(r"\x1b\[[0-9;]*m", "", output())
+                text = re.sub(r"\x1b\[[0-9;]*m", "", terminal.read())
         pattern = ".*".join(map(re.escape, shown.split("…")))
         assert re.fullmatch(pattern, text, re.DOTALL), f"$ {command}{text}"
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -71,20 +70,18 @@ def test_ctrl_c(environment, monkeypatch, turns, says, flags):
 
 def test_ctrl_c_while_waiting_to_try_again(environment, monkeypatch):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "2")
-    asked = threading.Event()
 
     def busy(reply: scripted_server.Reply) -> None:
         reply.respond(429, b"", retry_after=15)
-        asked.set()
 
     with (
         serving(monkeypatch, busy) as server,
-        llm_process.start(*PROMPT) as process,
+        llm_process.Terminal() as terminal,
+        llm_process.start(*PROMPT, stderr=terminal.fd) as process,
     ):
-        assert asked.wait(TIMEOUT)
-        time.sleep(0.3)
+        assert terminal.readline() == "EvoLink answered 429; trying again in 15 s\n"
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.stdout.read(), process.stderr.read()
+        stdout, stderr = process.stdout.read(), terminal.read()
         assert process.wait(TIMEOUT) == 1
 
     assert (stdout, stderr.strip()) == ("", "Aborted!")

@@ -46,10 +46,10 @@ def test_a_caller_from_python_reads_why_a_reply_ended(sandbox, way, capfd):
 def in_a_terminal(*arguments):
     """Return what `llm` with these arguments writes to a terminal."""
     with (
-        llm_process.terminal() as (its, shown),
-        llm_process.start(*arguments, stdout=its, stderr=its) as process,
+        llm_process.Terminal() as terminal,
+        llm_process.start(*arguments, stdout=terminal.fd, stderr=terminal.fd) as process,
     ):
-        text = shown()
+        text = terminal.read()
     assert process.returncode == 0
     return text
 

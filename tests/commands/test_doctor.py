@@ -9,11 +9,13 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import llm
 import pytest
 from llm.plugins import pm
@@ -24,7 +26,8 @@ from llm_evolink.connection import settings
 from llm_evolink.connection import tls as tls_module
 from tests import llm_process, scripted_server
 from tests.conftest import KEY
-from tests.four_ways import serving
+from tests.four_ways import in_memory, serving
+from tests.llm_process import TIMEOUT
 
 STORED = "sk-stored-0123456789wxyz"
 DEAD = "http://127.0.0.1:1"
@@ -191,26 +194,29 @@ def test_the_key_is_not_shown_when_a_server_sends_it_back(monkeypatch, llm_comma
     ) in done.stdout
 
 
-def test_a_server_that_is_silent(monkeypatch, llm_command):
-    monkeypatch.setenv("EVOLINK_TIMEOUT", "0.3")
-    with serving(monkeypatch, lambda reply: reply.closed()) as server:
-        began = time.monotonic()
-        done = llm_command("evolink", "doctor")
+def test_a_server_that_is_silent(monkeypatch, llm_in_process):
+    def respond(request: httpx.Request) -> httpx.Response:
+        sent = SimpleNamespace(method=b"POST")
+        request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
+        raise httpx.ReadTimeout("")
 
-    pattern = lines(
-        server.url,
-        settings=f"ok      settings  EVOLINK_BASE_URL={server.url}, EVOLINK_TIMEOUT=0.3",
-        access=r"broken  access    127\.0\.0\.1 was silent for 0\.3 s; try again, or set "
-        "EVOLINK_TIMEOUT to more seconds",
-    )
-    check_output(done, pattern, 1)
-    assert time.monotonic() - began < 15
+    url = "http://127.0.0.1:1"
+    monkeypatch.setenv("EVOLINK_BASE_URL", url)
+    in_memory(monkeypatch, respond)
+    done = llm_in_process("evolink", "doctor")
+
+    silent = r"127\.0\.0\.1 was silent for 60 s; try again, or set EVOLINK_TIMEOUT to more seconds"
+    model = "ok      model     .+"  # Other plugins are loaded in this process.
+    check_output(done, lines(url, access=f"broken  access    {silent}", model=model), 1)
 
 
 def in_terminal(*command: str) -> str:
     """Return what the command writes to a terminal."""
-    with llm_process.terminal() as (its, shown), llm_process.start(*command, stdout=its) as process:
-        text = shown()
+    with (
+        llm_process.Terminal() as terminal,
+        llm_process.start(*command, stdout=terminal.fd) as process,
+    ):
+        text = terminal.read()
     assert process.returncode == 0
     return text
 
@@ -463,15 +469,22 @@ def test_a_server_that_breaks_the_connection(monkeypatch):
 
 
 def test_a_server_that_never_answers_is_left(monkeypatch):
-    monkeypatch.setattr(probe, "DEADLINE", 0.5)
+    asked = threading.Event()
 
-    def drip(reply: scripted_server.Reply) -> None:
-        reply.start(400)
-        reply.chunk(*" " * 100, pause=0.1)
+    class Thread(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            """Let the time go by, at least until the server was asked."""
+            assert timeout is not None
+            assert asked.wait(TIMEOUT)
 
-    with serving(monkeypatch, drip):
+    def never(reply: scripted_server.Reply) -> None:
+        asked.set()
+        reply.stopping.wait(TIMEOUT)
+
+    monkeypatch.setattr(probe, "threading", SimpleNamespace(Thread=Thread))
+    with serving(monkeypatch, never):
         assert found("access") == [
-            ("broken", "127.0.0.1 did not answer within 0.5 s; try again later")
+            ("broken", "127.0.0.1 did not answer within 15 s; try again later")
         ]
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +16,7 @@ from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from tests import scripted_server
 from tests.four_ways import answer, serving
+from tests.llm_process import TIMEOUT
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +81,11 @@ def test_one_loop_after_the_other(monkeypatch):
 
 
 def test_a_cancelled_task_leaves_the_others_alone(monkeypatch):
+    asked = threading.Event()
+
     def handler(reply: scripted_server.Reply) -> None:
         if b"stall" in reply.request.body:
+            asked.set()
             assert reply.closed()
         else:
             echo(reply)
@@ -88,7 +93,7 @@ def test_a_cancelled_task_leaves_the_others_alone(monkeypatch):
     async def main() -> str:
         model = AsyncEvolinkChat()
         stalled = asyncio.create_task(model.prompt("stall").text())
-        await asyncio.sleep(0.1)
+        assert await asyncio.to_thread(asked.wait, TIMEOUT)
         stalled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stalled

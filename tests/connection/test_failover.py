@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import httpx
 import pytest
 
 from llm_evolink import errors
 from llm_evolink.connection import failover, settings
 from tests import scripted_server
-from tests.four_ways import Way, answer, ask
+from tests.four_ways import Way, answer, ask, in_memory, time_out
 
 RETRIES = 1
 
@@ -134,12 +135,11 @@ def test_another_server_is_not_asked_for_another_opinion(servers: Servers, code)
     assert counts(started)[1] == 0
 
 
-def test_nor_after_silence(servers: Servers, monkeypatch, way: Way):
-    monkeypatch.setenv("EVOLINK_TIMEOUT", "0.3")
-    started = servers(lambda reply: reply.closed(), answer)
+def test_nor_after_silence(monkeypatch, way: Way):
+    requests = in_memory(monkeypatch, time_out)
 
     assert isinstance(ask(way).error, errors.TimedOutError)
-    assert counts(started) == [1, 0]
+    assert [request.url.host for request in requests] == [httpx.URL(settings.SERVERS[0]).host]
 
 
 def test_nor_once_the_reply_began(servers: Servers, way: Way):
