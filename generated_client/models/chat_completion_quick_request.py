@@ -40,10 +40,10 @@ class ChatCompletionQuickRequest:
     Other fields are kept in additional_properties.
 
     Attributes:
-        model (ChatCompletionQuickRequestModel): Name of the chat model. One of gemini-3.5-flash. Default:
-            'gemini-3.5-flash'. Example: gemini-3.5-flash.
-        messages (list[MessageSimple]): The messages of the chat, oldest first. Not empty. Example: [{'role':
-            'user', 'content': 'Hello, introduce yourself'}].
+        model (ChatCompletionQuickRequestModel): Name of the chat model. Default: 'gemini-3.5-flash'. Example:
+            gemini-3.5-flash. One of gemini-3.5-flash.
+        messages (list[MessageSimple]): The messages of the chat, oldest first. Example: [{'role': 'user',
+            'content': 'Hello, introduce yourself'}]. Not empty.
         stream (bool | Unset): Send the reply as server-sent events while it is made.
         stream_options (StreamOptions | Unset): What a stream holds.
         max_tokens (int | Unset): Most tokens to generate, reasoning included, 1 to 65536.

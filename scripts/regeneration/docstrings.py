@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 
 from openapi_python_client.parser.properties import ModelProperty
@@ -15,17 +14,11 @@ BOUNDS = (
 )
 
 
-def with_bounds(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of the document whose properties state their bounds in their descriptions."""
-    copy = deepcopy(document)
-    for schema in copy.get("components", {}).get("schemas", {}).values():
-        for field in _mappings(schema.get("properties")):
-            description = field.get("description", "")
-            words = {*re.findall(r"\w+", description), *re.findall(r"-?[\d.]*\d", description)}
-            added = [text for text, bounds in _bounds(field) if not words >= {*bounds}]
-            if added:
-                field["description"] = " ".join(filter(None, [description, *added]))
-    return copy
+def bounds(field: dict[str, Any]) -> str:
+    """Return sentences with the bounds and values of a field that its description leaves out."""
+    description = field.get("description", "")
+    words = {*re.findall(r"\w+", description), *re.findall(r"-?[\d.]*\d", description)}
+    return " ".join(text for text, values in _bounds(field) if not words >= {*values})
 
 
 def schema_name(model: ModelProperty, models: list[ModelProperty], schemas: Any) -> str:
@@ -39,11 +32,6 @@ def schema_name(model: ModelProperty, models: list[ModelProperty], schemas: Any)
                 if isinstance(inner, ModelProperty) and inner.class_info == model.class_info:
                     return f"{owner.class_info.name}.{field.name.get_untrusted_value()}"
     return name
-
-
-def _mappings(fields: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(fields, dict):
-        yield from (field for field in fields.values() if isinstance(field, dict))
 
 
 def _bounds(field: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:

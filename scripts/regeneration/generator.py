@@ -21,12 +21,13 @@ from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.parser.properties.schemas import Class
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
-from .docstrings import schema_name, with_bounds
+from .docstrings import bounds, schema_name
 from .errors import RegenerationError, one_line
 from .validation import load_yaml
 
@@ -53,8 +54,8 @@ class StreamingProject(Project):
 
     Its templates find the model of an endpoint's events with `event_model(endpoint)`, that of
     errors with `error_model()`, others with `models_named(…)`, the name of a model's schema with
-    `schema_name(model)` and the document's servers in `servers`. The filter `swap` changes stock
-    text.
+    `schema_name(model)`, the bounds of a field with `bounds(model, field)` and the document's
+    servers in `servers`. The filter `swap` changes stock text.
     """
 
     def __init__(self, *, document: dict[str, Any], templates: Path, **kwargs: Any) -> None:
@@ -69,6 +70,7 @@ class StreamingProject(Project):
             error_model=self.error_model,
             models_named=self.models_named,
             schema_name=self.schema_name,
+            bounds=self.bounds,
         )
         self.env.filters["swap"] = swap
 
@@ -99,6 +101,13 @@ class StreamingProject(Project):
     def schema_name(self, model: ModelProperty) -> str:
         """Return the name of the model's schema in the document."""
         return schema_name(model, self.openapi.models, self._schemas)
+
+    def bounds(self, model: ModelProperty, field: PropertyProtocol) -> str:
+        """Return what the description of the model's field leaves out of its bounds."""
+        schema = self._schemas
+        for name in self.schema_name(model).split("."):
+            schema = schema.get("properties", schema).get(name, {})
+        return bounds(schema.get("properties", {}).get(field.name.get_untrusted_value(), {}))
 
     def _create_package(self) -> None:
         super()._create_package()
@@ -131,8 +140,6 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
         raise RegenerationError(problem) from error
     data = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     (target / "openapi.json").write_text(data, encoding="utf-8")
-    for path in [*target.rglob("*.py"), target / "py.typed"]:
-        path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
     for arguments in FORMATTERS:
         command = [find_ruff_bin(), *arguments, *RUFF, target.name]
         # There, since modules beside the current folder would count as ours when sorting imports.
@@ -143,6 +150,8 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
             raise RegenerationError(
                 f"ruff {arguments[0]} failed: {one_line(done.stderr or done.stdout)}"
             )
+    for path in [*target.rglob("*.py"), target / "py.typed"]:
+        path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
@@ -155,7 +164,7 @@ def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
         overwrite=False,
         output_path=target,
     )
-    parsed = GeneratorData.from_dict(with_bounds(document), config=config)
+    parsed = GeneratorData.from_dict(document, config=config)
     if isinstance(parsed, GeneratorError):
         raise RegenerationError(_tell(parsed))
     _require_usable_fields(parsed)
