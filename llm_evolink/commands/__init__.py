@@ -9,6 +9,7 @@ COMMANDS = {
     "doctor": "doctor.command",
     "models": "models",
     "usage": "usage.command",
+    "batch": "batch",
     "sandbox": "sandbox",
 }
 """Module of each command in this package, in the order in which help lists them."""

@@ -1,0 +1,39 @@
+"""A lock on a batch that ends with its process, however that ends."""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import BatchError
+
+
+class Lock:
+    """Keeps other processes from running the same batch: a locked file that holds our pid."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock. Raises BatchError, naming the process that has it."""
+        self._path = path
+        while True:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                owner = os.read(self._file, 20).decode("ascii", "replace").strip()
+                os.close(self._file)
+                raise BatchError(
+                    f"This batch is already being run by process {owner or 'unknown'}"
+                ) from None
+            # The owner before us may have deleted the file after we opened it.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._file), os.stat(path)):
+                    break
+            os.close(self._file)
+        os.ftruncate(self._file, 0)
+        os.write(self._file, str(os.getpid()).encode())
+
+    def release(self) -> None:
+        """Give the lock up, and delete its file."""
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        os.close(self._file)

@@ -1,0 +1,159 @@
+"""Results as JSON lines or CSV, in the order of the table, to a stream or a file."""
+
+import csv
+import io
+import json
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .errors import BatchError
+from .results import Result
+from .run import recorded
+from .state import State
+from .table import Ids, Row
+
+_PORTION = 256
+"""Rows whose ids are read at a time."""
+
+
+class Output:
+    """Writes results in the order of the table.
+
+    What comes before its turn is not kept in memory: it is read from the state when its turn has
+    come.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        state: State,
+        ids: Ids,
+        schema: dict[str, Any] | None,
+        *,
+        as_csv: bool = False,
+    ) -> None:
+        self._write = write
+        self._state = state
+        self._ids = ids
+        self._schema = schema
+        self._next = 0
+        self._line: Callable[[Result], str] = json_line
+        if as_csv:
+            columns = Columns(schema)
+            self._line = columns.line
+            write(columns.header())
+
+    def add(self, result: Result, watermark: int) -> None:
+        """Write the result if it is its turn, then all before the watermark.
+
+        `watermark` is the position before which every row is finished.
+        """
+        if result.position == self._next:
+            self._next += 1
+            self._write(self._line(result))
+        while self._next < watermark:
+            for row_id in self._ids.between(self._next, min(watermark, self._next + _PORTION)):
+                record = self._state.find(row_id)
+                if record:
+                    row = Row(self._next, row_id, {})
+                    self._write(self._line(recorded(row, record, self._schema)))
+                self._next += 1
+
+
+def json_line(result: Result) -> str:
+    """Return the result as one JSON object."""
+    fields: dict[str, Any] = {"id": result.id}
+    if result.failure is None:
+        fields["answer"] = result.answer
+    else:
+        fields["error"] = result.error
+        if result.text is not None:
+            fields["text"] = result.text
+    if result.tokens:
+        fields["input_tokens"] = result.tokens.input
+        fields["output_tokens"] = result.tokens.output
+    if result.turn_id:
+        fields["turn_id"] = result.turn_id
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+class Columns:
+    """CSV with a column for each property of the schema, named `answer.NAME`."""
+
+    def __init__(self, schema: dict[str, Any] | None) -> None:
+        self._properties = list((schema or {}).get("properties") or ())
+
+    def header(self) -> str:
+        """Return the first line."""
+        answers = [f"answer.{name}" for name in self._properties] or ["answer"]
+        ending = ["error", "text", "input_tokens", "output_tokens", "turn_id"]
+        return _csv_line(["id", *answers, *ending])
+
+    def line(self, result: Result) -> str:
+        """Return the line of a result; `text` is that of a failed row."""
+        answer = result.answer
+        if self._properties:
+            given = answer if isinstance(answer, dict) else {}
+            answers = [_cell(given.get(name)) for name in self._properties]
+        else:
+            answers = [_cell(answer)]
+        tokens = [result.tokens.input, result.tokens.output] if result.tokens else ["", ""]
+        text = result.text if result.failure else ""
+        return _csv_line([result.id, *answers, result.error, text, *tokens, result.turn_id])
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+class AtomicFile:
+    """A file that appears with all its content, or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        """Create a file beside it for the content. Raises BatchError."""
+        self._path = path.resolve()
+        self._part = self._path.with_name(f".{self._path.name}.part")
+        try:
+            mode = self._path.stat().st_mode if self._path.exists() else None
+            if mode is not None and not stat.S_ISREG(mode):
+                raise BatchError(f"{path} is not a regular file: use > {path}")
+            self._file = self._part.open("w", encoding="utf-8", newline="")
+            if mode is not None:
+                os.fchmod(self._file.fileno(), stat.S_IMODE(mode))
+        except OSError as error:
+            raise BatchError(f"{path} cannot be written: {error.strerror}") from None
+
+    def write(self, text: str) -> None:
+        """Write the text. Raises BatchError."""
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise BatchError(f"{self._path} cannot be written: {error.strerror}") from None
+
+    def replace(self) -> None:
+        """Put the content in the place of the file. Raises BatchError."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(self._path)
+        except OSError as error:
+            raise BatchError(f"{self._path} cannot be written: {error.strerror}") from None
+
+    def discard(self) -> None:
+        """Delete the content; the file stays as it was."""
+        with suppress(OSError):
+            self._file.close()
+        self._part.unlink(missing_ok=True)

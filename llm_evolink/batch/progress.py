@@ -1,0 +1,99 @@
+"""Counts of a run, and the limits that end it early."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .results import Result, Tokens
+
+ALIKE = 10
+"""A run ends when this many rows were asked and all have failed in the same way."""
+
+
+@dataclass
+class Limits:
+    """What ends a run early. None: no limit.
+
+    Attributes:
+        max_failures: Rows that fail in this run.
+        max_tokens: Tokens, input and output, over all runs of the batch.
+        max_cost: Cost over all runs of the batch, in the currency of `cost`.
+        max_wait: Seconds to wait for a rate limit.
+        cost: Returns the cost of tokens; needed for max_cost.
+    """
+
+    max_failures: int | None = None
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    max_wait: float = 600.0
+    cost: Callable[[Tokens], float] | None = None
+
+    def used_up(self, spent: Tokens) -> str | None:
+        """Return which limit the tokens of all runs have reached, None for neither."""
+        if self.max_tokens is not None and spent.input + spent.output >= self.max_tokens:
+            return f"--max-tokens {self.max_tokens} is used up"
+        if self.max_cost is not None and self.cost and self.cost(spent) >= self.max_cost:
+            return f"--max-cost {self.max_cost:g} is used up"
+        return None
+
+
+@dataclass
+class Progress:
+    """Counts of a run so far.
+
+    Attributes:
+        failures: Rows by type of failure, also those of earlier runs that are not asked again.
+        examples: Id and error of the first row of each type.
+        tokens: Tokens of this run.
+        total_tokens: Tokens of all runs of the batch.
+        stopped: Why the run ended early, None if it did not.
+    """
+
+    answered: int = 0
+    reused: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tokens: Tokens = field(default_factory=Tokens)
+    total_tokens: Tokens = field(default_factory=Tokens)
+    stopped: str | None = None
+    _asked: int = 0
+    _failed_now: int = 0
+    _first_failures: set[str | None] = field(default_factory=set)
+
+    @property
+    def failed(self) -> int:
+        """Rows that failed."""
+        return sum(self.failures.values())
+
+    @property
+    def done(self) -> int:
+        """Rows with an answer or a failure."""
+        return self.answered + self.reused + self.failed
+
+    def count(self, result: Result) -> None:
+        """Count a finished row."""
+        if result.failure:
+            self.failures[result.failure] = self.failures.get(result.failure, 0) + 1
+            self.examples.setdefault(result.failure, (result.id, result.error or ""))
+        elif result.reused:
+            self.reused += 1
+        else:
+            self.answered += 1
+        if result.reused:
+            return
+        self._asked += 1
+        self._failed_now += result.failure is not None
+        if self._asked <= ALIKE:
+            self._first_failures.add(result.failure)
+        if result.tokens:
+            self.tokens = self.tokens.plus(result.tokens)
+            self.total_tokens = self.total_tokens.plus(result.tokens)
+
+    def failing(self, limits: Limits) -> str | None:
+        """Return why the run is to end because of failures, None if it is not."""
+        if limits.max_failures is not None and self._failed_now >= limits.max_failures:
+            return f"--max-failures {limits.max_failures} is reached"
+        if self._asked == ALIKE and len(self._first_failures) == 1:
+            (failure,) = self._first_failures
+            if failure:
+                return f"the first {ALIKE} rows all failed: {self.examples[failure][1]}"
+        return None

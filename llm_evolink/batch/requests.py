@@ -1,0 +1,145 @@
+"""A row of a table as a request: text from templates, attachments, and a hash of it all."""
+
+import json
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import llm
+
+from .errors import BatchError
+from .table import Cells
+
+
+class Request(NamedTuple):
+    """What is asked for one row.
+
+    Attributes:
+        hash: Hexadecimal digest of everything that is asked: the same request, the same hash.
+    """
+
+    prompt: str
+    system: str | None
+    attachments: list[llm.Attachment]
+    hash: str
+
+
+class RequestError(Exception):
+    """A row's request cannot be built: its image does not exist, say."""
+
+
+@dataclass
+class Asked:
+    """Everything that is the same for each row. Texts are templates over the columns.
+
+    Attributes:
+        prompt: Template of the prompt, such as "Sentiment of this review: $text".
+        system: Template of the system prompt.
+        attachments: Template of the path or URL, and media type or None, of each attachment.
+        input: Template of what `$input` stands for in the prompt, None for the column of that name.
+        defaults: Text of columns that the table does not have.
+    """
+
+    model_id: str
+    prompt: str | None = None
+    system: str | None = None
+    attachments: list[tuple[str, str | None]] = field(default_factory=list)
+    fragments: list[str] = field(default_factory=list)
+    system_fragments: list[str] = field(default_factory=list)
+    schema: dict[str, Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    input: str | None = None
+    defaults: dict[str, str] = field(default_factory=dict)
+
+    def identity(self) -> bytes:
+        """Return bytes that are equal for equal templates, model, options and schema."""
+        return json.dumps(vars(self), default=str).encode()
+
+
+class Requests:
+    """Builds the request of each row.
+
+    Attributes:
+        columns: Names of the columns that the templates use.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        """Compile the templates. Raises BatchError for one that is not valid."""
+        if not asked.prompt and not asked.attachments and not asked.fragments:
+            raise BatchError("Give a prompt, such as 'Sentiment of this review: $text'")
+        self.asked = asked
+        used: set[str] = set()
+        self._input = _compiled(asked.input, "The prompt", used)
+        self._prompt = _compiled(asked.prompt, "The prompt", used)
+        self._system = _compiled(asked.system, "The system prompt", used)
+        self._attachments = [
+            (_compiled(path, "The attachment", used), media_type)
+            for path, media_type in asked.attachments
+        ]
+        self.columns = used - asked.defaults.keys()
+        if self._input is not None:
+            self.columns -= {"input"}
+        constant: list[Any] = [asked.model_id, asked.fragments, asked.system_fragments]
+        constant += [asked.schema, sorted(asked.options.items())]
+        self._hash = blake2b(json.dumps(constant, default=str).encode(), digest_size=16)
+
+    def build(self, cells: Cells) -> Request:
+        """Return the request of a row. Raises RequestError for an attachment that is no file."""
+        values: Mapping[str, str] = (
+            {**self.asked.defaults, **cells} if self.asked.defaults else cells
+        )
+        if self._input is not None:
+            values = {**values, "input": self._input.substitute(values)}
+        prompt = self._prompt.substitute(values) if self._prompt else ""
+        system = self._system.substitute(values) if self._system else None
+        digest = self._hash.copy()
+        for text in (prompt, system or ""):
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(b"%d:%b" % (len(data), data))
+        attachments = [
+            _attachment(template.substitute(values), media_type)
+            for template, media_type in self._attachments
+            if template
+        ]
+        for attachment in attachments:
+            digest.update(f"{attachment.type}:{_content_id(attachment)}".encode())
+        return Request(prompt, system, attachments, digest.hexdigest())
+
+
+def _compiled(text: str | None, what: str, used: set[str]) -> string.Template | None:
+    """Return the template, and add the names that it uses. Raises BatchError."""
+    if text is None:
+        return None
+    template = string.Template(text)
+    names = template.get_identifiers()
+    try:
+        template.substitute(dict.fromkeys(names, ""))
+    except ValueError as error:
+        reason = str(error).removeprefix("Invalid placeholder in string: ")
+        raise BatchError(f"{what} has a $ without a column ({reason}); write $$ for $") from None
+    used.update(names)
+    return template
+
+
+def _attachment(value: str, media_type: str | None) -> llm.Attachment:
+    if "://" in value or value.startswith("data:"):
+        # Without a type, llm would ask the server of the URL for it, each time.
+        found = media_type or guess_type(value.partition("?")[0])[0] or "image/jpeg"
+        return llm.Attachment(type=found, url=value)
+    path = Path(value)
+    if not path.is_file():
+        raise RequestError(f"The attachment {value!r} is not a file")
+    attachment = llm.Attachment(type=media_type, path=str(path.resolve()))
+    attachment.type = attachment.resolve_type()  # type: ignore[no-untyped-call]
+    return attachment
+
+
+def _content_id(attachment: llm.Attachment) -> str:
+    try:
+        return str(attachment.id())  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise RequestError(f"{attachment.path} cannot be read: {error.strerror}") from None

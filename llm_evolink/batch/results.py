@@ -1,0 +1,109 @@
+"""What became of a row: an answer or a failure."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+CUT = "cut"
+"""Failure of an answer that the token limit or a content filter ended."""
+
+NOT_PARSED = "not parsed"
+"""Failure of an answer that is not what the schema asks for."""
+
+NOT_LOGGED = "not logged"
+"""Failure of an answer that llm's log cannot hold."""
+
+_CUTS = {
+    "length": "The answer was cut at the token limit: raise it with -o max_tokens",
+    "content_filter": "The answer was cut by the server's content filter: rephrase the prompt",
+}
+_TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
+
+
+class Tokens(NamedTuple):
+    """Token counts, 0 where unknown; cached tokens are part of the input."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+
+    def plus(self, other: "Tokens") -> "Tokens":
+        """Return the sum."""
+        return Tokens(self.input + other[0], self.output + other[1], self.cached + other[2])
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one row.
+
+    Attributes:
+        position: Place of the row, from 0.
+        answer: The text, or the JSON value that a schema asks for; None after a failure.
+        text: Text of the answer, also of one that was cut or does not fit the schema.
+        failure: Type of failure in two words, such as "rate limit"; None for an answer.
+        error: What went wrong and what to do; None for an answer.
+        turn_id: Id in llm's log, also of its conversation; None if nothing was logged.
+        tries: Requests that this run sent for the row; waiting for a rate limit is no try.
+        reused: Whether an earlier run asked the row.
+    """
+
+    position: int
+    id: str
+    answer: Any = None
+    text: str | None = None
+    failure: str | None = None
+    error: str | None = None
+    tokens: Tokens | None = None
+    turn_id: str | None = None
+    tries: int = 0
+    reused: bool = False
+
+
+def failure_name(error: Exception) -> str:
+    """Return the type of an error in words: "rate limit" for a RateLimitError."""
+    words = re.findall("[A-Z][a-z]*", type(error).__name__.removesuffix("Error"))
+    return " ".join(words).lower() or "error"
+
+
+def cut_error(response_json: Any) -> str | None:
+    """Return the error of an answer that was cut, None for a complete one."""
+    reason = response_json.get("finish_reason") if isinstance(response_json, dict) else None
+    return _CUTS.get(str(reason))
+
+
+def parse(text: str, schema: dict[str, Any] | None) -> Any:
+    """Return the text, or with a schema its JSON value. Raises ValueError.
+
+    Of the schema, the type and the required properties are checked.
+    """
+    if schema is None:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("The answer is not JSON") from None
+    _check(value, schema, "The answer")
+    for name, property_schema in (schema.get("properties") or {}).items():
+        if isinstance(value, dict) and name in value and isinstance(property_schema, dict):
+            _check(value[name], property_schema, f"{name!r}")
+    return value
+
+
+def _check(value: Any, schema: dict[str, Any], what: str) -> None:
+    expected = schema.get("type")
+    wanted = _TYPES.get(expected) if isinstance(expected, str) else None
+    is_wrong_bool = isinstance(value, bool) and expected in ("integer", "number")
+    if wanted and (not isinstance(value, wanted) or is_wrong_bool):
+        raise ValueError(f"{what} does not fit the schema: it is not of type {expected}")
+    if isinstance(value, dict):
+        missing = [name for name in schema.get("required") or () if name not in value]
+        if missing:
+            raise ValueError(f"{what} does not fit the schema: it lacks {', '.join(missing)}")

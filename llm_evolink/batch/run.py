@@ -1,0 +1,328 @@
+"""Asks the rows of a batch: many at once, at a pace the server takes, each saved when answered."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any
+
+import llm
+
+from ..errors import (
+    AccessError,
+    AuthenticationError,
+    EvolinkError,
+    InvalidRequestError,
+    NotFoundError,
+    QuotaError,
+    TooLargeError,
+)
+from .errors import BatchError
+from .pace import Pace, Rates
+from .progress import Limits, Progress
+from .requests import Request, RequestError, Requests
+from .results import CUT, NOT_LOGGED, NOT_PARSED, Result, cut_error, failure_name, parse
+from .state import Entry, Record, State, tokens_of
+from .table import Row
+
+TRIES = 3
+"""Requests for a row before it fails; those refused with 429 or 503 do not count."""
+
+BACKOFF = 0.5
+"""Seconds before the second try of a row, doubled before the third."""
+
+FIRST_ESTIMATE = 256.0
+"""Output tokens that --tpm counts on until an answer has come."""
+
+_FATAL = (AuthenticationError, QuotaError, AccessError, NotFoundError)
+"""Failures that every row would have."""
+
+_FINAL = (InvalidRequestError, TooLargeError)
+"""Failures that the same request would have again."""
+
+_REFUSALS = (429, 503)
+
+
+@dataclass
+class _Asking:
+    """A row that is being asked; without a request, one that cannot be, and the problem."""
+
+    row: Row
+    request: Request | None
+    problem: str | None = None
+    tries: int = 0
+    started: float = 0.0
+    estimate: float = 0.0
+    sent: bool = False
+
+
+class Run:
+    """One run of a batch.
+
+    Attributes:
+        progress: Counts so far.
+        pace: Control of the requests in flight.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        requests: Requests,
+        state: State,
+        model: llm.AsyncModel | llm.AsyncKeyModel,
+        *,
+        concurrency: int = 32,
+        rates: Rates | None = None,
+        limits: Limits | None = None,
+        key: str | None = None,
+    ) -> None:
+        self._rows = iter(rows)
+        self._requests = requests
+        self._state = state
+        self._model = model
+        self._limits = limits or Limits()
+        self._rates = rates or Rates(None, None)
+        self.pace = Pace(concurrency, self._limits.max_wait)
+        self.progress = Progress(total_tokens=state.totals())
+        options = requests.asked.options
+        self._arguments: dict[str, Any] = {"options": options} if options else {}
+        self._arguments |= {"schema": requests.asked.schema, "stream": model.can_stream}
+        self._arguments["fragments"] = requests.asked.fragments
+        self._arguments["system_fragments"] = requests.asked.system_fragments
+        if key:
+            self._arguments["key"] = key
+        self._stopping = False
+        self._fatal: BatchError | None = None
+        self._next = 0  # Position of the next row to read.
+        self._open: set[int] = set()  # Positions read and not finished.
+        self._tasks: dict[asyncio.Task[None], _Asking] = {}
+        self._finished: deque[Result] = deque()
+        self._again: list[tuple[float, int, _Asking]] = []  # A heap, by the time of the next try.
+        self._changed: asyncio.Future[None] | None = None
+        self._measured = 0
+        self._output_tokens = 0.0
+
+    @property
+    def watermark(self) -> int:
+        """Position before which every row is finished."""
+        return min(self._open, default=self._next)
+
+    def stop(self, reason: str) -> None:
+        """Ask no more rows; what is in flight comes in."""
+        if not self._stopping:
+            self._stopping = True
+            self.progress.stopped = reason
+            for task, asking in self._tasks.items():
+                if not asking.sent:
+                    task.cancel()
+        self._wake()
+
+    def cancel(self) -> None:
+        """Ask no more rows, and leave what is in flight."""
+        self.stop("interrupted")
+        for task in self._tasks:
+            task.cancel()
+
+    async def results(self) -> AsyncGenerator[Result, None]:
+        """Yield results as they come. Raises BatchError when the state cannot be written."""
+        read = 0
+        try:
+            while True:
+                while self._finished:
+                    yield self._finished.popleft()
+                if self._fatal and not self._tasks:
+                    raise self._fatal
+                if self._stopping and not self._tasks:
+                    return
+                delay = None if self._stopping else self.pace.delay()
+                if delay == 0:
+                    asking = self._due()
+                    if asking is None:
+                        row = next(self._rows, None)
+                        if row is not None:
+                            # Signals and answers come in while a table is mostly reused.
+                            read += 1
+                            if read % 256 == 0:
+                                await asyncio.sleep(0)
+                            if (asking := self._prepare(row)) is None:
+                                continue
+                    if asking:
+                        self._start(asking)
+                        continue
+                    if not self._tasks and not self._again:
+                        return
+                    delay = self._again[0][0] - time.monotonic() if self._again else None
+                await self._change(delay)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Which row is next
+
+    def _due(self) -> _Asking | None:
+        """Return a row whose next try is due."""
+        if self._again and self._again[0][0] <= time.monotonic():
+            return heappop(self._again)[2]
+        return None
+
+    def _prepare(self, row: Row) -> _Asking | None:
+        """Return the row if it is to be asked; else its result is finished."""
+        self._next = row.position + 1
+        self._open.add(row.position)
+        record = self._state.find(row.id)
+        try:
+            request = self._requests.build(row.cells)
+        except RequestError as error:
+            return _Asking(row, None, str(error))
+        if record and record.request_hash == request.hash and record.failure in (None, CUT):
+            self._finish(recorded(row, record, self._requests.asked.schema))
+            return None
+        if reason := self._limits.used_up(self.progress.total_tokens):
+            # The row is left as it was.
+            self.stop(reason)
+            return None
+        return _Asking(row, request)
+
+    # Asking
+
+    def _start(self, asking: _Asking) -> None:
+        asking.started = self.pace.start()
+        asking.sent = asking.request is None
+        task = asyncio.create_task(self._ask(asking))
+        self._tasks[task] = asking
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        self.pace.finish()
+        if not task.cancelled() and (failure := task.exception()):
+            self._fatal = failure if isinstance(failure, BatchError) else None
+            self.stop(str(failure))
+            if self._fatal is None:
+                self._fatal = BatchError(f"{type(failure).__name__}: {failure}")
+        self._wake()
+
+    async def _ask(self, asking: _Asking) -> None:
+        """Ask a row once; then it is finished, or waits for its next try."""
+        request = asking.request
+        if request is None:
+            result = Result(asking.row.position, asking.row.id, failure="invalid request")
+            result.error = asking.problem
+            await self._save(asking, result, None)
+            return
+        asking.estimate = len(request.prompt) / 4 + self._expected_output()
+        await self._rates.acquire(asking.estimate)
+        while seconds := self.pace.pause():  # noqa: ASYNC110  the time is known
+            await asyncio.sleep(seconds)
+        asking.sent = True
+        asking.tries += 1
+        try:
+            response = self._model.prompt(
+                request.prompt,
+                system=request.system,
+                attachments=request.attachments,
+                **self._arguments,
+            )
+            await response.text()
+        except Exception as error:
+            await self._failed(asking, error)
+        else:
+            self.pace.answered()
+            await self._answered(asking, response)
+
+    def _expected_output(self) -> float:
+        return self._output_tokens / self._measured if self._measured else FIRST_ESTIMATE
+
+    async def _answered(self, asking: _Asking, response: llm.AsyncResponse) -> None:
+        tokens = tokens_of(response)
+        if tokens:
+            self._measured += 1
+            self._output_tokens += tokens.output
+            self._rates.correct(asking.estimate, tokens.input + tokens.output)
+        text = response.text_or_raise()
+        result = Result(asking.row.position, asking.row.id, text=text, tokens=tokens)
+        if cut := cut_error(response.response_json):
+            result.failure, result.error = CUT, cut
+        else:
+            try:
+                result.answer = parse(text, self._requests.asked.schema)
+            except ValueError as error:
+                result.failure, result.error = NOT_PARSED, str(error)
+        result.turn_id = response.id
+        await self._save(asking, result, await response.to_sync_response())
+
+    async def _failed(self, asking: _Asking, error: Exception) -> None:
+        if isinstance(error, _FATAL):
+            self.stop(str(error))
+            return
+        if getattr(error, "status_code", None) in _REFUSALS:
+            asking.tries -= 1
+            # Raises PauseTooLongError: the row stays unasked.
+            self.pace.refused(asking.started, getattr(error, "retry_after", None))
+            self._try_again(asking, 0.0)
+            return
+        again = isinstance(error, EvolinkError) and not isinstance(error, _FINAL)
+        if again and asking.tries < TRIES:
+            delay = BACKOFF * 2 ** (asking.tries - 1)
+            self._try_again(asking, delay * random.uniform(1, 1.5))  # noqa: S311
+            return
+        result = Result(asking.row.position, asking.row.id, failure=failure_name(error))
+        result.error = str(error)
+        await self._save(asking, result, None)
+
+    def _try_again(self, asking: _Asking, delay: float) -> None:
+        heappush(self._again, (time.monotonic() + delay, asking.row.position, asking))
+
+    async def _save(self, asking: _Asking, result: Result, response: llm.Response | None) -> None:
+        """Write the result; the row holds its place until that is on disk."""
+        result.tries = asking.tries
+        request_hash = asking.request.hash if asking.request else None
+        entry = Entry(result.id, request_hash, response, result.failure, result.error, asking.tries)
+        if problem := await self._state.save(entry):
+            result.failure, result.error = NOT_LOGGED, problem
+            result.turn_id = result.answer = None
+        self._finish(result)
+
+    def _finish(self, result: Result) -> None:
+        self._open.discard(result.position)
+        self._finished.append(result)
+        self.progress.count(result)
+        if not result.reused and (reason := self.progress.failing(self._limits)):
+            self.stop(reason)
+        self._wake()
+
+    # Waiting
+
+    async def _change(self, delay: float | None) -> None:
+        """Wait for a change, or for so many seconds."""
+        loop = asyncio.get_running_loop()
+        self._changed = loop.create_future()
+        timer = None if delay is None else loop.call_later(max(0.0, delay), self._wake)
+        try:
+            await self._changed
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._changed and not self._changed.done():
+            self._changed.set_result(None)
+
+
+def recorded(row: Row, record: Record, schema: dict[str, Any] | None) -> Result:
+    """Return the result that the state holds of a row."""
+    result = Result(row.position, row.id, None, record.text, record.failure, record.error)
+    result.tokens, result.turn_id, result.tries = record.tokens, record.turn_id, record.tries
+    result.reused = True
+    if record.failure is None:
+        try:
+            result.answer = parse(record.text or "", schema)
+        except ValueError as error:
+            result.failure, result.error = NOT_PARSED, str(error)
+    return result

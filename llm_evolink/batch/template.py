@@ -1,0 +1,93 @@
+"""Prompts of a batch from what the command line gives: templates, schema and fragments of llm."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+import llm
+import pydantic
+import sqlite_utils
+from llm.cli import FragmentNotFound, LoadTemplateError, load_template, resolve_fragments
+from llm.migrations import migrate
+from llm.templates import Template
+from llm.utils import resolve_schema_input
+
+from .errors import BatchError
+from .requests import Asked
+
+_REFUSED = ("tools", "functions", "extract", "extract_last")
+
+
+def apply_template(asked: Asked, name: str) -> None:
+    """Merge a template of llm into what is asked, as `llm -t` does. Raises BatchError."""
+    try:
+        template: Template = load_template(name)
+    except (LoadTemplateError, OSError) as error:
+        raise BatchError(f"The template cannot be loaded: {error}") from None
+    for field in _REFUSED:
+        if getattr(template, field):
+            raise BatchError(f"The template {name} has {field!r}, which a batch cannot use")
+    if template.prompt:
+        if "input" in template.vars():
+            asked.input, asked.prompt = asked.prompt, template.prompt
+        else:
+            asked.prompt = "\n".join(filter(None, [template.prompt, asked.prompt]))
+    asked.system = asked.system or template.system
+    asked.schema = asked.schema or template.schema_object
+    asked.options = {**(template.options or {}), **asked.options}
+    asked.defaults = {key: str(value) for key, value in (template.defaults or {}).items()}
+    attachments = [(path, None) for path in template.attachments or ()]
+    typed = [(each.value, each.type) for each in template.attachment_types or ()]
+    asked.attachments = [*attachments, *typed, *asked.attachments]
+    asked.fragments = [*(template.fragments or ()), *asked.fragments]
+    asked.system_fragments = [*(template.system_fragments or ())]
+    asked.model_id = asked.model_id or template.model or ""
+
+
+def check_options(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options as the model reads them. Raises BatchError for one that it refuses."""
+    try:
+        values = {name: value for name, value in model.Options(**options) if value is not None}
+    except pydantic.ValidationError as error:
+        problems = [
+            f"{each['loc'][0] if each['loc'] else ''} {each['msg']}" for each in error.errors()
+        ]
+        raise BatchError(f"Invalid option: {'; '.join(problems)}") from None
+    return values
+
+
+def read_schema(text: str | None) -> dict[str, Any] | None:
+    """Return the schema of llm's concise syntax, JSON, a file or an id. Raises BatchError."""
+    if not text:
+        return None
+    with closing(_log()) as log:
+        try:
+            schema: dict[str, Any] = resolve_schema_input(  # type: ignore[no-untyped-call]
+                log, text, load_template
+            )
+        except (click.ClickException, LoadTemplateError, sqlite3.Error) as error:
+            raise BatchError(f"The schema cannot be used: {error}") from None
+    return schema
+
+
+def read_fragments(names: list[str]) -> list[str]:
+    """Return the texts of llm's fragments: aliases, paths or URLs. Raises BatchError."""
+    if not names:
+        return []
+    with closing(_log()) as log:
+        try:
+            return [str(fragment) for fragment in resolve_fragments(log, names)]
+        except (FragmentNotFound, OSError, ValueError) as error:
+            raise BatchError(f"The fragment cannot be used: {error}") from None
+
+
+def _log() -> Any:
+    """Return llm's log, of which nothing is changed; an empty one if there is none."""
+    path: Path = llm.user_dir() / "logs.db"  # type: ignore[no-untyped-call]
+    if path.exists():
+        return sqlite_utils.Database(path)
+    empty = sqlite_utils.Database(memory=True)
+    migrate(empty)  # type: ignore[no-untyped-call]
+    return empty

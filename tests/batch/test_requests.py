@@ -1,0 +1,122 @@
+"""Requests from templates: what is rendered, what is refused, what the hash covers."""
+
+import pytest
+
+from llm_evolink.batch.errors import BatchError
+from llm_evolink.batch.requests import Asked, RequestError, Requests
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+
+
+def build(cells, **asked):
+    return Requests(Asked("m", **asked)).build(cells)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "cells", "text"),
+    [
+        ("Sentiment: $text", {"text": "good"}, "Sentiment: good"),
+        ("${a}b $a", {"a": "1"}, "1b 1"),
+        ("$$5 for $a", {"a": "$b ${c} $$"}, "$5 for $b ${c} $$"),
+        ("none", {}, "none"),
+    ],
+)
+def test_a_prompt_is_rendered(prompt, cells, text):
+    assert build(cells, prompt=prompt).prompt == text
+
+
+def test_the_system_prompt_is_rendered_likewise():
+    request = build({"lang": "French", "text": "x"}, prompt="$text", system="Answer in $lang, $$1")
+
+    assert (request.prompt, request.system) == ("x", "Answer in French, $1")
+
+
+def test_input_is_the_prompt_of_the_command_line():
+    asked = Asked("m", "Translate to $lang: $input", input="<$text>", defaults={"lang": "French"})
+    requests = Requests(asked)
+
+    assert requests.columns == {"text"}
+    assert requests.build({"text": "hi"}).prompt == "Translate to French: <hi>"
+    assert requests.build({"text": "hi", "lang": "Greek"}).prompt == "Translate to Greek: <hi>"
+
+
+def test_the_columns_that_are_used():
+    asked = Asked("m", "$a ${b} $$c", system="$d", attachments=[("img/$e.png", None)])
+
+    assert Requests(asked).columns == {"a", "b", "d", "e"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            {"prompt": "costs $5"},
+            r"The prompt has a \$ without a column \(line 1, col 7\); write \$\$",
+        ),
+        ({"prompt": "a", "system": "100 $"}, "The system prompt has a"),
+        ({"prompt": None}, "Give a prompt"),
+        ({"prompt": ""}, "Give a prompt"),
+    ],
+)
+def test_a_template_that_cannot_be_used(asked, message):
+    with pytest.raises(BatchError, match=message):
+        Requests(Asked("m", **asked))
+
+
+def test_the_hash_covers_all_that_is_asked():
+    cells = {"text": "x", "other": "y"}
+    variants = [
+        Asked("m", "$text"),
+        Asked("n", "$text"),
+        Asked("m", "$text!"),
+        Asked("m", "$text", system="s"),
+        Asked("m", "$text", schema={"type": "object"}),
+        Asked("m", "$text", options={"seed": 1}),
+        Asked("m", "$text", options={"seed": 2}),
+        Asked("m", "$text", fragments=["f"]),
+        Asked("m", "$text", system_fragments=["f"]),
+        Asked("m", "$text", attachments=[("https://example.com/a.png", None)]),
+        Asked("m", "$text", attachments=[("https://example.com/b.png", None)]),
+        Asked("m", "xs", system=""),
+        Asked("m", "x", system="s"),
+    ]
+    hashes = [Requests(asked).build(cells).hash for asked in variants]
+
+    assert len(set(hashes)) == len(variants) - 1  # The last is what the fourth asks too.
+    assert hashes[-1] == hashes[3]
+    again = [Requests(asked).build({**cells, "other": "z"}).hash for asked in variants]
+    assert again == hashes
+    assert Requests(variants[0]).build({"text": "x!"}).hash not in hashes[:1]
+
+
+def test_an_image_counts_by_its_bytes(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    asked = {"prompt": "Describe", "attachments": [("$path", None)]}
+    first = build({"path": str(path)}, **asked)
+    copied = tmp_path / "b.png"
+    copied.write_bytes(PNG)
+
+    assert [each.type for each in first.attachments] == ["image/png"]
+    assert build({"path": str(copied)}, **asked).hash == first.hash
+    path.write_bytes(PNG + b"\0")
+    assert build({"path": str(path)}, **asked).hash != first.hash
+
+
+def test_an_image_that_is_no_file():
+    with pytest.raises(RequestError, match=r"The attachment 'none\.png' is not a file"):
+        build({"path": "none.png"}, prompt="a", attachments=[("$path", None)])
+
+
+def test_the_identity_is_of_templates_model_options_and_schema():
+    variants = [
+        Asked("m", "a"),
+        Asked("m", "b"),
+        Asked("n", "a"),
+        Asked("m", "a", system="s"),
+        Asked("m", "a", options={"seed": 1}),
+        Asked("m", "a", schema={}),
+    ]
+
+    assert len({asked.identity() for asked in variants}) == len(variants)
+    assert Asked("m", "a").identity() == variants[0].identity()
