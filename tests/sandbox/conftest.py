@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from llm_evolink.sandbox import Server, serve
 from llm_evolink.sandbox.document import document
+from tests.llm_process import TIMEOUT
 
 Post = Callable[..., httpx.Response]
 
@@ -40,7 +41,10 @@ def post(http: httpx.Client) -> Post:
 
 def client_of(server: Server) -> httpx.Client:
     return httpx.Client(
-        base_url=server.url, headers={"Authorization": "Bearer sandbox"}, trust_env=False
+        base_url=server.url,
+        headers={"Authorization": "Bearer sandbox"},
+        trust_env=False,
+        timeout=TIMEOUT,
     )
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from llm_evolink.sandbox import serve
+from tests.llm_process import TIMEOUT
 
 from .conftest import MODEL, client_of, post_to
 
@@ -25,7 +26,7 @@ def read(path):
 
 def send(server, path="/v1/chat/completions", key=KEY, **options):
     headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})}
-    with httpx.Client(base_url=server.url, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=TIMEOUT) as client:
         return client.post(path, headers=headers, **options)
 
 
@@ -107,12 +108,12 @@ def test_half_a_surrogate_pair_is_recorded_as_unknown(path):
 
 
 def test_a_request_that_was_never_answered_has_no_status(path):
-    with serve(record=path, latency=60) as server:
+    with serve(record=path, latency=3600) as server:
         thread = threading.Thread(target=abandon, args=(server,))
         thread.start()
         while not server.requests:
             time.sleep(0.005)
-    thread.join(5)
+    thread.join(TIMEOUT)
     assert read(path)[0]["status"] is None
 
 

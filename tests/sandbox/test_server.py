@@ -15,22 +15,19 @@ import pytest
 from llm_evolink.sandbox import serve
 from llm_evolink.sandbox.document import documented_errors
 from tests import llm_process
+from tests.llm_process import TIMEOUT
 
 from .conftest import MODEL, client_of, post_to, text_of
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
-# What the last stage of a stop, a thread that is joined, may take at worst.
-PROMPTLY = 5
 
 
-def test_it_starts_on_a_free_port_and_stops_fast():
-    began = time.perf_counter()
+def test_it_starts_on_a_free_port_and_stops():
     with serve() as server:
         assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*", server.url)
         assert server.requests == []
-    assert time.perf_counter() - began < 1
     with pytest.raises(httpx.ConnectError):
-        httpx.get(server.url, trust_env=False)
+        httpx.get(server.url, trust_env=False, timeout=TIMEOUT)
 
 
 def test_it_listens_on_the_loopback_address_of_ipv6():
@@ -56,19 +53,18 @@ def test_it_stops_although_clients_wait():
                 json=BODY,
                 headers={"Authorization": "Bearer a"},
                 trust_env=False,
+                timeout=TIMEOUT,
             )
         except httpx.TransportError as error:
             failures.append(error)
 
     lines: list[str] = []
-    with serve(latency=60, log=lines.append) as server:
+    with serve(latency=3600, log=lines.append) as server:
         thread = threading.Thread(target=wait, args=(server.url,))
         thread.start()
         while not server.requests:
             time.sleep(0.005)
-        began = time.perf_counter()
-    assert time.perf_counter() - began < 1
-    thread.join(PROMPTLY)
+    thread.join(TIMEOUT)
     assert len(failures) == 1
     assert re.fullmatch(r"POST /v1/chat/completions - \d+ ms", lines[0])
 
@@ -173,22 +169,22 @@ def test_the_command_runs_until_it_is_stopped(environ, number):
             json=BODY,
             headers={"Authorization": "Bearer sandbox"},
             trust_env=False,
+            timeout=TIMEOUT,
         )
         assert text_of(response).endswith('You said: "hello"')
         line = process.stdout.readline()
         assert re.fullmatch(r"POST /v1/chat/completions 200 2\+17 tokens \d+ ms\n", line)
         process.send_signal(number)
-        assert process.wait(PROMPTLY) == 0
+        assert process.wait(TIMEOUT) == 0
         assert process.stderr.read() == ""
 
 
 def test_the_command_stops_once_when_signals_come_together(environ):
     with command(environ, "--port", "0") as process:
         read_url(process)
-        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PROMPTLY) == 0
+        assert process.wait(TIMEOUT) == 0
         assert process.stderr.read() == ""
 
 
@@ -196,7 +192,7 @@ def test_the_command_stops_once_when_signals_come_together(environ):
 def test_the_command_stops_in_the_middle_of_a_stream(environ, number):
     # Measured, a process has two sets of asyncio's exceptions, and anyio does not catch its own.
     environ.pop("COVERAGE_PROCESS_CONFIG", None)
-    with command(environ, "--port", "0", "--chunk-delay", "0.5") as process:
+    with command(environ, "--port", "0", "--chunk-delay", "3600") as process:
         url = read_url(process)
         with httpx.stream(
             "POST",
@@ -204,10 +200,11 @@ def test_the_command_stops_in_the_middle_of_a_stream(environ, number):
             json={**BODY, "stream": True},
             headers={"Authorization": "Bearer sandbox"},
             trust_env=False,
+            timeout=TIMEOUT,
         ) as response:
             next(response.iter_lines())
             process.send_signal(number)
-            assert process.wait(PROMPTLY) == 0
+            assert process.wait(TIMEOUT) == 0
             assert process.stderr.read() == ""
 
 
@@ -216,7 +213,7 @@ def test_the_command_does_what_its_options_say(environ):
     with command(environ, *options, "--cut-after", "1", "--garble") as process:
         url = read_url(process)
         with httpx.Client(
-            base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False
+            base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False, timeout=TIMEOUT
         ) as client:
             assert [post_to(client).status_code for _ in range(3)] == [429, 503, 200]
             with pytest.raises(httpx.RemoteProtocolError):
@@ -234,7 +231,7 @@ def test_the_command_warns_when_others_can_reach_it(environ, host):
     with command(environ, "--host", host, "--port", "0") as process:
         assert read_url(process).startswith("http://0.0.0.0:")
         process.send_signal(signal.SIGINT)
-        assert process.wait(PROMPTLY) == 0
+        assert process.wait(TIMEOUT) == 0
         assert process.stderr.read() == (
             "Warning: the sandbox listens on 0.0.0.0, beyond this machine: anyone who reaches it "
             "can use it. Clients need EVOLINK_ALLOW_HTTP=1.\n"
@@ -268,7 +265,7 @@ def test_the_command_answers_with_a_model_replies_and_records(with_plugin, tmp_p
     with command(with_plugin, "--port", "0", *options) as process:
         url = read_url(process, "answers are from plain")
         with httpx.Client(
-            base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False
+            base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False, timeout=TIMEOUT
         ) as client:
             assert text_of(post_to(client, "The capital of France?")) == "Paris"
             assert text_of(post_to(client, "hello")) == "You asked: hello"

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import queue
 import time
 
 import httpx
@@ -9,6 +10,7 @@ from generated_client.api.chat_completion import create_chat_completion_quick as
 from generated_client.client import AuthenticatedClient
 from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
 from llm_evolink.sandbox import serve
+from tests.llm_process import TIMEOUT
 
 from .conftest import MODEL, chunks_of, client_of, message_of, post_to, text_of, tool
 
@@ -94,10 +96,8 @@ def test_logprobs_come_with_their_tokens(post):
     assert tokens == [(token, token) for token in ("This", " is ", "the ", "EvoL", "ink ")]
 
 
-def test_a_long_text_is_streamed_fast_and_whole(post):
-    began = time.perf_counter()
+def test_a_long_text_is_streamed_whole(post):
     response = post("x" * 40_000, stream=True)
-    assert time.perf_counter() - began < 10
     assert sum(len(choice["delta"]["content"]) for choice in choices_of(response)) == 40_063
 
 
@@ -164,33 +164,32 @@ def test_a_garbled_stream_has_one_event_that_is_no_json():
 
 
 def test_a_stream_ends_when_nobody_reads_it_any_more():
-    lines: list[str] = []
-    with serve(chunk_delay=0.01, log=lines.append) as server, client_of(server) as client:
+    lines: queue.Queue[str] = queue.Queue()
+    with serve(chunk_delay=0.01, log=lines.put) as server, client_of(server) as client:
         body = {**BODY, "stream": True, "messages": [{"role": "user", "content": "x" * 40_000}]}
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             next(response.iter_lines())
-        deadline = time.monotonic() + 5
-        while not lines and time.monotonic() < deadline:
-            time.sleep(0.005)
-    (line,) = lines
+        line = lines.get(timeout=TIMEOUT)
     assert line.startswith("POST /v1/chat/completions 200 10000+10016 tokens ")
     assert line.endswith(" ms stream")
 
 
 def test_many_streams_run_side_by_side():
-    async def run(url: str) -> list[httpx.Response]:
-        async with httpx.AsyncClient(
-            base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False
-        ) as client:
-            return await asyncio.gather(
-                *(
-                    client.post("/v1/chat/completions", json={**BODY, "stream": True})
-                    for _ in range(20)
-                )
-            )
+    async def first_line(client: httpx.AsyncClient, started: asyncio.Barrier) -> str:
+        body = {**BODY, "stream": True}
+        async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            line = await anext(response.aiter_lines())
+            await started.wait()
+            return line
 
-    with serve(chunk_delay=0.01) as server:
-        began = time.perf_counter()
-        responses = asyncio.run(run(server.url))
-        assert time.perf_counter() - began < 20 * 0.18
-    assert all(len(choices_of(response)) == 18 for response in responses)
+    async def run(url: str) -> list[str]:
+        headers = {"Authorization": "Bearer a"}
+        started = asyncio.Barrier(20)
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, trust_env=False, timeout=TIMEOUT
+        ) as client:
+            return await asyncio.gather(*(first_line(client, started) for _ in range(20)))
+
+    with serve(chunk_delay=3600) as server:  # None of them ends before the others began.
+        lines = asyncio.run(run(server.url))
+    assert all(line.startswith("data: {") for line in lines)
