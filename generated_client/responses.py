@@ -141,7 +141,7 @@ def _failure(
     **attributes: Any,
 ) -> E:
     """Return an error of this class: what happened, then the server's message in the JSON that it reported."""
-    said = _shown(client, _message(reported), MAX_MESSAGE_LENGTH)
+    server_message = _shown(client, _message(reported), MAX_MESSAGE_LENGTH)
     if isinstance(reported, dict) and (
         response.is_error or reported.get("error") is not None
     ):
@@ -150,13 +150,13 @@ def _failure(
         except _UNREADABLE:
             pass
     attributes |= {"status_code": response.status_code, "headers": response.headers}
-    found = kind(
-        f"{_shown(client, what, MAX_MESSAGE_LENGTH)}{': ' if said else ''}{said}",
-        **attributes,
+    message = _shown(client, what, MAX_MESSAGE_LENGTH)
+    error = kind(
+        f"{message}: {server_message}" if server_message else message, **attributes
     )
-    if found.request_id:
-        found.args = (f"{found} (request {_shown(client, found.request_id, 100)})",)
-    return found
+    if error.request_id:
+        error.args = (f"{error} (request {_shown(client, error.request_id, 100)})",)
+    return error
 
 
 def _message(data: Any) -> str:
@@ -176,14 +176,14 @@ def _message(data: Any) -> str:
     return data if isinstance(data, str) else ""
 
 
-def _shown(client: AuthenticatedClient | Client, text: str, most: int) -> str:
-    """Return the text on one line, printable, without the token, most characters long."""
+def _shown(client: AuthenticatedClient | Client, text: str, limit: int) -> str:
+    """Return the text on one line, printable, without the token, at most limit characters long."""
     # Cut last: a part of the token would not be found.
     text = client.hide_credentials(text)
     if not text.isprintable():
         text = "".join(each if each.isprintable() else " " for each in text)
     text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class _Stream(Generic[T]):
@@ -231,12 +231,12 @@ class _Stream(Generic[T]):
         raise self._unread(data, is_error)
 
     def _unread(self, data: str, is_error: bool) -> errors.StreamError:
-        """Return why the event is not what was asked for."""
+        """Return the error for an event that reports an error or cannot be decoded."""
         value: Any = data
         try:
             value = json.loads(data)
         except (ValueError, RecursionError):
-            pass  # Text is an error too, in an event that is named so.
+            pass  # The data of an event named error can be plain text.
         inner = value[0] if isinstance(value, list) and value else value
         error = inner.get("error") if isinstance(inner, dict) else None
         if error is None and is_error:
@@ -454,7 +454,7 @@ class EventReader:
     def _with_newlines(self, part: bytes) -> bytes:
         """Return the part with a newline for each end of line; a return may be half of one."""
         if not part:
-            return part  # It says nothing of what follows a return.
+            return part  # It does not show what follows a return.
         if self._after_return:
             part = part.removeprefix(b"\n")
         self._after_return = part.endswith(b"\r")

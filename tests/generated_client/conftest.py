@@ -15,7 +15,7 @@ def calls(request: pytest.FixtureRequest) -> Calls:
 
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """A server's context, with a certificate that nobody trusts."""
+    """TLS context of a server, with a self-signed certificate."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")

@@ -40,7 +40,7 @@ def doc(thing: object) -> str:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py*")), ids=lambda path: path.name)
-def test_the_first_line_says_that_the_file_is_generated(path: Path) -> None:
+def test_the_first_line_names_the_generator(path: Path) -> None:
     if path.suffix != ".pyc":
         first = path.read_text(encoding="utf-8").partition("\n")[0]
         assert re.fullmatch(
@@ -50,7 +50,7 @@ def test_the_first_line_says_that_the_file_is_generated(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_tells_its_arguments_what_it_raises_and_returns(name: str) -> None:
+def test_a_function_describes_its_arguments_errors_and_result(name: str) -> None:
     function = getattr(api, name)
     text = doc(function)
     sections = ("Args", "Raises", "Returns", "Example")
@@ -94,7 +94,7 @@ def test_the_example_of_a_function_runs(
 
 
 @pytest.mark.parametrize("model", CLASSES, ids=lambda model: model.__name__)
-def test_a_model_names_its_schema_and_tells_each_field(model: Any) -> None:
+def test_a_model_names_its_schema_and_describes_each_field(model: Any) -> None:
     text = doc(model)
     [name] = re.findall(r"Schema ([\w.]+) of the API description \(openapi[.]json\)[.]", text)
     owner, _, field = name.partition(".")
@@ -105,9 +105,9 @@ def test_a_model_names_its_schema_and_tells_each_field(model: Any) -> None:
         if each.init:
             assert f" {each.name} (" in text
     # A line of its own for each field, with more lines further in.
-    told = dict(re.findall(r"^ {4}(\w+) (.*(?:\n {8}.*)*)", inspect.getdoc(model) or "", re.M))
+    descriptions = dict(re.findall(r"^ {4}(\w+) (.*(?:\n {8}.*)*)", inspect.getdoc(model) or "", re.M))
     for property_name, data in schema.get("properties", {}).items():
-        text = " ".join((told.get(property_name) or told[f"{property_name}_"]).split())
+        text = " ".join((descriptions.get(property_name) or descriptions[f"{property_name}_"]).split())
         for value in (data.get("minimum"), data.get("maximum"), *data.get("enum", ())):
             assert value is None or re.search(rf"\b{re.escape(str(value).lstrip('-'))}\b", text)
         assert "default" not in data or f"Default: {data['default']!r}." in text
@@ -133,7 +133,7 @@ def test_what_is_exported_and_its_public_methods_have_docstrings(thing: Any) -> 
             assert doc(method), name
 
 
-def test_the_clients_tell_each_argument() -> None:
+def test_the_clients_describe_each_argument() -> None:
     for client in (generated_client.Client, generated_client.AuthenticatedClient):
         for name in inspect.signature(client).parameters:
             assert f" {name}: " in doc(client)

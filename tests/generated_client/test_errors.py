@@ -129,7 +129,7 @@ def events(data: str) -> httpx.Response:
         ('{"choices": []}', errors.IncompleteStream),
     ],
 )
-def test_an_error_of_a_stream_tells_the_response(data: str, kind: type[errors.APIError]) -> None:
+def test_an_error_of_a_stream_has_the_response(data: str, kind: type[errors.APIError]) -> None:
     error = raised(events(data), stream=True)
     assert type(error) is kind
     assert isinstance(error, errors.StreamError)

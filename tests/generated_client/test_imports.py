@@ -1,4 +1,4 @@
-"""What an import loads: only what is used, whatever is imported first."""
+"""An import loads only the modules that are used, whichever is imported first."""
 
 import json
 import subprocess
@@ -67,7 +67,7 @@ def test_an_import_loads_what_is_used(statement: str, modules: set[str]) -> None
     assert not loaded & {"httpx", "asyncio"}
 
 
-def test_a_request_without_an_event_loop_loads_none() -> None:
+def test_the_sync_functions_do_not_load_asyncio() -> None:
     loaded = loaded_by(
         "from generated_client.api.chat_completion.create_chat_completion_quick import sync_stream"
     )
@@ -96,7 +96,7 @@ def test_every_module_can_be_imported_first() -> None:
 
 
 @pytest.mark.parametrize("package", [generated_client, models])
-def test_a_package_names_what_it_has(package: object) -> None:
+def test_dir_of_a_package_lists_its_names(package: object) -> None:
     names = list(package.__all__)  # type: ignore[attr-defined]
     assert dir(package) == sorted(names)
     for name in names:
@@ -107,7 +107,7 @@ def test_a_package_names_what_it_has(package: object) -> None:
         exec(f"from {package.__name__} import Nothing")  # type: ignore[attr-defined]
 
 
-def test_a_model_is_the_same_by_either_name() -> None:
+def test_a_model_is_the_same_by_either_import() -> None:
     from generated_client.models.usage import Usage
 
     assert models.Usage is Usage

@@ -1,4 +1,4 @@
-"""Models keep everything they are made from."""
+"""Models keep all of the JSON that they are made from."""
 
 import copy
 import json
@@ -173,7 +173,7 @@ def test_round_trip(model: Any, data: dict[str, Any]) -> None:
     assert json.dumps(data) == before
 
 
-def test_the_request_has_no_parameter_that_is_not_tried_here() -> None:
+def test_the_round_trip_has_every_parameter_of_the_request() -> None:
     request = ChatCompletionQuickRequest.from_dict(REQUEST)
     assert request.additional_keys == ["a_new_parameter"]
     assert set(request.__slots__) - {"additional_properties", "__weakref__"} == (
@@ -181,7 +181,7 @@ def test_the_request_has_no_parameter_that_is_not_tried_here() -> None:
     )
 
 
-def test_a_tool_call_goes_back_as_it_came() -> None:
+def test_a_tool_call_is_sent_back_unchanged() -> None:
     response = ChatCompletionResponse.from_dict(RESPONSE)
     assert response.choices
     message = response.choices[0].message
@@ -201,7 +201,7 @@ def test_a_copy_sends_what_the_original_does(again: Any) -> None:
     assert repr(again(body).stream) == "UNSET"
 
 
-def test_a_model_shows_what_is_set() -> None:
+def test_the_repr_of_a_model_has_the_fields_that_are_set() -> None:
     chunk = ChatCompletionChunk.from_dict(
         {"id": "a", "choices": [{"delta": {"content": "Hi", "x": 1}}], "usage": None}
     )

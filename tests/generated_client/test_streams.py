@@ -43,7 +43,7 @@ def event(text: str) -> str:
 
 
 def stream(*parts: bytes | str) -> scripted_server.Handler:
-    """Answer with an event stream, each part a chunk."""
+    """Return a handler that sends an event stream, each part a chunk."""
 
     def handler(reply: scripted_server.Reply) -> None:
         reply.start()
@@ -83,7 +83,7 @@ def test_asks_for_a_stream_and_keeps_the_rest_of_the_body(calls: Calls) -> None:
     ]
 
 
-def test_yields_chunks_as_models_with_what_they_do_not_know(calls: Calls) -> None:
+def test_yields_chunks_as_models_that_keep_unknown_fields(calls: Calls) -> None:
     events = [
         {"id": "1", "choices": [{"index": 0, "delta": {"content": "Hi", "new": 1}}], "extra": 2},
         {"choices": [{"delta": {}, "finish_reason": "a new reason"}]},
@@ -444,7 +444,7 @@ def test_anything_but_an_event_stream_is_unexpected(
     assert server.connections == 1
 
 
-def test_most_of_an_endless_body_is_not_read(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_body_is_read_up_to_the_limit(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responses, "MAX_BODY_BYTES", 100_000)
 
     def handler(reply: scripted_server.Reply) -> None:
@@ -635,7 +635,7 @@ def test_an_endless_event_is_too_large(
         pytest.param(b"x" * 2**25, [], errors.EventTooLarge, id="a bomb"),
     ],
 )
-def test_a_stream_compressed_unasked_is_read_within_bounds(
+def test_a_stream_that_is_compressed_is_read_up_to_the_limit(
     calls: Calls, events: bytes, texts: list[str], error: type[Exception] | None
 ) -> None:
     def handler(reply: scripted_server.Reply) -> None:

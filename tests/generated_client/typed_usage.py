@@ -1,11 +1,10 @@
-"""How a typed program uses the client; test_typing.py has mypy read it."""
+"""A typed program that uses the client; test_typing.py runs mypy on it."""
 
 from collections.abc import AsyncIterator, Iterator
 
-from generated_client import SERVERS, AuthenticatedClient
+from generated_client import SERVERS, APIError, AuthenticatedClient, text
 from generated_client.api.chat_completion import create_chat_completion_quick as chat
 from generated_client.models import (
-    ChatCompletionChunk,
     ChatCompletionQuickRequest,
     ChatCompletionResponse,
     ErrorResponse,
@@ -37,10 +36,12 @@ def content(parsed: ChatCompletionResponse | ErrorResponse | None) -> str | None
     return None
 
 
-def piece(chunk: ChatCompletionChunk) -> str | None:
-    if chunk.choices and (delta := chunk.choices[0].delta):
-        return delta.content or None
-    return None
+def patient() -> AuthenticatedClient:
+    return client.with_headers({"X-App": "a"}).with_cookies({"a": "b"}).with_timeout(900)
+
+
+def problem(error: APIError) -> tuple[int, str | None, ErrorResponse | None, str | None]:
+    return error.status_code, error.request_id, error.parsed, error.headers.get("retry-after")
 
 
 def total(usage: Usage) -> int:
@@ -60,7 +61,7 @@ def detailed() -> tuple[int, bytes, str]:
 def stream() -> Iterator[str]:
     with chat.sync_stream(client=client, body=body) as chunks:
         for chunk in chunks:
-            yield piece(chunk) or ""
+            yield text(chunk)
 
 
 async def areply() -> str | None:
@@ -75,4 +76,4 @@ async def adetailed() -> Response[ChatCompletionResponse | ErrorResponse]:
 async def astream() -> AsyncIterator[str]:
     async with chat.asyncio_stream(client=client, body=body) as chunks:
         async for chunk in chunks:
-            yield piece(chunk) or ""
+            yield text(chunk)
