@@ -15,12 +15,13 @@ def doctor(json_: bool) -> None:
     """Check what a prompt needs: key, servers, log and so on.
 
     Each check is a line: ok; note, for what works and may surprise you; or broken,
-    with what to do. Exits with 1 if something is broken. --json gives a list of
+    with what to do. Exits with 1 if something is broken. --json prints a list of
     objects with check, status and message.
 
-    Each server is sent a request without messages, which it has to refuse: that
-    tells whether it accepts the key, and nothing is generated or billed. The key
-    is never shown but for its last four characters.
+    Each server is sent one request without messages, which it has to refuse: its
+    answer shows whether it accepts the key, and nothing is generated or billed. The
+    request allows one token of output, in case a server does not refuse it. Of the
+    key only the last four characters are shown.
     """
     findings = []
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
