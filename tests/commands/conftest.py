@@ -1,4 +1,4 @@
-"""A log database, and `llm evolink usage` in process."""
+"""What the tests of usage and doctor share."""
 
 import json
 import time
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
+
+from llm_evolink.commands.doctor import checks
+from llm_evolink.connection import settings
 
 
 @pytest.fixture
@@ -96,3 +99,45 @@ def two_days(log):
     log("2026-11-21T00:00:00+00:00", (500_000, 50_000), duration_ms=3000)
     log("2026-11-21T08:00:00.5+00:00", None, duration_ms=4000)
     log("2026-11-21T09:00:00+00:00", (1, 1), model="gpt-4o-mini")
+
+
+DEAD = "http://127.0.0.1:1"
+"""A server that refuses connections."""
+
+REFUSED = {"error": {"message": "messages is too short", "type": "invalid_request_error"}}
+
+
+@pytest.fixture
+def doctor_environment(environment, monkeypatch):
+    """An environment with the default retries and time-outs, whose server is DEAD."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("EVOLINK_MAX_RETRIES")
+    monkeypatch.setenv("EVOLINK_BASE_URL", DEAD)
+
+
+@pytest.fixture
+def documented_servers(doctor_environment, monkeypatch):
+    """Replace the servers of the document."""
+
+    def name(*urls):
+        monkeypatch.delenv("EVOLINK_BASE_URL")
+        monkeypatch.setattr(settings, "SERVERS", urls)
+
+    return name
+
+
+def found(check):
+    """Run doctor's checks and return status and message of the one with this name."""
+    return [(each.status, each.message) for each in checks.examine() if each.check == check]
+
+
+def replying(status, body=b"", **headers):
+    """Return a handler that answers every request so."""
+    return lambda reply: reply.respond(status, body, **headers)
+
+
+def store(user_path, name, content):
+    """Write a file in llm's folder."""
+    user_path.mkdir(exist_ok=True)
+    (user_path / name).write_text(content)

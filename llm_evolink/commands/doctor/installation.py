@@ -192,9 +192,14 @@ def _differences(document: Any) -> list[str]:
     """Return the servers and fields that only one of the document and the client has."""
     servers = {server["url"] for server in document["servers"]} ^ {*generated_client.SERVERS}
     schema = document["components"]["schemas"][ChatCompletionQuickRequest.__name__]
-    fields = {field.name for field in attrs.fields(ChatCompletionQuickRequest) if field.init}
-    names = {_letters(name) for name in schema["properties"]} ^ {_letters(name) for name in fields}
-    return [*sorted(servers), *sorted(names)]
+    described = {_letters(name): name for name in schema["properties"]}
+    generated = {
+        _letters(field.name): field.name
+        for field in attrs.fields(ChatCompletionQuickRequest)
+        if field.init
+    }
+    names = {**generated, **described}
+    return [*sorted(servers), *sorted(names[each] for each in described.keys() ^ generated.keys())]
 
 
 def _letters(name: str) -> str:

@@ -29,7 +29,7 @@ def no_server() -> Result:
 
 def server(probe: Probe, probes: list[Probe]) -> Result:
     """Return whether the server can be reached. Raises the EvolinkError if not."""
-    if probe.seconds is None and probe.error:
+    if probe.error and probe.seconds is None:  # In this order: the error waits for the answer.
         reached = [other.server for other in probes if other.is_reached()]
         if reached:
             return "note", f"{with_advice(probe.error)}; meanwhile prompts go to {reached[0]}"
