@@ -73,6 +73,7 @@ def test_the_system_prompt_is_sent(sandbox, llm_command, flags):
     assert request.body.get("stream") == (None if "--no-stream" in flags else True)
 
 
+@pytest.mark.fresh_llm
 def test_the_log_is_read_back_by_llm(sandbox, llm_command):
     llm_command("-m", "gemini-3.5-flash", "hello")
 
@@ -82,6 +83,7 @@ def test_the_log_is_read_back_by_llm(sandbox, llm_command):
     assert row["response_json"]["usage"] == HELLO_USAGE
 
 
+@pytest.mark.fresh_llm
 def test_a_chat_of_three_turns_sends_what_came_before(sandbox, llm_command, turns):
     done = llm_command("chat", "-m", "gemini-3.5-flash", input="one\ntwo\nthree\nexit\n")
 
@@ -137,6 +139,7 @@ def answer(reply: scripted_server.Reply) -> None:
     reply.respond(200, {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
 
 
+@pytest.mark.fresh_llm
 def test_the_key_can_come_from_three_places(environment, llm_command, monkeypatch):
     with scripted_server.serve(answer) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
@@ -228,6 +231,7 @@ def test_the_model_is_listed(environment, llm_command):
     assert listed == "EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)\n"
 
 
+@pytest.mark.fresh_llm
 def test_the_commands_are_listed(environment, llm_command):
     listed = llm_command("evolink", "--help").stdout
 

@@ -244,6 +244,7 @@ def test_a_conversation_begun_with_another_model_goes_on(
     ]
 
 
+@pytest.mark.fresh_llm
 def test_fragments_and_templates(sandbox, llm_command, tmp_path):
     (tmp_path / "notes.txt").write_text("From a file.")
     llm_command("-m", MODEL, "-s", "Old", "-o", "seed", "7", "About $topic", "--save", "about")
@@ -261,6 +262,7 @@ def test_a_code_block_is_extracted(sandbox, llm_command):
     assert done.stdout == "print(1)\n\n"
 
 
+@pytest.mark.fresh_llm
 def test_usage_and_json_are_shown(sandbox, llm_command):
     done = llm_command("-m", MODEL, "-u", "one")
     assert done.stdout == ONE + "\n"

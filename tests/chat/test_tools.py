@@ -255,6 +255,7 @@ def test_a_chain_that_paused_goes_on(sandbox, way):
     assert len(sandbox.requests) == 3
 
 
+@pytest.mark.fresh_llm
 def test_tools_of_the_command_line(sandbox, llm_command, turns):
     functions = "def double(n: int) -> int:\n    return 2 * n\n"
     prompt = 'double {"n": 21} then llm_version'

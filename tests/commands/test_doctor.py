@@ -49,6 +49,7 @@ def check_output(done: subprocess.CompletedProcess[str], pattern: str, returncod
     assert (done.stderr, done.returncode) == ("", returncode)
 
 
+@pytest.mark.fresh_llm
 def test_all_is_well(sandbox, llm_command):
     done = llm_command("evolink", "doctor")
 

@@ -303,6 +303,7 @@ def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
     return stdout, text, process.returncode
 
 
+@pytest.mark.fresh_llm
 def test_a_person_is_told_of_a_wait(monkeypatch, llm_command):
     with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
         told = on_a_terminal("-m", "gemini-3.5-flash", "hi")
