@@ -231,7 +231,6 @@ def test_the_model_is_listed(environment, llm_command):
     assert listed == "EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)\n"
 
 
-@pytest.mark.fresh_llm
 def test_the_commands_are_listed(environment, llm_command):
     listed = llm_command("evolink", "--help").stdout
 

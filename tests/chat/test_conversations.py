@@ -262,7 +262,6 @@ def test_a_code_block_is_extracted(sandbox, llm_command):
     assert done.stdout == "print(1)\n\n"
 
 
-@pytest.mark.fresh_llm
 def test_usage_and_json_are_shown(sandbox, llm_command):
     done = llm_command("-m", MODEL, "-u", "one")
     assert done.stdout == ONE + "\n"

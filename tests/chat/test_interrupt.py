@@ -88,7 +88,9 @@ def test_ctrl_c_while_waiting_to_try_again(environment, monkeypatch):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
+@pytest.mark.parametrize(
+    "flags", [pytest.param([], marks=pytest.mark.fresh_llm), ["--async"]], ids=["sync", "async"]
+)
 def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, flags):
     handler = Endless(says=True, goes_on=True)
     with (

@@ -110,7 +110,6 @@ def test_logprobs_that_hold_none_are_left_out(scripted, way, logprobs):
     assert way.prompt("hello").response_json == {"finish_reason": "stop"}
 
 
-@pytest.mark.fresh_llm
 def test_the_database_holds_no_second_copy_no_key_and_no_image(sandbox, llm_command, user_path):
     image = user_path.parent / "cat.png"
     image.write_bytes(PNG)

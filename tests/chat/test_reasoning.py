@@ -89,7 +89,6 @@ def test_reasoning_in_each_form(scripted, way, deltas, parts):
     assert way.said(way.prompt("hello")) == parts
 
 
-@pytest.mark.fresh_llm
 def test_reasoning_is_shown_on_stderr(sandbox, llm_command, turns):
     done = llm_command("-m", MODEL, "one", "-o", "reasoning_effort", "low")
 

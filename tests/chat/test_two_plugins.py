@@ -6,6 +6,8 @@ import pytest
 
 from tests.four_ways import INTRODUCTION, MODEL
 
+pytestmark = pytest.mark.fresh_llm  # Plugins are loaded when llm starts.
+
 ORDERS = pytest.mark.parametrize(
     "order",
     ["llm-gemini,llm-evolink", "llm-evolink,llm-gemini"],

@@ -141,6 +141,7 @@ def test_json(sandbox, llm_command, user_path):
     }
 
 
+@pytest.mark.fresh_llm
 @pytest.mark.parametrize("order", ["llm-gemini,llm-evolink", "llm-evolink,llm-gemini"])
 def test_beside_llm_gemini(sandbox, llm_command, order):
     done = llm_command("evolink", "doctor", env={"LLM_LOAD_PLUGINS": order})

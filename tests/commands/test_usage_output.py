@@ -130,6 +130,17 @@ def test_bars_are_left_out_first_then_columns(two_days, usage, width, header):
     assert ("█" in lines[2]) is ("tokens" in header)
 
 
+@pytest.mark.fresh_llm
+def test_a_terminal_of_ascii_gets_ascii(log, llm_command):
+    log()
+    env = {"TZ": "UTC", "COLUMNS": "80", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = llm_command("evolink", "usage", env=env)
+
+    assert "####" in done.stdout
+    assert done.stdout.isascii()
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
 def test_ascii_where_the_terminal_has_no_more(database, log):
     database["threads"].insert({"id": "t", "name": "鹈鹕 and a heron"})
     log(thread_id="t")

@@ -160,7 +160,9 @@ def read_url(process, source="no model: answers are made up") -> str:
     return url
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.fresh_llm), signal.SIGTERM]
+)
 def test_the_command_runs_until_it_is_stopped(environ, number):
     with command(environ, "--port", "0") as process:
         url = read_url(process)
@@ -258,6 +260,7 @@ def with_plugin(environ, tmp_path):
     }
 
 
+@pytest.mark.fresh_llm
 def test_the_command_answers_with_a_model_replies_and_records(with_plugin, tmp_path):
     replies, record = tmp_path / "replies.yaml", tmp_path / "requests.jsonl"
     replies.write_text("- {prompt: '(?i)capital', reply: Paris}\n")
