@@ -1,4 +1,7 @@
-"""The model called in four ways (sync or async, streamed or not), against a scripted server."""
+"""Calls the model in four ways: sync or async, streamed or not.
+
+The server is one of scripted_server.py, or a transport in memory (`in_memory`).
+"""
 
 import asyncio
 import inspect
@@ -21,7 +24,7 @@ INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
 
 @dataclass(frozen=True)
 class Way:
-    """Sync or async, streamed or whole."""
+    """One of the four ways."""
 
     asynchronous: bool
     stream: bool
@@ -32,77 +35,81 @@ class Way:
 
     @property
     def flags(self) -> list[str]:
-        """What says so to the `llm` command."""
+        """The options of `llm` for this way."""
         return ["--async"] * self.asynchronous + ["--no-stream"] * (not self.stream)
 
-    def wait(self, value: Any) -> Any:
-        """Return the value, awaited where the model is the async one."""
+    def resolve(self, value: Any) -> Any:
+        """Return the value, awaited if it is awaitable."""
 
-        async def waited() -> Any:
+        async def resolved() -> Any:
             return await value
 
-        return asyncio.run(waited()) if inspect.isawaitable(value) else value
+        return asyncio.run(resolved()) if inspect.isawaitable(value) else value
 
     def prompt(self, *arguments: Any, on: Any = None, **options: Any) -> Any:
         """Prompt the model, or the conversation given, and return the finished response."""
         response = (on or self.model).prompt(*arguments, stream=self.stream, **options)
-        self.wait(response.text())
+        self.resolve(response.text())
         return response
 
     def reply(self, response: Any, *arguments: Any, **options: Any) -> Any:
         """Reply to the response and return the finished response."""
-        answer = self.wait(response.reply(*arguments, stream=self.stream, **options))
-        self.wait(answer.text())
+        answer = self.resolve(response.reply(*arguments, stream=self.stream, **options))
+        self.resolve(answer.text())
         return answer
 
     def chain(self, *arguments: Any, on: Any = None, **options: Any) -> str:
         """Run a chain of the model, or the conversation given, and return its text."""
         chain = (on or self.model).chain(*arguments, stream=self.stream, **options)
-        return self.wait(chain.text())
+        return self.resolve(chain.text())
 
-    def said(self, response: Any) -> list[dict[str, Any]]:
+    def parts(self, response: Any) -> list[dict[str, Any]]:
         """Return the parts of the response, as dicts."""
-        (message,) = self.wait(response.messages())
+        (message,) = self.resolve(response.messages())
         return [part.to_dict() for part in message.parts]
 
 
 WAYS = [Way(asynchronous, stream) for asynchronous in (False, True) for stream in (True, False)]
 STREAMED = [way for way in WAYS if way.stream]
-WHOLES = [way for way in WAYS if not way.stream]
-STREAM_AT_ONCE = WAYS[0]
+COMPLETE = [way for way in WAYS if not way.stream]
+SYNC_STREAMED = WAYS[0]
 
 
 def way_id(way: Way) -> str:
-    return ("async-" * way.asynchronous) + ("streamed" if way.stream else "whole")
+    return ("async-" * way.asynchronous) + ("streamed" if way.stream else "complete")
 
 
 @contextmanager
 def scripted(*replies: dict[str, Any]) -> Iterator[scripted_server.Server]:
-    """Serve the replies in turn, as a stream or whole, as each request asks.
+    """Serve these replies in turn, streamed or not, as each request asks.
 
-    A reply holds a message, or deltas for a stream of more than that; finish_reason; and fields
-    that stand beside the choices: usage, model and so on.
+    A reply has a message, or deltas for a stream of several; finish_reason; and the fields beside
+    the choices, such as usage and model.
     """
-    waiting = list(replies)
+    left = list(replies)
 
     def handle(reply: scripted_server.Reply) -> None:
-        said = {"finish_reason": "stop", **waiting.pop(0)}
-        message = said.pop("message", None)
-        deltas = said.pop("deltas", [message])
-        ending = {name: said.pop(name) for name in ("finish_reason", "logprobs") if name in said}
+        fields = {"finish_reason": "stop", **left.pop(0)}
+        message = fields.pop("message", None)
+        deltas = fields.pop("deltas", [message])
+        ending = {
+            name: fields.pop(name) for name in ("finish_reason", "logprobs") if name in fields
+        }
         if not reply.request.json().get("stream"):
-            reply.respond(200, {"choices": [{"index": 0, "message": message, **ending}], **said})
+            reply.respond(200, {"choices": [{"index": 0, "message": message, **ending}], **fields})
             return
         chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
         chunks[-1]["choices"][0] |= ending
-        reply.events(*chunks, {"choices": [], **said}, "[DONE]")
+        reply.events(*chunks, {"choices": [], **fields}, "[DONE]")
 
     with scripted_server.serve(handle) as server:
         yield server
 
 
-WHOLE: dict[str, Any] = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
-STREAM: list[Any] = [
+COMPLETE_REPLY: dict[str, Any] = {
+    "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]
+}
+STREAM_EVENTS: list[Any] = [
     {"choices": [{"delta": {"content": "hi"}}]},
     {"choices": [{"delta": {}, "finish_reason": "stop"}]},
     "[DONE]",
@@ -111,31 +118,31 @@ STREAM: list[Any] = [
 
 @dataclass
 class Outcome:
-    """What came of a prompt.
+    """The result of a prompt.
 
     Attributes:
-        pieces: The pieces of text that were shown.
-        error: The error that ended it, None for none.
-        again: What a second read of the response did: a text, or an error.
+        texts: The texts that were shown, one for each delta.
+        error: The error that ended it, if any.
+        second_read: The text of a second read of the response, or its error.
         response: llm's response.
     """
 
-    pieces: list[str]
+    texts: list[str]
     error: EvolinkError | None
-    again: Any
+    second_read: Any
     response: Any
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(self.texts)
 
 
 def ask(
     way: Way, prompt: str = "hello", *, on_text: Callable[[], None] | None = None, **options: Any
 ) -> Outcome:
-    """Prompt the model, and read the response twice. An error that is not ours is raised.
+    """Prompt the model and read the response twice; call `on_text` after each text.
 
-    After each text that is shown, on_text is called.
+    Errors other than EvolinkError are raised.
     """
     on_text = on_text or (lambda: None)
     if way.asynchronous:
@@ -143,15 +150,15 @@ def ask(
     response = EvolinkChat().prompt(prompt, stream=way.stream, **options)
     outcome = Outcome([], None, None, response)
     try:
-        for piece in response:
-            outcome.pieces.append(piece)
+        for text in response:
+            outcome.texts.append(text)
             on_text()
     except EvolinkError as error:
         outcome.error = error
     try:
-        outcome.again = response.text()
+        outcome.second_read = response.text()
     except EvolinkError as error:
-        outcome.again = error
+        outcome.second_read = error
     return outcome
 
 
@@ -159,22 +166,22 @@ async def _ask(way: Way, prompt: str, on_text: Callable[[], None], options: Any)
     response = AsyncEvolinkChat().prompt(prompt, stream=way.stream, **options)
     outcome = Outcome([], None, None, response)
     try:
-        async for piece in response:
-            outcome.pieces.append(piece)
+        async for text in response:
+            outcome.texts.append(text)
             on_text()
     except EvolinkError as error:
         outcome.error = error
     try:
-        outcome.again = await response.text()
+        outcome.second_read = await response.text()
     except EvolinkError as error:
-        outcome.again = error
+        outcome.second_read = error
     return outcome
 
 
 def answer(reply: scripted_server.Reply, text: str = "hi") -> None:
-    """Answer as was asked: whole, or a stream of one piece of text."""
+    """Answer with this text, streamed or not, as the request asks."""
     if reply.request.json().get("stream"):
-        reply.events({"choices": [{"delta": {"content": text}}]}, *STREAM[1:])
+        reply.events({"choices": [{"delta": {"content": text}}]}, *STREAM_EVENTS[1:])
     else:
         reply.respond(200, {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
 
@@ -183,7 +190,7 @@ def answer(reply: scripted_server.Reply, text: str = "hi") -> None:
 def serving(
     monkeypatch: pytest.MonkeyPatch, handler: scripted_server.Handler
 ) -> Iterator[scripted_server.Server]:
-    """Serve with the handler, as the server that the environment names."""
+    """Serve with this handler at the URL in EVOLINK_BASE_URL."""
     with scripted_server.serve(handler) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
         yield server

@@ -9,7 +9,7 @@ import pytest
 from llm_evolink import errors, failures
 from llm_evolink.connection import clients
 from tests import scripted_server
-from tests.four_ways import STREAM_AT_ONCE, STREAMED, WAYS, WHOLES, Way, ask, serving, way_id
+from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, WAYS, Way, ask, serving, way_id
 
 UNSAID = "EvoLink reported an error without saying which"
 
@@ -130,7 +130,7 @@ def test_a_documented_error(monkeypatch, way: Way, status, said, kind, line):
     for name in ("type", "param", "fallback_suggestion"):
         assert getattr(outcome.error, name) == error.get(name)
     # A second read raises it again, and sends nothing.
-    assert (type(outcome.again), str(outcome.again)) == (kind, line)
+    assert (type(outcome.second_read), str(outcome.second_read)) == (kind, line)
     assert len(server.requests) == 1
     assert outcome.error.__context__ is outcome.error.__cause__ is None
 
@@ -213,7 +213,7 @@ def test_any_other_status_of_the_server_is_its_error(monkeypatch, status):
         reply.respond(status, PAGE, content_type="text/html", x_oneapi_request_id="r-2")
 
     with serving(monkeypatch, handler):
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert type(outcome.error) is errors.ServerError
     assert str(outcome.error) == (
@@ -309,7 +309,7 @@ def test_an_error_with_status_200(monkeypatch, way: Way, as_stream):
 
     assert (type(outcome.error), str(outcome.error)) == (errors.QuotaError, TOP_UP)
     assert (outcome.error.status_code, outcome.error.type) == (402, "quota")
-    assert (type(outcome.again), str(outcome.again)) == (errors.QuotaError, TOP_UP)
+    assert (type(outcome.second_read), str(outcome.second_read)) == (errors.QuotaError, TOP_UP)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_an_error_with_status_200(monkeypatch, way: Way, as_stream):
         ),
     ],
 )
-@pytest.mark.parametrize("way", WHOLES, ids=way_id)
+@pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 def test_the_code_of_an_error_in_a_whole_reply(monkeypatch, way: Way, code, kind, line):
     def handler(reply: scripted_server.Reply) -> None:
         reply.respond(200, {"error": {**NO_CREDIT["error"], "code": code}})
@@ -350,7 +350,10 @@ def test_an_error_after_a_part_of_the_reply(monkeypatch, way: Way, name):
         "The answer is incomplete: No credit left; try again (status 402, param key)"
     )
     assert outcome.error.type == "quota"
-    assert (type(outcome.again), str(outcome.again)) == (type(outcome.error), str(outcome.error))
+    assert (type(outcome.second_read), str(outcome.second_read)) == (
+        type(outcome.error),
+        str(outcome.error),
+    )
 
 
 def test_a_server_that_is_not_there(monkeypatch, way: Way):
@@ -366,7 +369,7 @@ def test_a_server_that_is_not_there(monkeypatch, way: Way):
 def test_a_host_that_has_no_address(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "https://nowhere.invalid")
 
-    assert str(ask(STREAM_AT_ONCE).error).startswith("Cannot reach nowhere.invalid: [Errno -")
+    assert str(ask(SYNC_STREAMED).error).startswith("Cannot reach nowhere.invalid: [Errno -")
 
 
 def test_a_host_that_does_not_answer():

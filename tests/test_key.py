@@ -16,7 +16,7 @@ from llm_evolink.connection import clients
 from llm_evolink.redaction import Redactor, keep_out_of_logs
 from tests import scripted_server
 from tests.conftest import KEY
-from tests.four_ways import STREAM_AT_ONCE, STREAMED, WHOLES, Way, answer, ask, serving, way_id
+from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Way, answer, ask, serving, way_id
 
 SHOWN = "…cdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
@@ -34,7 +34,7 @@ def all_that_is_left(outcome: Any) -> str:
     left += [repr(event) for event in response._stream_events]
     left += [repr(call) for call in response._tool_calls]
     if outcome.error:
-        left += [repr(outcome.error), repr(vars(outcome.error)), str(outcome.again)]
+        left += [repr(outcome.error), repr(vars(outcome.error)), str(outcome.second_read)]
         left += traceback.format_exception(outcome.error)
     return "\n".join(left)
 
@@ -261,7 +261,7 @@ def test_a_record_without_the_key_stays_as_it_is(caplog):
 def test_no_repr_holds_it(monkeypatch):
     with serving(monkeypatch, answer) as server:
         client = clients.client(KEY)
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
         asynchronous = asyncio.run(clients.async_client(KEY))
 
     for each in (client, asynchronous, client.get_httpx_client(), outcome.response):
@@ -313,7 +313,7 @@ def test_no_key(monkeypatch, model, key):
     assert str(raised.value) == str(told_by_llm.value)
 
 
-@pytest.mark.parametrize("way", WHOLES, ids=way_id)
+@pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 def test_two_keys_have_two_clients(monkeypatch, way: Way):
     with serving(monkeypatch, answer) as server:
         for key in ("sk-one-0123456789", "sk-two-0123456789", "sk-one-0123456789"):

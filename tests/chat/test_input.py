@@ -16,7 +16,7 @@ from llm_evolink import errors
 from llm_evolink.connection import clients, settings
 from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
-from tests.four_ways import STREAM_AT_ONCE, Way, answer, ask, serving
+from tests.four_ways import SYNC_STREAMED, Way, answer, ask, serving
 
 SURROGATE = "The prompt holds half of a surrogate pair, which cannot be sent"
 
@@ -126,7 +126,7 @@ VALUES += [
 def test_a_value_of_the_environment(monkeypatch, variable, value, line):
     monkeypatch.setenv(variable, value)
 
-    outcome = ask(STREAM_AT_ONCE)
+    outcome = ask(SYNC_STREAMED)
 
     assert type(outcome.error) is errors.InvalidRequestError
     assert str(outcome.error) == line
@@ -208,7 +208,7 @@ def test_no_proxy(named_proxy):
     with scripted_server.serve(answer) as proxy:
         named_proxy.setenv("HTTP_PROXY", proxy.url)
         named_proxy.setenv("NO_PROXY", "other.example,evolink.invalid")
-        assert str(ask(STREAM_AT_ONCE).error).startswith("Cannot reach evolink.invalid: ")
+        assert str(ask(SYNC_STREAMED).error).startswith("Cannot reach evolink.invalid: ")
 
     assert proxy.requests == []
 
@@ -216,7 +216,7 @@ def test_no_proxy(named_proxy):
 def test_loopback_is_never_reached_through_a_proxy(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with serving(monkeypatch, answer):
-        assert ask(STREAM_AT_ONCE).text == "hi"
+        assert ask(SYNC_STREAMED).text == "hi"
 
 
 def test_a_proxy_that_refuses(monkeypatch, way: Way):
@@ -303,7 +303,7 @@ def test_a_certificate_of_another_name(monkeypatch, tls, certificate):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
     with scripted_server.serve(answer, tls=tls) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url.replace("127.0.0.1", "localhost"))
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert type(outcome.error) is errors.CertificateError
 

@@ -155,7 +155,7 @@ COUNTS = [
 @pytest.mark.parametrize(("usage", "counts"), COUNTS)
 def test_usage_is_what_was_counted(scripted, way, usage, counts):
     scripted({"message": {"content": "hi"}, "usage": usage})
-    found = way.wait(way.prompt("hello").usage())
+    found = way.resolve(way.prompt("hello").usage())
 
     assert (found.input, found.output, found.details) == counts
 

@@ -21,7 +21,7 @@ def test_reasoning_is_a_part_before_the_answer(sandbox, way):
     response = way.prompt("one", reasoning_effort="low")
 
     assert response.text_or_raise() == ANSWER
-    assert way.said(response) == [reasoning(THOUGHT), text(ANSWER)]
+    assert way.parts(response) == [reasoning(THOUGHT), text(ANSWER)]
     assert response.token_details["completion_tokens_details"] == {
         "text_tokens": 17,
         "reasoning_tokens": 14,
@@ -86,7 +86,7 @@ def whole(deltas):
 def test_reasoning_in_each_form(scripted, way, deltas, parts):
     scripted({"deltas": deltas, "message": whole(deltas), **THINKING})
 
-    assert way.said(way.prompt("hello")) == parts
+    assert way.parts(way.prompt("hello")) == parts
 
 
 def test_reasoning_is_shown_on_stderr(sandbox, llm_command, turns):

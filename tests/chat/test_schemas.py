@@ -67,8 +67,8 @@ def test_results_without_a_prompt_before_them_have_no_schema(sandbox, way):
     conversation = way.model.conversation(tools=[now])
     first = way.prompt("now", tools=[now])
     (call,) = first.tool_calls_or_raise()
-    history = [*first.prompt.messages, *way.wait(first.messages())]
-    result = way.wait(first.execute_tool_calls())
+    history = [*first.prompt.messages, *way.resolve(first.messages())]
+    result = way.resolve(first.execute_tool_calls())
     assert [each.tool_call_id for each in result] == [call.tool_call_id]
     way.prompt(on=conversation, messages=history, tool_results=result, tools=[now])
     way.prompt(messages=history, tool_results=result, tools=[now])

@@ -100,7 +100,7 @@ def test_signatures_go_back_after_a_pause(sandbox, way):
 
     kind = llm.AsyncResponse if way.asynchronous else llm.Response
     last = kind.from_dict(json.loads(saved))
-    messages = [*last.prompt.messages, *way.wait(last.messages())]
+    messages = [*last.prompt.messages, *way.resolve(last.messages())]
 
     assert way.chain(messages=messages, tools=tools).startswith(ANSWER)
     assert len(signatures(sandbox)) == 3
@@ -109,7 +109,7 @@ def test_signatures_go_back_after_a_pause(sandbox, way):
 def test_a_lost_signature_is_what_the_sandbox_refuses(sandbox, way):
     """The tests above would pass on a server that does not look."""
     first = way.prompt("now", tools=TOOLS)
-    (message,) = way.wait(first.messages())
+    (message,) = way.resolve(first.messages())
     (call,) = message.parts
     call.provider_metadata = {"evolink": {}}
     result = ToolResultPart("now", "noon", call.tool_call_id)
@@ -132,7 +132,7 @@ def test_every_unknown_field_of_a_call_goes_back(scripted, way):
     server = scripted({"message": {"tool_calls": [call]}}, {"message": {"content": "Done."}})
 
     first = way.prompt("call", tools=TOOLS)
-    assert way.said(first)[0]["provider_metadata"] == {
+    assert way.parts(first)[0]["provider_metadata"] == {
         "evolink": {**UNKNOWN, "function": {"thought": "t"}}
     }
     way.reply(first)
@@ -183,7 +183,7 @@ def test_a_signed_text_goes_back_signed(scripted, way, after):
     server = scripted({"message": message, "deltas": deltas}, {"message": {"content": "Done."}})
 
     first = way.prompt("hi")
-    assert way.said(first) == [
+    assert way.parts(first) == [
         {"type": "text", "text": "Hello there", "provider_metadata": {"evolink": signed}}
     ]
     way.reply(first, "more")
@@ -205,7 +205,7 @@ def test_calls_of_another_model_stand_beside_ours(sandbox, way):
         llm.assistant(theirs),
         llm.tool_message(ToolResultPart("f", "0", call.tool_call_id)),
         *ours.prompt.messages,
-        *way.wait(ours.messages()),
+        *way.resolve(ours.messages()),
         llm.tool_message(ToolResultPart("now", "noon", call.tool_call_id)),
         # Said twice, it answers nothing.
         llm.tool_message(ToolResultPart("now", "late", call.tool_call_id)),

@@ -16,10 +16,10 @@ from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import bounds
 from tests import scripted_server
 from tests.four_ways import (
-    STREAM,
-    STREAM_AT_ONCE,
+    COMPLETE,
+    STREAM_EVENTS,
     STREAMED,
-    WHOLES,
+    SYNC_STREAMED,
     Body,
     Outcome,
     Way,
@@ -38,7 +38,7 @@ BROKEN = (
 )
 
 streamed = pytest.mark.parametrize("way", STREAMED, ids=way_id)
-whole = pytest.mark.parametrize("way", WHOLES, ids=way_id)
+whole = pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def check_broken_off(outcome: Outcome, kind: type[Exception], line: str) -> None
     assert str(outcome.error).startswith(f"The answer is incomplete: {line}")
     assert outcome.error.__context__ is outcome.error.__cause__ is None
     # What is read again is neither asked for again nor taken for the whole.
-    assert (type(outcome.again), str(outcome.again)) == (kind, str(outcome.error))
+    assert (type(outcome.second_read), str(outcome.second_read)) == (kind, str(outcome.error))
 
 
 @streamed
@@ -157,7 +157,7 @@ def test_a_silent_server(monkeypatch):
     """The one case with a real server that is silent: nothing has to happen in these seconds."""
     monkeypatch.setenv("EVOLINK_TIMEOUT", "2")
     with serving(monkeypatch, lambda reply: reply.closed()):
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert type(outcome.error) is errors.TimedOutError
     assert str(outcome.error) == SILENT.replace("60 s", "2 s")
@@ -202,7 +202,7 @@ def test_either_word_of_the_end_will_do(monkeypatch, way: Way):
 
 
 def test_an_answer_that_was_left_is_not_asked_for_again(monkeypatch):
-    with serving(monkeypatch, stream(HI, *STREAM)) as server:
+    with serving(monkeypatch, stream(HI, *STREAM_EVENTS)) as server:
         response = EvolinkChat().prompt("hi")
         assert next(iter(response)) == "Hi"
         lines = []
@@ -222,7 +222,7 @@ def test_an_answer_that_was_left_goes_on_in_an_event_loop(monkeypatch):
             break
         return await response.text()
 
-    with serving(monkeypatch, stream(HI, *STREAM)) as server:
+    with serving(monkeypatch, stream(HI, *STREAM_EVENTS)) as server:
         assert asyncio.run(main()) == "Hihi"
 
     assert len(server.requests) == 1
@@ -290,7 +290,7 @@ def test_a_reply_in_one_piece_is_read_though_a_stream_was_asked_for(monkeypatch,
 
 @whole
 def test_a_stream_is_not_read_when_none_was_asked_for(monkeypatch, way: Way):
-    with serving(monkeypatch, stream(*STREAM)):
+    with serving(monkeypatch, stream(*STREAM_EVENTS)):
         outcome = ask(way)
 
     assert type(outcome.error) is errors.NoReplyError
@@ -363,7 +363,9 @@ def test_however_a_stream_is_sent(monkeypatch, way: Way, data, size):
 @streamed
 def test_a_line_of_5_mb(monkeypatch, way: Way):
     text = "é" * 2_500_000
-    with serving(monkeypatch, stream({"choices": [{"delta": {"content": text}}]}, *STREAM[1:])):
+    with serving(
+        monkeypatch, stream({"choices": [{"delta": {"content": text}}]}, *STREAM_EVENTS[1:])
+    ):
         outcome = ask(way)
 
     assert outcome.error is None
@@ -373,7 +375,8 @@ def test_a_line_of_5_mb(monkeypatch, way: Way):
 @streamed
 def test_lone_surrogates_are_replaced(monkeypatch, way: Way):
     with serving(
-        monkeypatch, stream(r'{"choices": [{"delta": {"content": "a\ud800b"}}]}', *STREAM[1:])
+        monkeypatch,
+        stream(r'{"choices": [{"delta": {"content": "a\ud800b"}}]}', *STREAM_EVENTS[1:]),
     ):
         outcome = ask(way)
 
@@ -385,7 +388,7 @@ def test_streams_one_after_the_other_share_a_connection(monkeypatch, way: Way):
     async def main() -> list[str]:
         return [await AsyncEvolinkChat().prompt("hi").text() for _ in range(3)]
 
-    with serving(monkeypatch, stream(*STREAM)) as server:
+    with serving(monkeypatch, stream(*STREAM_EVENTS)) as server:
         if way.asynchronous:
             texts = asyncio.run(main())
         else:
@@ -427,9 +430,9 @@ def low_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
             ("a line", STREAMED, {}, b"x" * 2**14, "the server sent data without an end"),
             ("comments", STREAMED, {}, b": x\n\n" * 2**12, "the server sent data without an end"),
             ("events", STREAMED, {}, EVENT, "it has no end within 2 MiB"),
-            ("a reply", WHOLES, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
+            ("a reply", COMPLETE, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
             ("another reply", STREAMED, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
-            ("a stream not asked for", WHOLES, {}, EVENT, "it has no end within 1 MiB"),
+            ("a stream not asked for", COMPLETE, {}, EVENT, "it has no end within 1 MiB"),
         ]
         for each in ways
     ],

@@ -14,7 +14,7 @@ from llm_evolink.errors import BadReplyError
 from tests.four_ways import WAYS, way_id
 
 STREAMED = [way for way in WAYS if way.stream]
-WHOLE = [way for way in WAYS if not way.stream]
+COMPLETE_REPLY = [way for way in WAYS if not way.stream]
 
 MADE_UP = re.compile("call_[0-9a-f]{32}")
 TOOLS = [
@@ -192,7 +192,7 @@ def assert_called(way, server, calls):
     assert len(set(ids)) == len(ids)
     for found, (expected, *_) in zip(ids, calls, strict=True):
         assert found == expected if expected else MADE_UP.fullmatch(found)
-    said = way.said(first)
+    said = way.parts(first)
     assert [part.pop("tool_call_id") for part in said] == ids
     assert [(part["name"], part["arguments"]) for part in said] == [call[1:] for call in calls]
 
@@ -243,7 +243,7 @@ def test_pieces_can_come_together(scripted, pieces, calls):
 
 
 @pytest.mark.parametrize(("sent", "calls"), CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("way", WHOLE, ids=way_id)
+@pytest.mark.parametrize("way", COMPLETE_REPLY, ids=way_id)
 def test_calls_of_a_whole_reply(scripted, way, sent, calls):
     message = {"role": "assistant", "content": "", "tool_calls": sent}
 

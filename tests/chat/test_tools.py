@@ -212,7 +212,7 @@ def test_an_image_within_a_result_follows_all_results(sandbox, way):
     attachment = llm.Attachment(content=PNG, type="image/png")
     messages = [
         *first.prompt.messages,
-        *way.wait(first.messages()),
+        *way.resolve(first.messages()),
         llm.tool_message(
             ToolResultPart("draw", "a cat", drawn.tool_call_id, attachments=[attachment])
         ),
@@ -241,7 +241,7 @@ def test_a_chain_that_paused_goes_on(sandbox, way):
         way.chain(prompt, on=conversation, tools=tools)
     assert [result.output for result in pause.value.tool_results] == ["A"]
     last = conversation.responses[-1]
-    kept = [message.to_dict() for message in last.prompt.messages + way.wait(last.messages())]
+    kept = [message.to_dict() for message in last.prompt.messages + way.resolve(last.messages())]
     done = llm.tool_message(
         *(ToolResultPart(r.name, r.output, r.tool_call_id) for r in pause.value.tool_results)
     )

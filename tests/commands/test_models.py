@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from llm.cli import cli
 
 from tests.conftest import KEY
-from tests.four_ways import STREAM, WAYS, serving, way_id
+from tests.four_ways import STREAM_EVENTS, WAYS, serving, way_id
 
 DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
 
@@ -96,7 +96,7 @@ def test_a_prompt_to_an_added_model(monkeypatch, way):
 
     def answer(reply):
         if way.stream:
-            reply.events(*STREAM)
+            reply.events(*STREAM_EVENTS)
         else:
             message = {"message": {"content": "hi"}, "finish_reason": "stop"}
             reply.respond(200, {"choices": [message]})
@@ -113,7 +113,7 @@ def test_a_prompt_to_an_added_model(monkeypatch, way):
 def test_a_name_that_begins_with_evolink_is_sent_as_it_is(monkeypatch):
     models("add", "evolink/auto")
 
-    with serving(monkeypatch, lambda reply: reply.events(*STREAM)) as server:
+    with serving(monkeypatch, lambda reply: reply.events(*STREAM_EVENTS)) as server:
         run("-m", "evolink/auto", "hello")
 
     assert server.requests[0].json()["model"] == "evolink/auto"

@@ -12,7 +12,7 @@ from llm_evolink import errors
 from llm_evolink.connection import retry
 from tests import llm_process, scripted_server
 from tests.four_ways import (
-    STREAM_AT_ONCE,
+    SYNC_STREAMED,
     Body,
     Way,
     answer,
@@ -62,7 +62,7 @@ def fails(
 @pytest.mark.parametrize("status", sorted(retry.RETRY_STATUSES))
 def test_a_passing_failure_is_tried_again(monkeypatch, waits, status):
     with serving(monkeypatch, fails(2, status)) as server:
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert (outcome.error, outcome.text) == (None, "hi")
     assert len(server.requests) == 3
@@ -82,7 +82,7 @@ def test_in_each_way(monkeypatch, waits, way: Way):
 @pytest.mark.parametrize("status", [300, 307, 400, 401, 402, 403, 404, 405, 413, 422, 501, 505])
 def test_a_lasting_failure_is_not_tried_again(monkeypatch, waits, status):
     with serving(monkeypatch, fails(1, status)) as server:
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert outcome.error.status_code == status
     assert (len(server.requests), waits) == (1, [])
@@ -213,7 +213,7 @@ ADVICE = [
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_servers_advice_is_honoured(monkeypatch, waits, status, headers, body, seconds):
     with serving(monkeypatch, fails(1, status, body, **headers)):
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert (outcome.text, waits) == ("hi", [seconds])
 
@@ -227,7 +227,7 @@ def test_advice_in_each_way(monkeypatch, waits, way: Way):
 
 def test_a_date_is_honoured(monkeypatch, waits):
     with serving(monkeypatch, fails(1, 429, retry_after=formatdate(time.time() + 10, usegmt=True))):
-        ask(STREAM_AT_ONCE)
+        ask(SYNC_STREAMED)
 
     assert len(waits) == 1
     assert 7 < waits[0] <= 10
@@ -249,7 +249,7 @@ def test_a_date_is_honoured(monkeypatch, waits):
 )
 def test_advice_that_says_nothing_is_ignored(monkeypatch, waits, capfd, header):
     with serving(monkeypatch, fails(1, 429, retry_after=header)):
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert outcome.text == "hi"
     assert len(waits) == 1
@@ -268,7 +268,7 @@ def test_advice_that_says_nothing_is_ignored(monkeypatch, waits, capfd, header):
 )
 def test_a_long_wait_is_not_sat_through(monkeypatch, waits, headers, body):
     with serving(monkeypatch, fails(1, 429, body, **headers)) as server:
-        outcome = ask(STREAM_AT_ONCE)
+        outcome = ask(SYNC_STREAMED)
 
     assert isinstance(outcome.error, errors.RateLimitError)
     assert (len(server.requests), waits) == (1, [])
@@ -288,7 +288,7 @@ def test_a_long_wait_is_told_in_the_servers_words(monkeypatch, waits, way: Way):
 def test_how_long_is_too_long_is_said_by_the_environment(monkeypatch, waits):
     monkeypatch.setenv("EVOLINK_MAX_WAIT", "60")
     with serving(monkeypatch, fails(1, 429, b"retry after 60 seconds")):
-        assert ask(STREAM_AT_ONCE).text == "hi"
+        assert ask(SYNC_STREAMED).text == "hi"
 
     assert waits == [60]
 
@@ -317,7 +317,7 @@ def test_a_person_is_told_of_a_wait(monkeypatch, llm_command):
     assert (script.stdout, script.stderr, script.returncode) == ("hi\n", "", 0)
 
 
-@pytest.mark.parametrize("way", [STREAM_AT_ONCE], ids=way_id)
+@pytest.mark.parametrize("way", [SYNC_STREAMED], ids=way_id)
 def test_a_caller_from_python_is_told_nothing(monkeypatch, capfd, way: Way):
     with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
         assert ask(way).text == "hi"
