@@ -236,7 +236,9 @@ def test_the_commands_are_listed(environment, llm_command):
 
     assert [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()] == [
         "doctor",
+        "models",
         "usage",
+        "batch",
         "sandbox",
     ]
 
