@@ -32,5 +32,5 @@ def register_commands(cli: click.Group) -> None:
     from .commands import EvolinkGroup
 
     cli.add_command(
-        EvolinkGroup("evolink", help="Commands for EvoLink: check the set-up, models, usage, …")
+        EvolinkGroup("evolink", help="Check the set-up of EvoLink, count and add up tokens, …")
     )

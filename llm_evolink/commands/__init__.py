@@ -9,6 +9,7 @@ COMMANDS = {
     "doctor": "doctor.command",
     "models": "models",
     "usage": "usage.command",
+    "count": "count",
     "batch": "batch",
     "sandbox": "sandbox",
 }

@@ -1,0 +1,89 @@
+"""`llm evolink count`: an estimate without a request, and the order of the commands in the help."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from llm.cli import cli
+
+METHOD = (
+    "An estimate: 4 bytes of UTF-8 are counted as a token, an image as 258 tokens; "
+    "the server can count otherwise\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment, user_path, monkeypatch):
+    user_path.mkdir()
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")  # Nothing is sent.
+
+
+def count(*arguments, **options):
+    return CliRunner().invoke(cli, ["evolink", "count", *arguments], **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "piped", "tokens"),
+    [
+        (["What is a pelican?"], "", 5),
+        (["four"], "", 1),
+        (["fives"], "", 2),
+        (["펠리컨"], "", 3),  # 9 bytes.
+        (["hi"], "hello", 2),  # "hello hi"
+        ([], "hello", 2),
+        (["four", "-s", "four"], "", 2),
+        (["four", "-f", "{file}", "-f", "{file}"], "", 11),
+        (["four", "-a", "{file}", "-a", "https://one.example/a.png"], "", 517),
+        (["-a", "-"], "\x89PNG", 258),
+        (["\ud800"], "", 1),
+    ],
+)
+def test_an_estimate(tmp_path, arguments, piped, tokens):
+    file = tmp_path / "file"
+    file.write_text("x" * 18)
+
+    done = count(*[each.format(file=file) for each in arguments], input=piped)
+
+    assert (done.stdout, done.stderr) == (f"about {tokens} input tokens\n", METHOD)
+
+
+def test_the_cost(user_path):
+    prices = {"gemini-3.5-flash": {"in": 2, "out": 9}, "evolink/gpt-9": {"in": 1, "out": 9}}
+    (user_path / "evolink-prices.json").write_text(json.dumps(prices))
+    (user_path / "evolink-models.json").write_text('{"gpt-9": {}, "free": {}}')
+
+    assert count("x" * 4000).stdout == "about 1,000 input tokens, cost about 0.002000\n"
+    assert count("x" * 4000, "-m", "evolink/gpt-9").stdout.endswith(" 0.001000\n")
+    assert count("x" * 4000, "-m", "evolink/free").stdout == "about 1,000 input tokens\n"
+    assert json.loads(count("x" * 4000, "-a", "https://one.example/a", "--json").stdout) == {
+        "model": "gemini-3.5-flash",
+        "input_tokens": 1258,
+        "text_tokens": 1000,
+        "image_tokens": 258,
+        "cost": 0.002516,
+        "method": METHOD.strip(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "There is nothing to count: give a prompt, -s, -f or -a"),
+        (["-a", "none.png"], "There is no file none.png"),
+        (["-f", "none"], "A fragment cannot be read: Fragment 'none' not found"),
+        (["-f", "."], "A fragment cannot be read: [Errno 21] Is a directory: '.'"),
+        (["hi", "-m", "none"], "'none' is not a model; see: llm models list"),
+    ],
+)
+def test_what_cannot_be_counted(arguments, error):
+    done = count(*arguments)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {error}\n")
+
+
+def test_help_lists_the_commands_in_the_order_of_use():
+    shown = CliRunner().invoke(cli, ["evolink", "--help"]).stdout
+
+    names = re.findall(r"^  (\w+)  +\S", shown.partition("Commands:\n")[2], re.MULTILINE)
+    assert names == ["doctor", "models", "usage", "count", "batch", "sandbox"]
