@@ -2,6 +2,7 @@
 """A client library for accessing Gemini 3.5 Flash
 
 AuthenticatedClient, Client: Server, token and settings of the connection.
+MODELS: Names of the models that the API description lists.
 SERVERS: Base URLs of the API.
 api: One module for each operation, with sync, asyncio and their like.
 models: Bodies of requests and responses.
@@ -28,12 +29,16 @@ _MODULES = {
 }
 
 __all__ = (
+    "MODELS",
     "APIError",
     "AuthenticatedClient",
     "Client",
     "SERVERS",
     "text",
 )
+
+MODELS: tuple[str, ...] = ("gemini-3.5-flash",)
+"""Names of the models that the API description lists"""
 
 
 # Hidden from type checkers, which would accept any name.

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from .chat_completion_quick_request import (
         ChatCompletionQuickRequest as ChatCompletionQuickRequest,
     )
-    from .chat_completion_quick_request_model import (
-        ChatCompletionQuickRequestModel as ChatCompletionQuickRequestModel,
-    )
     from .chat_completion_quick_request_reasoning_effort import (
         ChatCompletionQuickRequestReasoningEffort as ChatCompletionQuickRequestReasoningEffort,
     )
@@ -62,7 +59,6 @@ _MODULES = {
     "AssistantMessage": ".assistant_message",
     "ChatCompletionChunk": ".chat_completion_chunk",
     "ChatCompletionQuickRequest": ".chat_completion_quick_request",
-    "ChatCompletionQuickRequestModel": ".chat_completion_quick_request_model",
     "ChatCompletionQuickRequestReasoningEffort": ".chat_completion_quick_request_reasoning_effort",
     "ChatCompletionResponse": ".chat_completion_response",
     "Choice": ".choice",
@@ -101,7 +97,6 @@ __all__ = (
     "AssistantMessage",
     "ChatCompletionChunk",
     "ChatCompletionQuickRequest",
-    "ChatCompletionQuickRequestModel",
     "ChatCompletionQuickRequestReasoningEffort",
     "ChatCompletionResponse",
     "Choice",

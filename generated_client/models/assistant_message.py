@@ -19,18 +19,18 @@ T = TypeVar("T", bound="AssistantMessage")
 
 @_attrs_define
 class AssistantMessage:
-    """What the model replied.
+    """The message of the model.
 
     Schema AssistantMessage of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        role (None | str | Unset): Who speaks: assistant. Example: assistant.
+        role (None | str | Unset): Role of the sender: assistant. Example: assistant.
         content (None | str | Unset): Text of the reply; null when it is only tool calls. Example: Hello! I am a
             large language model.
-        reasoning_content (None | str | Unset): What the model thought.
-        reasoning (None | str | Unset): The same under another name.
-        tool_calls (list[ToolCallDelta] | None | Unset): Tools the model wants called.
+        reasoning_content (None | str | Unset): Reasoning of the model.
+        reasoning (None | str | Unset): The same
+        tool_calls (list[ToolCallDelta] | None | Unset): Tools that the model calls.
     """
 
     role: None | str | Unset = UNSET

@@ -20,21 +20,19 @@ T = TypeVar("T", bound="ChatCompletionChunk")
 
 @_attrs_define
 class ChatCompletionChunk:
-    """A piece of a reply in a stream.
+    """A chunk of a reply in a stream.
 
     Schema ChatCompletionChunk of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
         id (None | str | Unset): Id of the completion, the same in every chunk.
-        object_ (None | str | Unset): Kind of response: chat.completion.chunk.
-        created (int | None | Unset): When it was made; Unix time in seconds.
+        object_ (None | str | Unset): Type of the response: chat.completion.chunk.
+        created (int | None | Unset): Time of creation
         model (None | str | Unset): Name of the model that replies.
-        choices (list[ChunkChoice] | None | Unset): New pieces of the replies; empty in the chunk that holds the
-            usage.
-        usage (None | Unset | Usage): Tokens used; in the last chunk, when asked for with stream_options.
-        error (Any | Unset): What went wrong after the stream began, in the shape of ErrorResponse's error or as
-            text.
+        choices (list[ChunkChoice] | None | Unset): Deltas of the replies; empty in the chunk that holds the usage.
+        usage (None | Unset | Usage): Tokens used; in the last chunk, when stream_options asks for it.
+        error (Any | Unset): An error after the stream began, in the form of ErrorResponse's error or as text.
     """
 
     id: None | str | Unset = UNSET

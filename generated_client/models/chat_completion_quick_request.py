@@ -8,10 +8,6 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
-from ..models.chat_completion_quick_request_model import (
-    ChatCompletionQuickRequestModel,
-    check_chat_completion_quick_request_model,
-)
 from ..models.chat_completion_quick_request_reasoning_effort import (
     ChatCompletionQuickRequestReasoningEffort,
     check_chat_completion_quick_request_reasoning_effort,
@@ -34,40 +30,40 @@ T = TypeVar("T", bound="ChatCompletionQuickRequest")
 
 @_attrs_define
 class ChatCompletionQuickRequest:
-    """The model, the chat so far and how to answer.
+    """The model, the messages of the chat and the options of the reply.
 
     Schema ChatCompletionQuickRequest of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        model (ChatCompletionQuickRequestModel): Name of the chat model. Default: 'gemini-3.5-flash'. Example:
-            gemini-3.5-flash. One of gemini-3.5-flash.
+        model (str): Name of the chat model. Default: 'gemini-3.5-flash'. Example: gemini-3.5-flash. One of
+            gemini-3.5-flash.
         messages (list[MessageSimple]): The messages of the chat, oldest first. Example: [{'role': 'user',
             'content': 'Hello, introduce yourself'}]. Not empty.
-        stream (bool | Unset): Send the reply as server-sent events while it is made.
-        stream_options (StreamOptions | Unset): What a stream holds.
-        max_tokens (int | Unset): Most tokens to generate, reasoning included, 1 to 65536.
+        stream (bool | Unset): Send the reply as server-sent events while it is generated.
+        stream_options (StreamOptions | Unset): Contents of a stream.
+        max_tokens (int | Unset): Maximum number of tokens to generate, reasoning included, 1 to 65536.
         max_completion_tokens (int | Unset): Newer name of max_tokens, 1 to 65536.
-        temperature (float | Unset): Randomness, 0 (least) to 2.
-        top_p (float | Unset): Nucleus sampling, the share of probability to draw from, 0 to 1.
-        frequency_penalty (float | Unset): Penalty on tokens by how often they came, -2 to 2.
-        presence_penalty (float | Unset): Penalty on tokens that came at all, -2 to 2.
+        temperature (float | Unset): Randomness of the answer, 0 (least) to 2.
+        top_p (float | Unset): Nucleus sampling: share of probability to draw tokens from, 0 to 1.
+        frequency_penalty (float | Unset): Penalty on tokens by how often they occurred, -2 to 2.
+        presence_penalty (float | Unset): Penalty on tokens that occurred at all, -2 to 2.
         stop (list[str] | str | Unset): Text, or several, at which to stop; the text itself is not sent.
         n (int | Unset): How many replies to make, at least 1.
-        seed (int | Unset): Seed of the sampling, 0 to 2147483647; the same seed aims at the same result.
+        seed (int | Unset): Seed of the sampling, 0 to 2147483647.
         logprobs (bool | Unset): Send the log probability of each token.
-        top_logprobs (int | Unset): With logprobs, how many likely tokens to list at each place, 0 to 20.
-        reasoning_effort (ChatCompletionQuickRequestReasoningEffort | Unset): How much to think before the answer.
-            One of minimal, low, medium, high.
+        top_logprobs (int | Unset): With logprobs, number of likely tokens for each position, 0 to 20.
+        reasoning_effort (ChatCompletionQuickRequestReasoningEffort | Unset): How much to think before the answer:
+            minimal, low, medium or high.
         tools (list[Tool] | Unset): Functions the model may call. Not empty.
         tool_choice (NamedToolChoice | ToolChoiceMode | Unset): Whether the model may (auto), must (required) or
-            must not (none) call a tool, or which one.
+            must not (none) call a tool, or which tool.
         response_format (JsonObjectFormat | JsonSchemaFormat | TextFormat | Unset): Free text, any JSON object, or
             JSON that fits a schema.
     """
 
     messages: list[MessageSimple]
-    model: ChatCompletionQuickRequestModel = "gemini-3.5-flash"
+    model: str = "gemini-3.5-flash"
     stream: bool | Unset = UNSET
     stream_options: StreamOptions | Unset = UNSET
     max_tokens: int | Unset = UNSET
@@ -91,7 +87,7 @@ class ChatCompletionQuickRequest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON data."""
-        model: str = self.model
+        model = self.model
 
         messages = []
         for messages_item_data in self.messages:
@@ -207,7 +203,7 @@ class ChatCompletionQuickRequest:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         """Return the model of JSON data. Raises KeyError, TypeError or ValueError for data of another shape."""
         d = dict(src_dict)
-        model = check_chat_completion_quick_request_model(d.pop("model"))
+        model = d.pop("model")
 
         messages = []
         _messages = d.pop("messages")

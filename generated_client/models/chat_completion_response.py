@@ -20,7 +20,7 @@ T = TypeVar("T", bound="ChatCompletionResponse")
 
 @_attrs_define
 class ChatCompletionResponse:
-    """The replies, and the tokens they took.
+    """The replies and the number of tokens used.
 
     Schema ChatCompletionResponse of the API description (openapi.json).
     Other fields are kept in additional_properties.
@@ -28,9 +28,9 @@ class ChatCompletionResponse:
     Attributes:
         id (str | Unset): Unique id of the completion. Example: chatcmpl-20251010015944503180122WJNB8Eid.
         model (str | Unset): Name of the model that replied. Example: gemini-3.5-flash.
-        object_ (str | Unset): Kind of response: chat.completion. Example: chat.completion.
-        created (int | Unset): When it was made; Unix time in seconds. Example: 1760032810.
-        choices (list[Choice] | None | Unset): The replies.
+        object_ (str | Unset): Type of the response: chat.completion. Example: chat.completion.
+        created (int | Unset): Time of creation, in Unix seconds. Example: 1760032810.
+        choices (list[Choice] | None | Unset): The replies, one unless n asks for more.
         usage (None | Unset | Usage): Tokens used; null where the server does not count.
     """
 

@@ -19,22 +19,22 @@ T = TypeVar("T", bound="Choice")
 
 @_attrs_define
 class Choice:
-    """One reply, and why it ended.
+    """One reply and the reason why it ended.
 
     Schema Choice of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
         index (int | Unset): Index of the reply. Example: 0.
+        message (AssistantMessage | None | Unset): The reply; null where a filter withheld it.
         finish_reason (None | str | Unset): Why the reply ended. Known values are stop, length (cut by a token
             limit), content_filter (withheld by a filter) and tool_calls; a server may send others. Example: stop.
-        message (AssistantMessage | None | Unset): The reply itself; null where a filter withheld it.
         logprobs (Any | Unset): Log probabilities of the tokens, when asked for.
     """
 
     index: int | Unset = UNSET
-    finish_reason: None | str | Unset = UNSET
     message: AssistantMessage | None | Unset = UNSET
+    finish_reason: None | str | Unset = UNSET
     logprobs: Any | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -44,12 +44,6 @@ class Choice:
         """Return the fields that are set, as JSON data."""
         index = self.index
 
-        finish_reason: None | str | Unset
-        if isinstance(self.finish_reason, Unset):
-            finish_reason = UNSET
-        else:
-            finish_reason = self.finish_reason
-
         message: dict[str, Any] | None | Unset
         if isinstance(self.message, Unset):
             message = UNSET
@@ -58,6 +52,12 @@ class Choice:
         else:
             message = self.message.to_dict()
 
+        finish_reason: None | str | Unset
+        if isinstance(self.finish_reason, Unset):
+            finish_reason = UNSET
+        else:
+            finish_reason = self.finish_reason
+
         logprobs = self.logprobs
 
         field_dict: dict[str, Any] = {}
@@ -65,10 +65,10 @@ class Choice:
         field_dict.update({})
         if index is not UNSET:
             field_dict["index"] = index
-        if finish_reason is not UNSET:
-            field_dict["finish_reason"] = finish_reason
         if message is not UNSET:
             field_dict["message"] = message
+        if finish_reason is not UNSET:
+            field_dict["finish_reason"] = finish_reason
         if logprobs is not UNSET:
             field_dict["logprobs"] = logprobs
 
@@ -80,8 +80,6 @@ class Choice:
         d = dict(src_dict)
         index = d.pop("index", UNSET)
 
-        finish_reason: None | str | Unset = d.pop("finish_reason", UNSET)
-
         _message = d.pop("message", UNSET)
         message: AssistantMessage | None | Unset
         if _message is None or isinstance(_message, Unset):
@@ -91,12 +89,14 @@ class Choice:
 
             message = message_type_0
 
+        finish_reason: None | str | Unset = d.pop("finish_reason", UNSET)
+
         logprobs = d.pop("logprobs", UNSET)
 
         choice = cls(
             index=index,
-            finish_reason=finish_reason,
             message=message,
+            finish_reason=finish_reason,
             logprobs=logprobs,
         )
 

@@ -19,15 +19,15 @@ T = TypeVar("T", bound="ChunkChoice")
 
 @_attrs_define
 class ChunkChoice:
-    """A new piece of one reply.
+    """A delta of one reply.
 
     Schema ChunkChoice of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
         index (int | None | Unset): Index of the reply.
-        delta (Delta | None | Unset): What is new in the reply.
-        finish_reason (None | str | Unset): Why the reply ended; null until it has. Known values are stop, length,
+        delta (Delta | None | Unset): The delta of the message.
+        finish_reason (None | str | Unset): Why the reply ended; null until then. Known values are stop, length,
             content_filter and tool_calls; a server may send others.
         logprobs (Any | Unset): Log probabilities of the new tokens, when asked for.
     """

@@ -19,17 +19,17 @@ T = TypeVar("T", bound="Delta")
 
 @_attrs_define
 class Delta:
-    """What is new in a reply.
+    """A delta of a message.
 
     Schema Delta of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        role (None | str | Unset): Who speaks: assistant.
+        role (None | str | Unset): Role of the sender: assistant.
         content (None | str | Unset): New text.
-        reasoning_content (None | str | Unset): New thinking text.
-        reasoning (None | str | Unset): The same under another name.
-        tool_calls (list[ToolCallDelta] | None | Unset): New pieces of tool calls.
+        reasoning_content (None | str | Unset): New reasoning text.
+        reasoning (None | str | Unset): The same
+        tool_calls (list[ToolCallDelta] | None | Unset): Deltas of tool calls.
     """
 
     role: None | str | Unset = UNSET

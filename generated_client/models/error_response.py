@@ -19,7 +19,7 @@ T = TypeVar("T", bound="ErrorResponse")
 
 @_attrs_define
 class ErrorResponse:
-    """An answer that says what went wrong.
+    """An error: what went wrong and what to do.
 
     Schema ErrorResponse of the API description (openapi.json).
     Other fields are kept in additional_properties.

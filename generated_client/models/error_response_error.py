@@ -22,9 +22,9 @@ class ErrorResponseError:
     Attributes:
         code (int | None | str | Unset): HTTP status of the error.
         message (str | Unset): What went wrong.
-        type_ (str | Unset): Kind of error.
+        type_ (str | Unset): Type of the error.
         param (str | Unset): Name of the parameter concerned.
-        fallback_suggestion (str | Unset): What to do about it.
+        fallback_suggestion (str | Unset): What to do about the error.
     """
 
     code: int | None | str | Unset = UNSET

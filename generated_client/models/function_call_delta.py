@@ -14,14 +14,14 @@ T = TypeVar("T", bound="FunctionCallDelta")
 
 @_attrs_define
 class FunctionCallDelta:
-    """The function called, or a piece of it in a stream.
+    """The function called, or a delta of it in a stream.
 
     Schema FunctionCallDelta of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
         name (None | str | Unset): Name of the function.
-        arguments (None | str | Unset): The arguments as JSON text, or a piece of it.
+        arguments (None | str | Unset): The arguments as JSON text, or a part of it.
     """
 
     name: None | str | Unset = UNSET

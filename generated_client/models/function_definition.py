@@ -19,14 +19,14 @@ T = TypeVar("T", bound="FunctionDefinition")
 
 @_attrs_define
 class FunctionDefinition:
-    """A function, described for the model.
+    """A function and its description for the model.
 
     Schema FunctionDefinition of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
         name (str): Name of the function. Not empty.
-        description (str | Unset): What it does, in words the model reads.
+        description (str | Unset): What the function does, for the model.
         parameters (FunctionDefinitionParameters | Unset): JSON Schema of the arguments object.
     """
 

@@ -32,7 +32,7 @@ class ImagePart:
 
     Attributes:
         type_ (Literal['image_url']):
-        image_url (ImageUrl): Where an image is.
+        image_url (ImageUrl): URL of an image.
     """
 
     type_: Literal["image_url"]

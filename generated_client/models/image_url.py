@@ -14,13 +14,13 @@ T = TypeVar("T", bound="ImageUrl")
 
 @_attrs_define
 class ImageUrl:
-    """Where an image is.
+    """URL of an image.
 
     Schema ImageUrl of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        url (str): A publicly reachable address, or a data: URL. Not empty.
+        url (str): A publicly reachable URL, or a data: URL. Not empty.
     """
 
     url: str

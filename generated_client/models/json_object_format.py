@@ -19,7 +19,7 @@ T = TypeVar("T", bound="JsonObjectFormat")
 
 @_attrs_define
 class JsonObjectFormat:
-    """Answer with a JSON object.
+    """The answer is a JSON object.
 
     Schema JsonObjectFormat of the API description (openapi.json).
     Other fields are kept in additional_properties.

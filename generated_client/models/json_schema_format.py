@@ -25,7 +25,7 @@ T = TypeVar("T", bound="JsonSchemaFormat")
 
 @_attrs_define
 class JsonSchemaFormat:
-    """Answer with JSON that fits a schema.
+    """The answer is JSON that fits a schema.
 
     Schema JsonSchemaFormat of the API description (openapi.json).
     Other fields are kept in additional_properties.

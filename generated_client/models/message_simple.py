@@ -28,10 +28,10 @@ class MessageSimple:
     Other fields are kept in additional_properties.
 
     Attributes:
-        role (MessageSimpleRole): Who speaks. One of user, system, assistant, tool.
+        role (MessageSimpleRole): Role of the sender: system, user, assistant or tool.
         content (list[ImagePart | TextPart] | None | str): Plain text, or parts in order; null only for an assistant
             message that holds tool calls.
-        tool_calls (list[ToolCall] | Unset): The calls an assistant message made; each goes back as it came. Not
+        tool_calls (list[ToolCall] | Unset): The calls of an assistant message; each is sent back unchanged. Not
             empty.
         tool_call_id (str | Unset): In a tool message, the id of the call it answers.
     """

@@ -14,7 +14,7 @@ T = TypeVar("T", bound="StreamOptions")
 
 @_attrs_define
 class StreamOptions:
-    """What a stream holds.
+    """Contents of a stream.
 
     Schema StreamOptions of the API description (openapi.json).
     Other fields are kept in additional_properties.

@@ -19,7 +19,7 @@ T = TypeVar("T", bound="TextFormat")
 
 @_attrs_define
 class TextFormat:
-    """Answer in free text.
+    """The answer is free text.
 
     Schema TextFormat of the API description (openapi.json).
     Other fields are kept in additional_properties.

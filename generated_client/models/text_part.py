@@ -19,7 +19,7 @@ T = TypeVar("T", bound="TextPart")
 
 @_attrs_define
 class TextPart:
-    """A piece of text in a message.
+    """Text in a message.
 
     Schema TextPart of the API description (openapi.json).
     Other fields are kept in additional_properties.

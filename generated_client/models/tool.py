@@ -32,7 +32,7 @@ class Tool:
 
     Attributes:
         type_ (Literal['function']):
-        function (FunctionDefinition): A function, described for the model.
+        function (FunctionDefinition): A function and its description for the model.
     """
 
     type_: Literal["function"]

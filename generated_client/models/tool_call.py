@@ -25,7 +25,7 @@ T = TypeVar("T", bound="ToolCall")
 
 @_attrs_define
 class ToolCall:
-    """A call of a tool, sent back as it came; fields beyond those named here (a thought signature) included.
+    """A call of a tool, sent back unchanged, including fields that are not named here (a thought signature).
 
     Schema ToolCall of the API description (openapi.json).
     Other fields are kept in additional_properties.

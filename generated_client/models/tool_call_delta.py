@@ -19,16 +19,16 @@ T = TypeVar("T", bound="ToolCallDelta")
 
 @_attrs_define
 class ToolCallDelta:
-    """A call of a tool, or a piece of one in a stream. Every field can be missing; unknown ones are kept.
+    """A call of a tool, or a delta of one in a stream. Every field can be absent; unknown fields are kept.
 
     Schema ToolCallDelta of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        index (int | None | Unset): Which call of the reply this belongs to.
+        index (int | None | Unset): Index of the call in the reply.
         id (None | str | Unset): Id of the call.
-        type_ (None | str | Unset): Kind of tool: function.
-        function (FunctionCallDelta | None | Unset): The function called, or a piece of it.
+        type_ (None | str | Unset): Type of the tool: function.
+        function (FunctionCallDelta | None | Unset): The function called, or a delta of it.
     """
 
     index: int | None | Unset = UNSET

@@ -21,17 +21,17 @@ T = TypeVar("T", bound="Usage")
 
 @_attrs_define
 class Usage:
-    """How many tokens were used.
+    """Number of tokens used.
 
     Schema Usage of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        prompt_tokens (int | Unset): Tokens of the input. Example: 13.
-        completion_tokens (int | Unset): Tokens of the output, reasoning included. Example: 1891.
-        total_tokens (int | Unset): Tokens in all. Example: 1904.
-        prompt_tokens_details (None | Unset | UsagePromptTokensDetails): The input tokens by kind.
-        completion_tokens_details (None | Unset | UsageCompletionTokensDetails): The output tokens by kind.
+        prompt_tokens (int | Unset): Number of input tokens. Example: 13.
+        completion_tokens (int | Unset): Number of output tokens, reasoning included. Example: 1891.
+        total_tokens (int | Unset): Number of input and output tokens. Example: 1904.
+        prompt_tokens_details (None | Unset | UsagePromptTokensDetails): The input tokens by type.
+        completion_tokens_details (None | Unset | UsageCompletionTokensDetails): The output tokens by type.
         input_tokens (int | Unset): For compatibility; 0 where prompt_tokens holds the count. Example: 0.
         output_tokens (int | Unset): For compatibility; 0 where completion_tokens holds the count. Example: 0.
         input_tokens_details (None | Unset | UsageInputTokensDetails): For compatibility; often null.

@@ -14,15 +14,15 @@ T = TypeVar("T", bound="UsageCompletionTokensDetails")
 
 @_attrs_define
 class UsageCompletionTokensDetails:
-    """The output tokens by kind.
+    """The output tokens by type.
 
     Schema Usage.completion_tokens_details of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        text_tokens (int | Unset): Tokens of text. Example: 0.
-        audio_tokens (int | Unset): Tokens of audio. Example: 0.
-        reasoning_tokens (int | Unset): Tokens of reasoning. Example: 1480.
+        text_tokens (int | Unset): Number of text tokens. Example: 0.
+        audio_tokens (int | Unset): Number of audio tokens. Example: 0.
+        reasoning_tokens (int | Unset): Number of reasoning tokens. Example: 1480.
     """
 
     text_tokens: int | Unset = UNSET

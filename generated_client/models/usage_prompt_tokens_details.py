@@ -14,16 +14,16 @@ T = TypeVar("T", bound="UsagePromptTokensDetails")
 
 @_attrs_define
 class UsagePromptTokensDetails:
-    """The input tokens by kind.
+    """The input tokens by type.
 
     Schema Usage.prompt_tokens_details of the API description (openapi.json).
     Other fields are kept in additional_properties.
 
     Attributes:
-        cached_tokens (int | Unset): Tokens found in the cache. Example: 0.
-        text_tokens (int | Unset): Tokens of text. Example: 13.
-        audio_tokens (int | Unset): Tokens of audio. Example: 0.
-        image_tokens (int | Unset): Tokens of images. Example: 0.
+        cached_tokens (int | Unset): Number of tokens found in the cache. Example: 0.
+        text_tokens (int | Unset): Number of text tokens. Example: 13.
+        audio_tokens (int | Unset): Number of audio tokens. Example: 0.
+        image_tokens (int | Unset): Number of image tokens. Example: 0.
     """
 
     cached_tokens: int | Unset = UNSET

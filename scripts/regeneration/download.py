@@ -1,4 +1,4 @@
-"""What --from names: a file, or an address that is fetched over https."""
+"""Reads the source that --from names: a file, or a URL that is fetched over https."""
 
 import ipaddress
 import ssl
@@ -14,25 +14,26 @@ from .errors import RegenerationError, one_line
 SECONDS = 30.0
 MOST_BYTES = 10 * 2**20
 MOST_REDIRECTS = 5
-# Asked for uncompressed: what arrives is then what is counted.
+# Compression is refused, so that the bytes counted are the bytes held.
 HEADERS = {"Accept": "text/markdown, text/plain;q=0.9, */*;q=0.8", "Accept-Encoding": "identity"}
 
 
 def read_source(source: str) -> tuple[bytes, str | None]:
-    """Return the UTF-8 bytes of the file or address, and the address of the page, if it has one.
+    """Return the UTF-8 bytes of the file or URL, and the URL of the page; None for a file.
 
-    An https address is fetched (one of http on this machine, too), at most MOST_BYTES of it. Where
-    it answers with HTML its markdown is, as everywhere in EvoLink's documentation, at the address
-    with .md. Raises RegenerationError for what cannot be had or is not text, OSError for a file.
+    An https URL is fetched, or an http URL of this machine, up to MOST_BYTES. For an HTML page its
+    markdown is fetched, from the same URL with .md, as EvoLink's documentation has it. Raises
+    RegenerationError for a source that cannot be fetched or is not text, OSError for a file.
     """
-    address = None
+    url = None
     if "://" in source:
-        address = _address(source)
-        content, content_type = _fetch(address)
-        if "html" in content_type and not address.path.endswith(".md"):
-            content, content_type = _fetch(address.copy_with(path=address.path + ".md"))
-        if "html" in content_type:
-            raise RegenerationError(f"{address} is an HTML page, not its markdown")
+        url = _url(source)
+        content, content_type = _fetch(url)
+        if "html" in content_type and _is_html(content) and not url.path.endswith(".md"):
+            path = url.path.rstrip("/") + ".md"
+            content, content_type = _fetch(url.copy_with(path=path))
+        if "html" in content_type and _is_html(content):
+            raise RegenerationError(f"{url} is an HTML page: give the URL of its markdown or .json")
     else:
         with Path(source).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -41,25 +42,31 @@ def read_source(source: str) -> tuple[bytes, str | None]:
         content.decode()
     except UnicodeDecodeError:
         raise RegenerationError(f"{source} is not text (UTF-8)") from None
-    if address is None:
+    if url is None:
         return content, None
-    return content, str(address.copy_with(path=address.path.removesuffix(".md")))
+    return content, str(url.copy_with(path=url.path.removesuffix(".md")))
 
 
-def _address(source: str) -> httpx.URL:
+def _is_html(content: bytes) -> bool:
+    # Markdown is served as text/html, too.
+    return content.lstrip()[:1] == b"<"
+
+
+def _url(source: str) -> httpx.URL:
     try:
-        address = httpx.URL(source).copy_with(fragment=None)
-    except httpx.InvalidURL as error:
-        raise RegenerationError(f"{source} is not an address: {one_line(error)}") from error
-    if address.userinfo:
-        raise RegenerationError("an address with a password is refused: it would be recorded")
-    _require_secure(address, f"{source} is refused")
-    return address
+        url = httpx.URL(source).copy_with(fragment=None)
+        url.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError) as error:
+        raise RegenerationError(f"{source} is not a URL: {one_line(error)}") from error
+    if url.userinfo:
+        raise RegenerationError("a URL with a password is refused: it would be recorded")
+    _require_secure(url, f"{source} is refused")
+    return url
 
 
-def _require_secure(address: httpx.URL, problem: str) -> None:
-    secure = address.scheme == "https" and address.host
-    if not (secure or (address.scheme == "http" and _is_loopback(address.host))):
+def _require_secure(url: httpx.URL, problem: str) -> None:
+    secure = url.scheme == "https" and url.host
+    if not (secure or (url.scheme == "http" and _is_loopback(url.host))):
         raise RegenerationError(f"{problem}: only https:// is fetched")
 
 
@@ -70,38 +77,42 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _fetch(address: httpx.URL) -> tuple[bytes, str]:
-    """Return the body and its content type, in lower case, after at most MOST_REDIRECTS."""
+def _fetch(url: httpx.URL) -> tuple[bytes, str]:
+    """Return the body and the content type in lower case; follow up to MOST_REDIRECTS."""
     deadline = time.monotonic() + SECONDS
-    first = address
+    first = url
     for _ in range(MOST_REDIRECTS + 1):
-        # On this machine no proxy stands between.
-        direct = address.scheme == "http"
+        # A server on this machine is not reached through a proxy.
+        direct = url.scheme == "http"
         with (
-            _told(address),
+            _translated(url),
             httpx.Client(timeout=SECONDS, trust_env=not direct) as client,
-            client.stream("GET", address, headers=HEADERS) as response,
+            client.stream("GET", url, headers=HEADERS) as response,
         ):
             if not response.next_request:
                 content_type = response.headers.get("content-type", "").lower()
                 return _body(response, deadline), content_type
             target = response.next_request.url
-        if target.scheme != "https" and address.scheme == "https":
-            raise RegenerationError(f"{address} redirects to {target}: only https:// is followed")
-        _require_secure(target, f"{address} redirects to {target}")
-        address = target
+        if target.scheme != "https" and url.scheme == "https":
+            raise RegenerationError(f"{url} redirects to {target}: only https:// is followed")
+        _require_secure(target, f"{url} redirects to {target}")
+        url = target
     raise RegenerationError(f"{first} redirects more than {MOST_REDIRECTS} times")
 
 
 def _body(response: httpx.Response, deadline: float) -> bytes:
     if response.status_code != 200:
         raise RegenerationError(f"{response.url} answers with status {response.status_code}")
+    if (coding := response.headers.get("content-encoding", "identity").lower()) != "identity":
+        raise RegenerationError(
+            f"{response.url} answers with Content-Encoding {coding}: save it as a file"
+        )
     content = bytearray()
     for part in response.iter_raw():
         content += part
         _require_size(len(content), str(response.url))
         if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the whole took too long")
+            raise httpx.ReadTimeout("the total time was exceeded")
     return bytes(content)
 
 
@@ -111,16 +122,16 @@ def _require_size(size: int, source: str) -> None:
 
 
 @contextmanager
-def _told(address: httpx.URL) -> Iterator[None]:
-    """Tell httpx's errors as ours."""
+def _translated(url: httpx.URL) -> Iterator[None]:
+    """Raise the errors of httpx as RegenerationError."""
     try:
         yield
     except httpx.TimeoutException as error:
-        problem = f"{address} did not answer within {SECONDS:g} seconds"
+        problem = f"{url} did not answer within {SECONDS:g} seconds"
         raise RegenerationError(problem) from error
     except httpx.HTTPError as error:
         cause: BaseException | None = error
         while cause and not isinstance(cause, ssl.SSLError):
             cause = cause.__cause__ or cause.__context__
-        problem = "has no TLS connection to offer" if cause else "cannot be reached"
-        raise RegenerationError(f"{address} {problem}: {one_line(cause or error)}") from error
+        problem = "fails the TLS handshake" if cause else "cannot be reached"
+        raise RegenerationError(f"{url} {problem}: {one_line(cause or error)}") from error

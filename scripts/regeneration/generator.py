@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import subprocess
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,18 @@ from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError, ParseError
 from openapi_python_client.parser.openapi import Endpoint
 from openapi_python_client.parser.properties import ModelProperty
+from openapi_python_client.parser.properties.list_property import ListProperty
 from openapi_python_client.parser.properties.protocol import PropertyProtocol
 from openapi_python_client.parser.properties.schemas import Class
+from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
+from .contract import request_schema
 from .docstrings import bounds, schema_name
 from .errors import RegenerationError, one_line
+from .references import resolve
 from .validation import load_yaml
 
 HEADER = (
@@ -37,15 +42,21 @@ HEADER = (
 )
 """First line of every generated file but openapi.json, which has no comments."""
 
-# The stock hooks take ruff's default rules, which rewrite annotations; these sort and drop imports,
-# and refuse a name that is not defined when the code runs.
+# The stock hooks apply ruff's default rules, which rewrite annotations; these sort and remove
+# imports, and refuse a name that is not defined when the code runs.
 FORMATTERS = (
     ["check", "--fix", "--select=I,F401,F821,TC004", "--output-format=concise", "--quiet"],
     ["format"],
 )
-# What a generated class calls its own parts, and its variables where they would be hidden.
-TAKEN = {"additional_keys", "additional_properties", "cls", "d", "from_dict", "to_dict"}
-# The same result wherever it runs, and no cache left in the current folder.
+# Names of the methods, variables and imports of a generated class: a field would replace them.
+RESERVED = {
+    "additional_keys", "additional_properties", "cast", "cls", "d", "field_dict", "from_dict",
+    "isoparse", "prop", "prop_dict", "prop_name", "self", "show_model", "src_dict",
+    "to_dict",
+}  # fmt: skip
+# Characters that change the order in which a line of source is shown.
+BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# The same result wherever it runs, and no cache in the current folder.
 RUFF = ["--isolated", "--no-cache", "--no-respect-gitignore", "--target-version=py311"]
 
 
@@ -54,11 +65,18 @@ class StreamingProject(Project):
 
     Its templates find the model of an endpoint's events with `event_model(endpoint)`, that of
     errors with `error_model()`, others with `models_named(…)`, the name of a model's schema with
-    `schema_name(model)`, the bounds of a field with `bounds(model, field)` and the document's
-    servers in `servers`. The filter `swap` changes stock text.
+    `schema_name(model)`, the bounds of a field with `bounds(model, field)`, the document's servers
+    in `servers` and its models in `models`. The filter `swap` changes stock text.
     """
 
-    def __init__(self, *, document: dict[str, Any], templates: Path, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        document: dict[str, Any],
+        models: tuple[str, ...],
+        templates: Path,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._schemas = document.get("components", {}).get("schemas", {})
         stock = PackageLoader("openapi_python_client")
@@ -66,6 +84,7 @@ class StreamingProject(Project):
         self.env.loader = ChoiceLoader(loaders)
         self.env.globals.update(
             servers=[server["url"] for server in document.get("servers", [])],
+            models=models,
             event_model=self.event_model,
             error_model=self.error_model,
             models_named=self.models_named,
@@ -75,7 +94,7 @@ class StreamingProject(Project):
         self.env.filters["swap"] = swap
 
     def event_model(self, endpoint: Endpoint) -> ModelProperty | None:
-        """Return the model of the events the endpoint can answer with, None when it cannot."""
+        """Return the model of the events that the endpoint can stream, None when it cannot."""
         for response in endpoint.responses:
             name = _event_schema(response)
             for model in self.openapi.models:
@@ -123,26 +142,30 @@ def swap(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> None:
+def generate_client(
+    document: dict[str, Any], models: tuple[str, ...], openapi: Path, target: Path
+) -> None:
     """Write the client of the document, and the document itself, into the new folder target.
 
-    Raises RegenerationError for any error or warning of the generator or the formatter.
+    `models` are the names for MODELS, `openapi` is the folder with the templates and
+    generator.yaml. Raises RegenerationError for any error or warning of the generator or ruff.
     """
     try:
-        _build(document, openapi, target)
+        _build(document, models, openapi, target)
     except (RegenerationError, OSError):
         raise
     except TemplateSyntaxError as error:
         problem = f"template {error.name}, line {error.lineno}: {error.message}"
         raise RegenerationError(problem) from error
-    except Exception as error:  # A template, or the generator on a document it did not foresee.
+    except Exception as error:  # Of a template, or of the generator for an unforeseen document.
         problem = f"the generator failed: {type(error).__name__}: {one_line(error)}"
         raise RegenerationError(problem) from error
     data = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
     (target / "openapi.json").write_text(data, encoding="utf-8")
+    _escape_bidirectional(target)
     for arguments in FORMATTERS:
         command = [find_ruff_bin(), *arguments, *RUFF, target.name]
-        # There, since modules beside the current folder would count as ours when sorting imports.
+        # In the parent folder: modules beside the current folder would sort as first-party.
         done = subprocess.run(
             command, cwd=target.parent, capture_output=True, encoding="utf-8", check=False
         )
@@ -154,7 +177,19 @@ def generate_client(document: dict[str, Any], openapi: Path, target: Path) -> No
         path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
+def _escape_bidirectional(target: Path) -> None:
+    """Escape bidirectional control characters, which stand in strings and docstrings alone."""
+    escapes = str.maketrans({character: f"\\u{ord(character):04x}" for character in BIDIRECTIONAL})
+    for path in target.rglob("*"):
+        if path.suffix in (".py", ".json"):
+            text = path.read_text(encoding="utf-8")
+            if (escaped := text.translate(escapes)) != text:
+                path.write_text(escaped, encoding="utf-8")
+
+
+def _build(document: dict[str, Any], models: tuple[str, ...], openapi: Path, target: Path) -> None:
+    if not models:
+        raise RegenerationError("the model of the request has no enum and no default: no model")
     settings = openapi / "generator.yaml"
     config = Config.from_sources(
         ConfigFile.model_validate(load_yaml(settings.read_bytes(), settings.name)),
@@ -164,32 +199,47 @@ def _build(document: dict[str, Any], openapi: Path, target: Path) -> None:
         overwrite=False,
         output_path=target,
     )
-    parsed = GeneratorData.from_dict(document, config=config)
+    parsed = GeneratorData.from_dict(_with_open_model(document), config=config)
     if isinstance(parsed, GeneratorError):
-        raise RegenerationError(_tell(parsed))
+        raise RegenerationError(_describe(parsed))
     _require_usable_fields(parsed)
     project = StreamingProject(
         openapi=parsed,
         config=config,
         document=document,
+        models=models,
         templates=openapi / "templates",
     )
     with contextlib.redirect_stdout(io.StringIO()):
         problems = project.build()
     if problems:
-        raise RegenerationError("; ".join(_tell(problem) for problem in problems))
+        raise RegenerationError("; ".join(_describe(problem) for problem in problems))
+
+
+def _with_open_model(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy in which the model of the request is any string: a server may know others."""
+    document = deepcopy(document)
+    schema = resolve(document, request_schema(document))
+    for keyword in ("enum", "const"):
+        schema.get("properties", {}).get("model", {}).pop(keyword, None)
+    return document
 
 
 def _require_usable_fields(parsed: GeneratorData) -> None:
-    """Raise RegenerationError for a field that would take the place of what each model needs."""
+    """Raise RegenerationError for a field that would replace a name of the generated class."""
     for model in parsed.models:
         if not isinstance(model, ModelProperty):
             continue
-        for field in (model.required_properties or []) + (model.optional_properties or []):
-            if field.python_name in TAKEN:
+        fields = (model.required_properties or []) + (model.optional_properties or [])
+        # Variables that the methods make of fields with a list, several types or an enum.
+        made = [f"check_{model.class_info.module_name}_"]
+        made += [f"{each.python_name}_item" for each in fields if isinstance(each, ListProperty)]
+        made += [f"{each.python_name}_type_" for each in fields if isinstance(each, UnionProperty)]
+        for field in fields:
+            if field.python_name in RESERVED or field.python_name.startswith(tuple(made)):
                 raise RegenerationError(
-                    f"{model.class_info.name}.{field.python_name}: the generated class has "
-                    "that name for its own use; rename the field in an overlay"
+                    f"{model.class_info.name}.{field.python_name}: the generated class uses that "
+                    "name itself; rename the field in an overlay"
                 )
 
 
@@ -202,7 +252,7 @@ def _event_schema(response: Response) -> str | None:
     return None
 
 
-def _tell(problem: GeneratorError) -> str:
+def _describe(problem: GeneratorError) -> str:
     header = one_line(problem.header).strip(": ")
     data = ""
     if isinstance(problem, ParseError) and problem.data is not None:

@@ -1,66 +1,255 @@
-"""OpenAPI Overlay 1.0: actions that update or remove what a JSONPath (RFC 9535) selects."""
+"""OpenAPI Overlay 1.0: actions that update or remove what a JSONPath (RFC 9535) selects.
+
+The field x-role of an overlay says how its actions give way to what EvoLink publishes:
+
+translation  replaces a text; obsolete when the text is no longer published.
+correction   matches a defect; obsolete when the element is there without the defect.
+extension    adds what is absent; superseded where EvoLink publishes it.
+pin          always applies; its lists replace those of the document.
+
+Without x-role, an action has to match, as Overlay 1.0 has it.
+"""
 
 import json
 from collections.abc import Iterable
 from copy import deepcopy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
+from jsonpath.selectors import Filter
 
 from .errors import RegenerationError
 
+ROLES = ("translation", "correction", "extension", "pin")
+TEXTS = ("description", "example", "examples", "summary", "title")
 _JSONPATH = JSONPathEnvironment(strict=True)
 
+Status = Literal["misfit", "obsolete", "superseded"]
 
-def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) -> list[str]:
-    """Apply the overlay's actions to the document, in place and in order.
 
-    Returns a line for each action that does not fit, with the overlay's name and the action's
-    description: its target matches nothing, or cannot take the update. Raises RegenerationError for
-    what is not an action.
+@dataclass(frozen=True)
+class Outcome:
+    """The result of an action that was not simply applied.
+
+    Attributes:
+        status: misfit, when the document lacks the element that the action changes; obsolete, when
+            the element no longer needs the action; superseded, when EvoLink publishes what the
+            action adds.
+        overlay: File name of the overlay.
+        action: Number of the action, from 1.
+        reason: What was found in the document.
+        key: Of a superseded action, the key of its update; None for the other statuses.
     """
-    actions = overlay.get("actions")
-    if not (isinstance(actions, list) and actions):
-        raise RegenerationError(f"{name}: actions must be a list, and not empty")
-    misfits = []
+
+    status: Status
+    overlay: str
+    action: int
+    reason: str
+    key: str | None = None
+
+    def __str__(self) -> str:
+        """Return the outcome on one line."""
+        where = f"{self.overlay}, action {self.action}"
+        return f"{where}: {self.reason}" if self.status == "misfit" else f"{where} is {self.reason}"
+
+
+def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) -> list[Outcome]:
+    """Apply the actions to the document, in place and in order; return the outcomes to report.
+
+    Raises RegenerationError for an overlay that is malformed.
+    """
+    actions, role = overlay.get("actions"), overlay.get("x-role")
+    if not isinstance(actions, list):
+        raise RegenerationError(f"{name}: actions must be a list")
+    if role is not None and role not in ROLES:
+        raise RegenerationError(f"{name}: x-role must be one of {', '.join(ROLES)}")
+    outcomes = []
     for number, action in enumerate(actions, start=1):
         where = f"{name}, action {number}"
-        if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
-            raise RegenerationError(f"{where}: an action needs a target, a JSONPath")
-        remove = action.get("remove") is True
-        if not remove and "update" not in action:
-            raise RegenerationError(f"{where}: an action needs an update, or remove: true")
-        matches = _select(document, action["target"], where)
+        _require_action(action, where)
         try:
-            if not matches:
-                raise _MisfitError(f"{action['target']} matches nothing")
-            if remove:
-                _remove(matches, where)
-            else:
-                for match in matches:
-                    _update(match, action["update"])
+            outcomes += _Action(action, where, name, number).apply(document, role)
         except _MisfitError as misfit:
-            said = f" ({action['description']})" if "description" in action else ""
-            misfits.append(f"{where}{said}: {misfit}")
-    return misfits
+            description = f"({action['description']}) " if "description" in action else ""
+            outcomes.append(Outcome("misfit", name, number, f"{description}{misfit}"))
+    return outcomes
+
+
+def _require_action(action: Any, where: str) -> None:
+    if not (isinstance(action, dict) and isinstance(action.get("target"), str)):
+        raise RegenerationError(f"{where}: an action needs a target, a JSONPath")
+    if action.get("remove") is not True and "update" not in action:
+        raise RegenerationError(f"{where}: an action needs an update, or remove: true")
 
 
 class _MisfitError(Exception):
     """How an action does not fit the document."""
 
 
-def _select(document: dict[str, Any], target: str, where: str) -> list[JSONPathMatch]:
-    try:
-        matches = list(_JSONPATH.finditer(target, document))
-    except JSONPathError as error:
-        problem = f"{where}: {target} is not a JSONPath: {error.message}"
-        raise RegenerationError(problem) from error
-    # A path can select a node twice; it is acted on once.
-    return list({match.parts: match for match in matches}.values())
+class _Action:
+    def __init__(self, action: dict[str, Any], where: str, overlay: str, number: int) -> None:
+        self.target: str = action["target"]
+        self.update = None if action.get("remove") is True else action["update"]
+        self.where = where
+        self.overlay = overlay
+        self.number = number
+
+    def apply(self, document: dict[str, Any], role: str | None) -> list[Outcome]:
+        """Apply the action in place; return its outcomes. Raises _MisfitError."""
+        matches = self._select(document, self.target)
+        if not matches:
+            return self._nothing_matched(document, role)
+        if self.update is None:
+            _remove(matches, self.where)
+            return []
+        for match in matches:
+            _require_updatable(match, self.update, deep=role != "extension")
+        if role == "extension":
+            return [outcome for match in matches for outcome in self._fill(match)]
+        for match in matches:
+            _update(match, self.update, replace_lists=role == "pin")
+        return []
+
+    def _select(self, document: dict[str, Any], target: str) -> list[JSONPathMatch]:
+        try:
+            matches = list(_JSONPATH.finditer(target, document))
+        except JSONPathError as error:
+            problem = f"{self.where}: {target} is not a JSONPath: {error.message}"
+            raise RegenerationError(problem) from error
+        # A path can select a node twice; it is changed once.
+        return list({match.parts: match for match in matches}.values())
+
+    def _nothing_matched(self, document: dict[str, Any], role: str | None) -> list[Outcome]:
+        """Return the outcome of an action that selects nothing. Raises _MisfitError."""
+        if role == "translation":
+            return [self._obsolete("its text is no longer published")]
+        if role == "pin" and self.update is None:
+            return []
+        if role == "correction":
+            # The place of the defect: the element without the filters, the parent of a removal.
+            elements = self._select(document, self._unfiltered(without_last=self.update is None))
+            references = [match for match in elements if _is_reference(match.obj)]
+            if references and len(references) == len(elements):
+                raise _MisfitError(_behind_reference(references[0]))
+            if elements:
+                return [self._obsolete(self._without_defect(elements))]
+        raise _MisfitError(f"{self.target} matches nothing")
+
+    def _obsolete(self, reason: str) -> Outcome:
+        return Outcome("obsolete", self.overlay, self.number, f"obsolete: {reason}")
+
+    def _without_defect(self, elements: list[JSONPathMatch]) -> str:
+        """Return why the action is obsolete, with both values where there is one element."""
+        if self.update is None or len(elements) > 1:
+            return f"{self.target} is no longer published"
+        theirs: Any = elements[0].obj
+        if isinstance(theirs, dict) and (shared := theirs.keys() & self.update):
+            theirs = {key: theirs[key] for key in shared}
+        return f"{elements[0].path} is published as {_show(theirs)}; ours is {_show(self.update)}"
+
+    def _unfiltered(self, *, without_last: bool) -> str:
+        segments = list(_JSONPATH.compile(self.target).segments)  # type: ignore[union-attr]
+        if without_last:
+            segments.pop()
+        texts = []
+        for segment in segments:
+            text = str(segment)
+            if any(isinstance(selector, Filter) for selector in segment.selectors):
+                text = "..[*]" if text.startswith("..") else "[*]"
+            texts.append(text)
+        return "$" + "".join(texts)
+
+    def _fill(self, match: JSONPathMatch) -> list[Outcome]:
+        """Add the absent keys of the update to the object; leave EvoLink's as they are."""
+        node: Any = match.obj
+        outcomes = []
+        for key, ours in self.update.items():  # type: ignore[union-attr]
+            if key not in node:
+                node[key] = deepcopy(ours)
+                continue
+            theirs = node[key]
+            if _unite(theirs, ours) and _show(_without_enum(theirs)) == _show(_without_enum(ours)):
+                continue
+            reason = f"superseded: EvoLink publishes {match.path}['{key}']"
+            if _show(theirs) != _show(ours):
+                reason += f" as {_show(theirs)}, which is used; ours is {_show(ours)}"
+            outcomes.append(Outcome("superseded", self.overlay, self.number, reason, key))
+        return outcomes
+
+
+def _unite(theirs: Any, ours: Any) -> bool:
+    """Add our values to a published list of values; return whether that added any."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        theirs, ours = theirs.get("enum"), ours.get("enum")
+    if not (isinstance(theirs, list) and isinstance(ours, list)):
+        return False
+    new = [value for value in ours if value not in theirs]
+    theirs.extend(deepcopy(new))
+    return bool(new)
+
+
+def _without_enum(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if key != "enum"}
+    return [] if isinstance(value, list) else value
+
+
+def _show(value: Any) -> str:
+    """Return the value as JSON without the texts that people read, cut to 200 characters."""
+    text = json.dumps(_without_texts(value), ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_texts(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    # A field can have the name of a text; its value is then an object.
+    return {
+        key: _without_texts(item)
+        for key, item in value.items()
+        if key not in TEXTS or (isinstance(item, dict) and key != "example")
+    }
+
+
+def _is_reference(node: Any) -> bool:
+    return isinstance(node, dict) and isinstance(node.get("$ref"), str)
+
+
+def _behind_reference(match: JSONPathMatch) -> str:
+    node: Any = match.obj
+    return f"{match.path} is a $ref to {node['$ref']}: change what it refers to"
+
+
+def _require_updatable(match: JSONPathMatch, update: Any, *, deep: bool) -> None:
+    """Raise _MisfitError unless the node, and with deep what is merged in it, can be updated."""
+    node: Any = match.obj
+    if isinstance(node, list):
+        return
+    if not isinstance(node, dict):
+        raise _MisfitError(f"{match.path} is neither an object nor a list: it cannot be updated")
+    if not isinstance(update, dict):
+        raise _MisfitError(f"{match.path} is an object: its update must be one")
+    if _is_reference(node):
+        raise _MisfitError(_behind_reference(match))
+    if deep:
+        _require_no_reference(node, update, str(match.path))
+
+
+def _require_no_reference(node: dict[str, Any], update: dict[str, Any], path: str) -> None:
+    if _is_reference(node):
+        problem = f"{path} is a $ref to {node['$ref']}: change what it refers to"
+        raise _MisfitError(problem)
+    for key, value in update.items():
+        old = node.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            _require_no_reference(old, value, f"{path}['{key}']")
 
 
 def _remove(matches: Iterable[JSONPathMatch], where: str) -> None:
-    # Highest index first, so that removing one item of a list leaves the others where they were.
+    # Highest index first, so that the other items of a list keep their index.
     for match in sorted(matches, key=_index, reverse=True):
         if match.parent is None:
             raise RegenerationError(f"{where}: the whole document cannot be removed")
@@ -73,33 +262,25 @@ def _index(match: JSONPathMatch) -> int:
     return last if isinstance(last, int) else -1
 
 
-def _update(match: JSONPathMatch, update: Any) -> None:
+def _update(match: JSONPathMatch, update: Any, *, replace_lists: bool) -> None:
     node: Any = match.obj
     if isinstance(node, list):
-        _extend(node, [update], str(match.path))
-    elif not isinstance(node, dict):
-        raise _MisfitError(f"{match.path} is neither an object nor a list: it cannot be updated")
-    elif not isinstance(update, dict):
-        raise _MisfitError(f"{match.path} is an object: its update must be one")
+        _extend(node, [update])
     else:
-        _merge(node, update, str(match.path))
+        _merge(node, update, replace_lists=replace_lists)
 
 
-def _merge(node: dict[str, Any], update: dict[str, Any], path: str) -> None:
-    """Merge the update into the node: objects key by key, lists end to end, the rest replaced."""
+def _merge(node: dict[str, Any], update: dict[str, Any], *, replace_lists: bool) -> None:
+    """Merge the update into the node: objects key by key, lists as a union, the rest replaced."""
     for key, value in update.items():
         old = node.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
-            _merge(old, value, f"{path}['{key}']")
-        elif isinstance(old, list) and isinstance(value, list):
-            _extend(old, value, f"{path}['{key}']")
+            _merge(old, value, replace_lists=replace_lists)
+        elif isinstance(old, list) and isinstance(value, list) and not replace_lists:
+            _extend(old, value)
         else:
             node[key] = deepcopy(value)
 
 
-def _extend(node: list[Any], items: list[Any], path: str) -> None:
-    # EvoLink now publishes what the overlay adds; twice in a list it would be invalid, or a lie.
-    twice = [json.dumps(item, ensure_ascii=False) for item in items if item in node]
-    if twice:
-        raise _MisfitError(f"{path} already has {', '.join(twice)}")
-    node.extend(deepcopy(items))
+def _extend(node: list[Any], items: list[Any]) -> None:
+    node.extend(deepcopy([item for item in items if item not in node]))

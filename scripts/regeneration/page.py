@@ -1,21 +1,36 @@
-"""Where in a page the document is: in a fenced block, or the whole of it."""
+"""Finds the OpenAPI document in a page: in a fenced block, or as the complete page."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from markdown_it import MarkdownIt
 
 from .errors import RegenerationError
 
-# A fence and its info string, as CommonMark has them.
-_FENCE = re.compile(rb" {0,3}(?:(`{3,})([^`\r\n]*)|(~{3,})([^\r\n]*))[\r\n]*")
-_HEADING = re.compile(rb" {0,3}#{1,6}[ \t]+(.*?)[ \t#]*[\r\n]*")
 # The first field of an OpenAPI document. In the front matter of a page `openapi:` is no version.
 _YAML = re.compile(rb"""^ {0,3}(["']?)(?:openapi|swagger)\1[ \t]*:[ \t]*["']?\d""", re.MULTILINE)
 _JSON = re.compile(rb'"(?:openapi|swagger)"\s*:\s*"\d')
+_HTML = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|$)")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Found:
+    """The document of a page.
+
+    Attributes:
+        content: Its bytes, exactly as published.
+        name: What to call it in messages.
+        first_line: Number of its first line in the page, from 1.
+    """
+
+    content: bytes
+    name: str
+    first_line: int = 1
+
+
+@dataclass(frozen=True)
 class _Block:
     line: int
     heading: str
@@ -23,29 +38,35 @@ class _Block:
     closed: bool
 
 
-def find_document(page: bytes, name: str) -> tuple[bytes, str]:
-    """Return the bytes of the page's OpenAPI document, exactly as they are, and what to call it.
+def find_document(page: bytes, name: str) -> Found:
+    """Return the OpenAPI document of the page.
 
-    `page` is markdown with the document in a fenced block, or nothing but the document, YAML or
-    JSON. Raises RegenerationError when there is none or more than one, or when its block does not
-    end: half a document can be a valid one.
+    `page` is UTF-8: markdown with the document in a fenced block, or the document alone, as YAML or
+    JSON. Raises RegenerationError when there is none or more than one, and when its block has no
+    end, since half a document can be valid.
     """
-    if page.removeprefix(_BYTE_ORDER_MARK).lstrip()[:1] == b"{":
-        return page, name
-    blocks = list(_blocks(page))
-    prose = blocks.pop().content
+    text = page.removeprefix(_BYTE_ORDER_MARK)
+    if text.lstrip()[:1] == b"{":
+        return Found(page, name)
+    if _HTML.match(text):
+        raise RegenerationError(f"{name} is an HTML page: give its markdown (.md) or its .json")
+    blocks, prose = _blocks(page)
     if _YAML.search(prose.removeprefix(_BYTE_ORDER_MARK)):
-        return page, name
+        return Found(page, name)
     documents = [block for block in blocks if _is_document(block.content)]
     if not documents:
         raise RegenerationError(f"{name} holds no OpenAPI document, neither fenced nor bare")
     if len(documents) > 1:
         places = ", ".join(f"line {block.line} ({block.heading})" for block in documents)
-        raise RegenerationError(f"{name} holds {len(documents)} documents, none is taken: {places}")
+        raise RegenerationError(
+            f"{name} holds {len(documents)} documents: {places}; save the one to use in a file and "
+            "give that file"
+        )
     (document,) = documents
     if not document.closed:
         raise RegenerationError(f"{name} is cut: its document, at line {document.line}, has no end")
-    return document.content, f"the document at line {document.line} of {name}"
+    place = f"the document at line {document.line} of {name}"
+    return Found(document.content, place, document.line + 1)
 
 
 def _is_document(content: bytes) -> bool:
@@ -53,28 +74,28 @@ def _is_document(content: bytes) -> bool:
     return pattern.search(content) is not None
 
 
-def _blocks(page: bytes) -> Iterator[_Block]:
-    """Yield the fenced blocks in order and, last, what is outside of them."""
-    prose = bytearray()
-    heading = "no heading"
-    fence = b""
-    block = _Block(0, heading, b"", closed=True)
-    begin = position = 0
-    for number, line in enumerate(page.splitlines(keepends=True), start=1):
-        match = _FENCE.fullmatch(line)
-        marks, info = (match[1] or match[3], match[2] or match[4]) if match else (b"", b"")
-        if not fence and marks:
-            fence, begin = marks, position + len(line)
-            block = _Block(number, heading, b"", closed=False)
-        elif not fence:
-            prose += line
-            if title := _HEADING.fullmatch(line):
-                heading = title[1].decode(errors="replace")
-        elif marks.startswith(fence) and not (info and info.strip()):
-            fence, block.content, block.closed = b"", page[begin:position], True
-            yield block
-        position += len(line)
-    if fence:
-        block.content = page[begin:]
-        yield block
-    yield _Block(0, "", bytes(prose), closed=True)
+def _blocks(page: bytes) -> tuple[list[_Block], bytes]:
+    """Return the fenced blocks in order, and the page without them."""
+    # CommonMark's parser takes a null character for another, which would not change a line.
+    lines = _LINE.findall(page)
+    blocks: list[_Block] = []
+    prose: list[bytes] = []
+    heading, end = "no heading", 0
+    tokens = MarkdownIt("commonmark").parse(page.decode())
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open":
+            heading = tokens[index + 1].content
+        if token.type != "fence" or token.map is None:
+            continue
+        begin, after = token.map
+        prose += lines[end:begin]
+        last = lines[after - 1].strip()
+        closed = (
+            after - begin > 1
+            and len(last) >= len(token.markup)
+            and not last.strip(token.markup[:1].encode())
+        )
+        content = b"".join(lines[begin + 1 : after - 1 if closed else after])
+        blocks.append(_Block(begin + 1, heading, content, closed))
+        end = after
+    return blocks, b"".join([*prose, *lines[end:]])

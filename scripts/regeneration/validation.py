@@ -1,7 +1,8 @@
-"""From the bytes of a document to valid OpenAPI 3.1 that refers only to itself."""
+"""Reads the bytes of a document, and checks that it is OpenAPI 3.1 that refers only to itself."""
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from jsonpath import JSONPointer, JSONPointerError
@@ -12,33 +13,41 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from .errors import RegenerationError, one_line
 
-MOST_BYTES = 2**20  # YAML is read at some 150 KB a second; EvoLink's document has 11.
+MOST_BYTES = 2**20  # YAML is read at about 150 KB a second; EvoLink's document has 11 KB.
 MOST_EXPANDED = 2 * MOST_BYTES
 MOST_LEVELS = 50
 
 
-def load_yaml(content: bytes, name: str) -> dict[str, Any]:
-    """Return the YAML mapping in the bytes, as the JSON it stands for; JSON is YAML, too.
+def load_yaml(content: bytes, name: str, first_line: int = 1) -> dict[str, Any]:
+    """Return the YAML or JSON mapping in the bytes as JSON values.
 
-    Raises RegenerationError when there is none, or more of it than the limits above. Nothing in
-    it is shared, even where YAML uses an alias, and every key is a string.
+    Aliases are copied, and every key is a string. `first_line` is the line number, in its page, of
+    the first line of the content. Raises RegenerationError when there is no mapping, or one that
+    exceeds the limits above.
     """
+    data: dict[str, Any] = json.loads(_json_text(content, name, first_line))
+    return data
+
+
+@lru_cache(maxsize=16)
+def _json_text(content: bytes, name: str, first_line: int) -> str:
+    """Return the mapping as JSON; kept, since an overlay is read for each of two documents."""
     if len(content) > MOST_BYTES:
         raise RegenerationError(f"{name} is larger than {MOST_BYTES // 2**20} MB")
     try:
         yaml = YAML(typ="safe", pure=True)
         root = yaml.compose(content)
-        # Before anything is built from it: aliases can stand for more than fits into memory.
+        # Checked before values are built: expanded aliases can exceed the memory.
         _require_bounded(root, name)
         data = json.dumps(root and yaml.constructor.construct_document(root), allow_nan=False)
-        data = json.loads(data)
-        json.dumps(data, ensure_ascii=False).encode()
+        parsed = json.loads(data)
+        json.dumps(parsed, ensure_ascii=False).encode()
     except MarkedYAMLError as error:
-        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        line = f" (line {error.problem_mark.line + first_line})" if error.problem_mark else ""
         raise RegenerationError(f"{name} is not YAML: {one_line(error.problem)}{line}") from error
     except (YAMLError, ValueError, TypeError, RecursionError) as error:
         raise RegenerationError(f"{name} is not YAML of JSON values: {one_line(error)}") from error
-    if not isinstance(data, dict):
+    if not isinstance(parsed, dict):
         raise RegenerationError(f"{name} is not a YAML mapping")
     return data
 
@@ -58,7 +67,7 @@ def _require_bounded(root: Node | None, name: str) -> None:
         if level > MOST_LEVELS:
             raise RegenerationError(f"{name} nests deeper than {MOST_LEVELS} levels")
         if size + len(nodes) > MOST_EXPANDED:
-            raise RegenerationError(f"{name} is too large: its aliases stand for too much")
+            raise RegenerationError(f"{name} is too large when its aliases are expanded")
 
 
 def validate(document: dict[str, Any], name: str) -> None:
@@ -75,7 +84,7 @@ def validate(document: dict[str, Any], name: str) -> None:
     except RecursionError as failure:
         problem = f"{name} is invalid: it nests too deep, or a $ref loops"
         raise RegenerationError(problem) from failure
-    except Exception as failure:  # The validator, on what it did not foresee.
+    except Exception as failure:  # Of the validator, for an unforeseen document.
         raise RegenerationError(f"{name} is invalid: {one_line(failure)}") from failure
     if error is not None:
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
@@ -84,9 +93,9 @@ def validate(document: dict[str, Any], name: str) -> None:
 
 def _references(document: dict[str, Any]) -> Iterator[Any]:
     nodes: list[Any] = [document]
-    for node in nodes:  # It grows while it is walked: no document nests too deep for it.
+    for node in nodes:  # The list grows in the loop, so that depth has no limit.
         if isinstance(node, dict):
-            # Under `properties` a $ref is a property of that name: an object, never a reference.
+            # Under `properties`, $ref is the name of a property, and its value is an object.
             if not isinstance(node.get("$ref", {}), dict):
                 yield node["$ref"]
             nodes += node.values()
@@ -95,7 +104,7 @@ def _references(document: dict[str, Any]) -> Iterator[Any]:
 
 
 def _follow(document: dict[str, Any], reference: Any, name: str) -> None:
-    """Raise RegenerationError unless the reference leads to something within the document."""
+    """Raise RegenerationError unless the reference leads to an element of the document."""
     passed = []
     while reference not in passed:
         passed.append(reference)

@@ -1,36 +1,56 @@
-"""The vendored document as EvoLink published it, and the effective one, with our overlays."""
+"""The vendored document as EvoLink published it, and the effective document: with our overlays."""
 
 import hashlib
 import json
 import tomllib
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .contract import model_names
 from .errors import RegenerationError, one_line
-from .overlays import apply_overlay
+from .open_values import open_response_values
+from .overlays import Outcome, apply_overlay
+from .servers import with_checked_servers
 from .validation import load_yaml, validate
 
 PUBLISHED = "gemini-3.5-flash.yaml"
 SOURCE = "SOURCE.toml"
-# Overlays that only translate: a changed text stays as published and is told, it stops nobody.
-TRANSLATIONS = {"1-english.yaml"}
 
 
-def effective_document(openapi: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return the document to generate from, and the warnings, one line each.
+@dataclass(frozen=True)
+class Effective:
+    """The document to generate from.
 
-    `openapi` is the folder with the published document, SOURCE.toml and overlays/. Raises what
-    vendored_document and with_overlays raise.
+    Attributes:
+        document: The published document with the overlays applied.
+        models: Names of the models that the published document lists.
+        outcomes: What is to be reported of overlay actions; see Outcome.
     """
-    return with_overlays(vendored_document(openapi), openapi)
+
+    document: dict[str, Any]
+    models: tuple[str, ...]
+    outcomes: list[Outcome]
+
+    def with_status(self, status: str) -> list[Outcome]:
+        """Return the outcomes that have the status."""
+        return [outcome for outcome in self.outcomes if outcome.status == status]
+
+    def require_fit(self) -> None:
+        """Raise RegenerationError when an action does not fit the document, naming each."""
+        misfits = [str(outcome) for outcome in self.with_status("misfit")]
+        if len(misfits) > 1:
+            misfits.insert(0, f"{len(misfits)} actions do not fit the document:")
+        if misfits:
+            raise RegenerationError(*misfits)
 
 
 def vendored_document(openapi: Path) -> dict[str, Any]:
     """Return the document as published.
 
-    Raises RegenerationError for one that is not what SOURCE.toml says, not YAML, not OpenAPI 3.1
+    Raises RegenerationError for one that is not what SOURCE.toml records, not YAML, not OpenAPI 3.1
     or invalid; OSError for a file that cannot be read.
     """
     published = (openapi / PUBLISHED).read_bytes()
@@ -38,50 +58,52 @@ def vendored_document(openapi: Path) -> dict[str, Any]:
     document = load_yaml(published, PUBLISHED)
     if hashlib.sha256(published).hexdigest() != expected:
         raise RegenerationError(
-            f"{PUBLISHED} is not the file {SOURCE} describes (its sha256 differs): "
-            "it stays as published, changes go into an overlay"
+            f"{PUBLISHED} is not the file that {SOURCE} records (its sha256 differs): restore it; "
+            "changes belong in an overlay"
         )
     validate(document, PUBLISHED)
     return document
 
 
-def with_overlays(document: dict[str, Any], openapi: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return a copy with the overlays applied, and a warning for each text without translation.
+def with_overlays(document: dict[str, Any], openapi: Path) -> Effective:
+    """Return the effective document of a valid published one.
 
-    Raises RegenerationError when actions no longer fit, naming each of them, and for a result that
-    is invalid; OSError for a file that cannot be read.
+    Actions that do not fit are left out and reported. Raises RegenerationError for a malformed
+    overlay, for refused servers and for a result that is invalid; OSError for a file that cannot be
+    read.
     """
-    document = deepcopy(document)
+    models = tuple(model_names(document))
+    document = with_checked_servers(document)
     overlays = sorted((openapi / "overlays").glob("*.yaml"))
     if not overlays:
         raise RegenerationError(f"{openapi / 'overlays'} holds no overlay")
-    misfits = []
-    warnings = []
+    outcomes = []
     for path in overlays:
-        problems = apply_overlay(document, load_yaml(path.read_bytes(), path.name), path.name)
-        if path.name in TRANSLATIONS:
-            warnings += [f"{problem}; the published text stays" for problem in problems]
-        else:
-            misfits += problems
-    if len(misfits) > 1:
-        misfits.insert(0, f"{len(misfits)} actions no longer fit the document:")
-    if misfits:
-        raise RegenerationError(*misfits)
-    validate(document, "the document with its overlays")
-    return document, warnings
+        outcomes += apply_overlay(document, load_yaml(path.read_bytes(), path.name), path.name)
+    try:
+        validate(document, "the document with its overlays")
+    except RegenerationError as error:
+        misfits = [str(outcome) for outcome in outcomes if outcome.status == "misfit"]
+        raise RegenerationError(*misfits, *error.args) from error
+    open_response_values(document)
+    schemas = document.get("components", {}).get("schemas", {})
+    # In an order of its own, so that the order in which EvoLink publishes them changes nothing.
+    document.setdefault("components", {})["schemas"] = dict(sorted(schemas.items()))
+    return Effective(deepcopy(document), models, outcomes)
 
 
-def source_record(openapi: Path, document: bytes, address: str | None) -> str:
-    """Return the SOURCE.toml of a document taken today (UTC) from the page at the address.
+def source_record(openapi: Path, document: bytes, url: str | None) -> str:
+    """Return the SOURCE.toml of a document taken today (UTC) from the page at the URL.
 
-    With None, for a document that came as a file, the recorded address stays: it is then another
-    copy of that page.
+    None, for a document that came as a file, keeps the recorded URL: it is another copy of that
+    page.
     """
+    record = _recorded(openapi)
     return (
         f"# Where {PUBLISHED} came from. "
         "scripts/regenerate refuses a file whose sha256 differs.\n"
         # A JSON string is a TOML string.
-        f"address = {json.dumps(address or _recorded(openapi).get('address', ''))}\n"
+        f"url = {json.dumps(url or record.get('url', ''))}\n"
         f"date = {datetime.now(UTC).date()}\n"
         f'sha256 = "{hashlib.sha256(document).hexdigest()}"\n'
     )

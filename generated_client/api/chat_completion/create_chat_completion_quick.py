@@ -131,7 +131,8 @@ def sync_detailed(
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
-        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
+        body (ChatCompletionQuickRequest): The model, the messages of the chat and the options of
+            the reply.
 
     Raises:
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
@@ -169,7 +170,8 @@ def sync(
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
-        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
+        body (ChatCompletionQuickRequest): The model, the messages of the chat and the options of
+            the reply.
 
     Raises:
         errors.UnexpectedStatus: If the status is not in the API description.
@@ -211,7 +213,8 @@ async def asyncio_detailed(
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
-        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
+        body (ChatCompletionQuickRequest): The model, the messages of the chat and the options of
+            the reply.
 
     Raises:
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
@@ -249,7 +252,8 @@ async def asyncio(
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
-        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
+        body (ChatCompletionQuickRequest): The model, the messages of the chat and the options of
+            the reply.
 
     Raises:
         errors.UnexpectedStatus: If the status is not in the API description.
@@ -306,7 +310,8 @@ def sync_stream(
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
-        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
+        body (ChatCompletionQuickRequest): The model, the messages of the chat and the options of
+            the reply.
 
     Raises:
         errors.UnexpectedResponse: If the response is not an event stream with status 200.
@@ -352,7 +357,8 @@ def asyncio_stream(
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
-        body (ChatCompletionQuickRequest): The model, the chat so far and how to answer.
+        body (ChatCompletionQuickRequest): The model, the messages of the chat and the options of
+            the reply.
 
     Raises:
         errors.UnexpectedResponse: If the response is not an event stream with status 200.

@@ -1,0 +1,89 @@
+"""What the plugin relies on in EvoLink's document, and the check that a page has it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from .errors import RegenerationError
+from .references import resolve, schema_name
+
+MODEL = "gemini-3.5-flash"
+PATH = "/v1/chat/completions"
+REFERENCE_REQUEST = "ChatCompletionRequest"
+JSON = "application/json"
+
+
+def chat_operation(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the operation that completes a chat; empty where the document has none."""
+    item = resolve(document, document.get("paths", {}).get(PATH, {}))
+    operation: dict[str, Any] = item.get("post", {})
+    return operation
+
+
+def request_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema node of the chat request, as it is or as a $ref; empty for none."""
+    body = resolve(document, chat_operation(document).get("requestBody", {}))
+    schema: dict[str, Any] = body.get("content", {}).get(JSON, {}).get("schema", {})
+    return schema
+
+
+def model_names(document: dict[str, Any]) -> list[str]:
+    """Return the model names of the request: its enum or const, else its default, else none."""
+    properties = resolve(document, request_schema(document)).get("properties", {})
+    field = resolve(document, properties.get("model", {}))
+    for keyword in ("enum", "const", "default"):
+        if keyword in field:
+            values = field[keyword] if keyword == "enum" else [field[keyword]]
+            return [value for value in values if isinstance(value, str)]
+    return []
+
+
+def require_our_page(document: dict[str, Any], name: str) -> None:
+    """Raise RegenerationError for the page of another model, and for the reference page."""
+    names = model_names(document)
+    if names and MODEL not in names:
+        raise RegenerationError(
+            f"{name} is the page of another model, {', '.join(names)}: give the quickstart page "
+            f"of {MODEL}"
+        )
+    if schema_name(request_schema(document)) == REFERENCE_REQUEST:
+        raise RegenerationError(
+            f"{name} is EvoLink's full reference page, whose schemas have other names: give the "
+            f"quickstart page of {MODEL}"
+        )
+
+
+def contract_failures(document: dict[str, Any]) -> list[str]:
+    """Return a line for each way in which the plugin does not fit the published document."""
+    wanted = [alternative for alternative in _security(document) if alternative]
+    failures = []
+    if wanted and not any(all(map(_is_bearer, alternative)) for alternative in wanted):
+        schemes = " or ".join(" and ".join(map(_show, alternative)) for alternative in wanted)
+        failures.append(
+            "the plugin sends the key as Authorization: Bearer, and the document now wants "
+            f"{schemes}"
+        )
+    body = resolve(document, chat_operation(document).get("requestBody", {}))
+    failures += [
+        f"the request can also be sent as {content_type}, which the client's templates do not "
+        "support: remove it in an overlay"
+        for content_type in body.get("content", {})
+        if content_type.startswith("multipart/")
+    ]
+    return failures
+
+
+def _security(document: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the alternatives of the chat operation, each a list of resolved security schemes."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    for requirement in chat_operation(document).get("security", document.get("security", [])):
+        yield [resolve(document, schemes.get(name, {})) for name in requirement]
+
+
+def _is_bearer(scheme: dict[str, Any]) -> bool:
+    return scheme.get("type") == "http" and str(scheme.get("scheme", "")).lower() == "bearer"
+
+
+def _show(scheme: dict[str, Any]) -> str:
+    if scheme.get("type") == "apiKey":
+        return f"an API key in the {scheme['in']} {scheme['name']}"
+    return " ".join(str(scheme[key]) for key in ("type", "scheme") if key in scheme)

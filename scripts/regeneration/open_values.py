@@ -1,0 +1,51 @@
+"""Closed lists of values in responses, opened: a new value must not make a reply unreadable."""
+
+from typing import Any
+
+from jsonpath import JSONPointer
+
+from .references import resolve
+
+CLOSED = ("enum", "const")
+
+
+def open_response_values(document: dict[str, Any]) -> None:
+    """Remove enum and const, in place, from every schema that is part of responses alone."""
+    sent: dict[int, dict[str, Any]] = {}
+    received: dict[int, dict[str, Any]] = {}
+    for item in document.get("paths", {}).values():
+        for operation in resolve(document, item).values():
+            if not isinstance(operation, dict):
+                continue
+            for parameter in operation.get("parameters", []):
+                _collect(document, resolve(document, parameter), sent)
+            _collect(document, resolve(document, operation.get("requestBody", {})), sent)
+            for response in operation.get("responses", {}).values():
+                for content in resolve(document, response).get("content", {}).values():
+                    _collect(document, content.get("schema"), received)
+    for identity, schema in received.items():
+        if identity not in sent and any(keyword in schema for keyword in CLOSED):
+            values = schema.get("enum", [schema.get("const")])
+            for keyword in CLOSED:
+                schema.pop(keyword, None)
+            if "type" not in schema:
+                schema["type"] = sorted({_type(value) for value in values})
+
+
+def _collect(document: dict[str, Any], root: Any, found: dict[int, dict[str, Any]]) -> None:
+    """Add every object below the root to found by its identity, references followed."""
+    nodes = [root]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, list):
+            nodes += node
+        elif isinstance(node, dict) and id(node) not in found:
+            found[id(node)] = node
+            nodes += [value for key, value in node.items() if key not in ("example", "examples")]
+            if isinstance(node.get("$ref"), str):
+                nodes.append(JSONPointer(node["$ref"][1:], uri_decode=True).resolve(document))
+
+
+def _type(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+    return names.get(type(value), "array" if isinstance(value, list) else "object")
