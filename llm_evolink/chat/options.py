@@ -1,55 +1,51 @@
-"""What can be set with `-o`."""
+"""What can be set with `-o`: the scalar fields of the document's request, and two by hand."""
 
 import json
 import re
-from typing import Any, Literal
+from importlib.resources import files
+from typing import Annotated, Any, Literal
 
 import llm
-from pydantic import Field, field_validator
+from pydantic import Field, TypeAdapter, create_model, field_validator
+from pydantic_core import SchemaError
+
+# llm sets these in another way: -m, the prompt, --no-stream, --tool, --schema.
+SET_BY_LLM = {"model", "messages", "stream", "stream_options", "tools", "response_format"}
+# One reply is read, the model chooses among the tools, and max_tokens is the same limit.
+NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens"}
+
+_TYPES = {"number": float, "integer": int, "boolean": bool, "string": str}
+_BOUNDS = {
+    "minimum": "ge",
+    "maximum": "le",
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+    "minLength": "min_length",
+    "maxLength": "max_length",
+    "pattern": "pattern",
+}
+
+# Options that are not scalar fields of the request.
+HAND_WRITTEN: dict[str, Any] = {
+    "stop": (
+        list | str | None,
+        Field(None, description="Text at which to stop, or a JSON list of several"),
+    ),
+    "json_object": (bool | None, Field(None, description="Answer with a JSON object")),
+}
 
 
-class Options(llm.Options):
-    """The options of the model; each is sent only when set, within the document's bounds."""
+class _Base(llm.Options):
+    """Checks the option that is text or a list."""
 
-    temperature: float | None = Field(
-        None, ge=0, le=2, description="Randomness of the answer, 0 (least) to 2"
-    )
-    max_tokens: int | None = Field(
-        None, ge=1, le=65536, description="Most tokens to generate, reasoning included, 1 to 65536"
-    )
-    top_p: float | None = Field(
-        None, ge=0, le=1, description="Share of probability to draw tokens from, 0 to 1"
-    )
-    frequency_penalty: float | None = Field(
-        None, ge=-2, le=2, description="Penalty on tokens by how often they came, -2 to 2"
-    )
-    presence_penalty: float | None = Field(
-        None, ge=-2, le=2, description="Penalty on tokens that came at all, -2 to 2"
-    )
-    stop: list | str | None = Field(  # type: ignore[type-arg]  # see check_stop
-        None, description="Text at which to stop, or a JSON list of several"
-    )
-    seed: int | None = Field(
-        None, ge=0, le=2147483647, description="Seed of the sampling, 0 to 2147483647"
-    )
-    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = Field(
-        None, description="How much to think first: minimal, low, medium or high"
-    )
-    logprobs: bool | None = Field(
-        None, description="Log the log probability of each token in response_json"
-    )
-    top_logprobs: int | None = Field(
-        None, ge=0, le=20, description="With logprobs, likely tokens to list at each place, 0 to 20"
-    )
-    json_object: bool | None = Field(None, description="Answer with a JSON object")
-
-    @field_validator("stop", mode="before")
+    @field_validator("stop", mode="before", check_fields=False)
     @classmethod
     def check_stop(cls, stop: Any) -> Any:
-        """Take a JSON list as a list. Raises ValueError unless it is text or a list of texts.
+        """Return a JSON list as a list. Raises ValueError unless it is text or a list of texts.
 
-        Text in brackets, [END] say, is text: a JSON list of texts begins with a quotation mark.
-        Checked here: llm's printer of option errors fails on one that lies inside a list.
+        Text in brackets, such as [END], is text: a JSON list of texts begins with a quotation mark.
+        Checked here, because llm's printer of option errors fails for an error inside a list.
         """
         if isinstance(stop, str) and re.match(r'\s*\[\s*("|\]\s*$)', stop):
             try:
@@ -62,3 +58,75 @@ class Options(llm.Options):
         if stop is not None and not all(isinstance(text, str) for text in texts):
             raise ValueError("not a text or a list of texts")
         return stop
+
+
+def scalar_fields(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the schemas of the request fields that are options, by name.
+
+    Left out are the fields of SET_BY_LLM and NOT_OFFERED, those that take an object or a list, and
+    names that a pydantic model cannot have.
+    """
+    schemas = document["components"]["schemas"]
+    fields = {}
+    for name, schema in schemas["ChatCompletionQuickRequest"]["properties"].items():
+        if reference := schema.get("$ref"):
+            schema = {**schemas.get(reference.rpartition("/")[2], {}), **schema}
+        is_name = (
+            name.isidentifier() and not name.startswith("_") and not hasattr(llm.Options, name)
+        )
+        if is_name and _python_type(schema) and name not in SET_BY_LLM | NOT_OFFERED:
+            fields[name] = schema
+    return fields
+
+
+def _python_type(schema: dict[str, Any]) -> Any:
+    """Return the Python type of a scalar schema, None for any other schema."""
+    declared = schema.get("type")
+    names = (
+        [name for name in declared if name != "null"] if isinstance(declared, list) else [declared]
+    )
+    if len(names) != 1 or names[0] not in _TYPES:
+        return None
+    values = [value for value in schema.get("enum", []) if value is not None]
+    if values and all(isinstance(value, str) for value in values):
+        return Literal[tuple(values)]
+    return _TYPES[names[0]]
+
+
+def _field(schema: dict[str, Any]) -> Any:
+    """Return the type and the pydantic field of a scalar schema; the field is unset by default."""
+    python_type = _python_type(schema)
+    bounds = {_BOUNDS[keyword]: schema[keyword] for keyword in _BOUNDS if keyword in schema}
+    if "pattern" in bounds and not _is_pattern(bounds["pattern"]):
+        del bounds["pattern"]
+    description = str(schema.get("description", "")).rstrip(".")
+    return Annotated[python_type, Field(**bounds)] | None, Field(None, description=description)
+
+
+def _is_pattern(pattern: str) -> bool:
+    """Return whether pydantic can check the pattern: it knows fewer than JSON Schema."""
+    try:
+        TypeAdapter(Annotated[str, Field(pattern=pattern)])
+    except SchemaError:
+        return False
+    return True
+
+
+def _fields() -> dict[str, Any]:
+    """Return the fields of the class of options, in the order of the document."""
+    text = files("generated_client").joinpath("openapi.json").read_text(encoding="utf-8")
+    document = json.loads(text)
+    scalars = scalar_fields(document)
+    request = document["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
+    return {
+        **{
+            name: HAND_WRITTEN[name] if name in HAND_WRITTEN else _field(scalars[name])
+            for name in request
+            if name in HAND_WRITTEN or name in scalars
+        },
+        **HAND_WRITTEN,
+    }
+
+
+Options: type[llm.Options] = create_model("Options", __base__=_Base, **_fields())
+"""The options of the model; each is sent only when set, within the document's bounds."""

@@ -190,8 +190,10 @@ def _set_options(request: models.ChatCompletionQuickRequest, options: llm.Option
         if name == "json_object":
             if value:
                 request.response_format = models.JsonObjectFormat(type_="json_object")
-        else:
+        elif hasattr(request, name):
             setattr(request, name, value)
+        else:  # Its attribute has another name.
+            request.additional_properties[name] = value
 
 
 def _schema(prompt: llm.Prompt, conversation: Any) -> Any:

@@ -47,8 +47,15 @@ def servers() -> tuple[str, ...]:
     """Return the server of EVOLINK_BASE_URL, else the document's. Raises InvalidRequestError."""
     named = os.environ.get("EVOLINK_BASE_URL", "").strip()
     if not named:
-        return SERVERS
-    return (_base_url(named, plain_allowed=os.environ.get("EVOLINK_ALLOW_HTTP") == "1"),)
+        if not SERVERS:
+            raise InvalidRequestError("The document names no server: set EVOLINK_BASE_URL")
+        name = "A server of the document"
+        return tuple(_base_url(server, name, plain_allowed=False) for server in SERVERS)
+    return (
+        _base_url(
+            named, "EVOLINK_BASE_URL", plain_allowed=os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
+        ),
+    )
 
 
 def timeout() -> float:
@@ -72,11 +79,11 @@ def names_a_host(url: httpx.URL) -> bool:
 
 
 @lru_cache
-def _base_url(named: str, *, plain_allowed: bool) -> str:
-    """Return the server of EVOLINK_BASE_URL, without the /v1 that many write at its end."""
+def _base_url(named: str, source: str, *, plain_allowed: bool) -> str:
+    """Return the URL that the source names, without the /v1 that many write at its end."""
     if "@" in named:
         # Not shown: it may hold a password.
-        raise InvalidRequestError("EVOLINK_BASE_URL holds a user name: give the address alone")
+        raise InvalidRequestError(f"{source} holds a user name: give the address alone")
     try:
         url = httpx.URL(named)
         usable = url.scheme in ("http", "https") and names_a_host(url)
@@ -84,12 +91,11 @@ def _base_url(named: str, *, plain_allowed: bool) -> str:
         usable = False
     if not usable or url.query or url.fragment:
         raise InvalidRequestError(
-            "EVOLINK_BASE_URL is not a server's address, such as https://direct.evolink.ai: "
-            f"{named!r}"
+            f"{source} is not a server's address, such as https://direct.evolink.ai: {named!r}"
         )
     if url.scheme == "http" and not (plain_allowed or is_loopback(url.host)):
         raise InvalidRequestError(
-            f"EVOLINK_BASE_URL would send the key unencrypted to {url.host}: use https://, "
+            f"{source} would send the key unencrypted to {url.host}: use https://, "
             "or set EVOLINK_ALLOW_HTTP=1"
         )
     return named.rstrip("/").removesuffix("/v1").rstrip("/")

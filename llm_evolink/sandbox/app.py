@@ -13,12 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .document import Refusal
+from .document import PATH, Refusal
 from .json_text import encode
 from .recording import Record
 from .route import Completions
-
-PATH = "/v1/chat/completions"
 
 Log = Callable[[str], None]
 

@@ -196,26 +196,26 @@ def test_the_list_of_options_reads_well(environment, llm_command):
         == """\
 EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)
   Options:
+    max_tokens: int
+      Maximum number of tokens to generate, reasoning included, 1 to 65536
     temperature: float
       Randomness of the answer, 0 (least) to 2
-    max_tokens: int
-      Most tokens to generate, reasoning included, 1 to 65536
     top_p: float
-      Share of probability to draw tokens from, 0 to 1
+      Nucleus sampling: share of probability to draw tokens from, 0 to 1
     frequency_penalty: float
-      Penalty on tokens by how often they came, -2 to 2
+      Penalty on tokens by how often they occurred, -2 to 2
     presence_penalty: float
-      Penalty on tokens that came at all, -2 to 2
+      Penalty on tokens that occurred at all, -2 to 2
     stop: array, str
       Text at which to stop, or a JSON list of several
     seed: int
       Seed of the sampling, 0 to 2147483647
-    reasoning_effort: str
-      How much to think first: minimal, low, medium or high
     logprobs: boolean
-      Log the log probability of each token in response_json
+      Send the log probability of each token
     top_logprobs: int
-      With logprobs, likely tokens to list at each place, 0 to 20
+      With logprobs, number of likely tokens for each position, 0 to 20
+    reasoning_effort: str
+      How much to think before the answer: minimal, low, medium or high
     json_object: boolean
       Answer with a JSON object
   Attachment types:

@@ -7,7 +7,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from ..document import Refusal, document, refuse
+from generated_client import MODELS
+
+from ..document import Refusal, document, refuse, request_schema
 from ..schema_samples import NoSampleError, resolve, sample
 from .images import describe
 from .tool_messages import check_tool_messages
@@ -33,7 +35,7 @@ def check_request(fields: Any) -> ChatRequest:
     """Return the request as one that can be answered. Raises Refusal, which names the field."""
     if not isinstance(fields, dict):
         raise Refusal(400, message="The body of the request is not a JSON object")
-    if isinstance(fields.get("model"), str) and fields["model"] not in _models():
+    if isinstance(fields.get("model"), str) and fields["model"] not in MODELS:
         raise Refusal(404)
     try:
         _check_document(fields)
@@ -47,20 +49,11 @@ def check_request(fields: Any) -> ChatRequest:
     return ChatRequest(fields, tuple(_images(fields["messages"])))
 
 
-def _models() -> list[str]:
-    models: list[str] = document()["components"]["schemas"]["ChatCompletionQuickRequest"][
-        "properties"
-    ]["model"]["enum"]
-    return models
-
-
 @cache
 def _validator() -> Any:
-    schema = {
-        "$ref": "#/components/schemas/ChatCompletionQuickRequest",
-        "components": document()["components"],
-    }
-    return Draft202012Validator(schema)
+    return Draft202012Validator(
+        {**request_schema(), "components": document().get("components", {})}
+    )
 
 
 def _check_document(fields: dict[str, Any]) -> None:
