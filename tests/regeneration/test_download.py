@@ -1,12 +1,14 @@
-"""What --from names, a file or an address, over a server on this machine."""
+"""Reading a file or a URL, from a server on this machine."""
 
+import gzip
 import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
-from regeneration import download as source
+from regeneration import download
 from regeneration.download import read_source
 from regeneration.errors import RegenerationError
 
@@ -15,9 +17,9 @@ from .conftest import Pages, Reply
 
 @pytest.fixture
 def error() -> Callable[[str], str]:
-    def read(address: str) -> str:
+    def read(url: str) -> str:
         with pytest.raises(RegenerationError) as raised:
-            read_source(address)
+            read_source(url)
         return str(raised.value)
 
     return read
@@ -28,27 +30,27 @@ def test_a_file(tmp_path: Path) -> None:
     assert read_source(str(tmp_path / "page.md")) == (b"# Page\r\n", None)
 
 
-def test_an_address_is_recorded_without_md(pages: Pages) -> None:
-    address = pages.put("/ko/page.md", "쪽".encode(), Content_Type="text/markdown")
-    assert read_source(address + "#top") == ("쪽".encode(), address.removesuffix(".md"))
+def test_a_url_is_returned_without_md(pages: Pages) -> None:
+    url = pages.put("/ko/page.md", "쪽".encode(), Content_Type="text/markdown")
+    assert read_source(url + "#top") == ("쪽".encode(), url.removesuffix(".md"))
 
 
 def test_the_markdown_of_an_html_page(pages: Pages) -> None:
-    address = pages.put("/ko/page", b"<html>", Content_Type="text/HTML; charset=utf-8")
+    url = pages.put("/ko/page", b"<html>", Content_Type="text/HTML; charset=utf-8")
     pages.put("/ko/page.md", b"# Page")
-    assert read_source(address) == (b"# Page", address)
-    assert pages.asked == ["/ko/page", "/ko/page.md"]
+    assert read_source(url) == (b"# Page", url)
+    assert pages.requested == ["/ko/page", "/ko/page.md"]
 
 
 def test_redirects_are_followed(pages: Pages) -> None:
-    address = pages.put("/1", status=301, Location="/2")
-    pages.put("/2", status=307, Location=pages.address("/3"))
+    url = pages.put("/1", status=301, Location="/2")
+    pages.put("/2", status=307, Location=pages.url("/3"))
     pages.put("/3", b"# Page")
-    assert read_source(address) == (b"# Page", address)
+    assert read_source(url) == (b"# Page", url)
 
 
 @pytest.mark.parametrize(
-    ("address", "message"),
+    ("url", "message"),
     [
         ("http://docs.example/a", "http://docs.example/a is refused: only https:// is fetched"),
         ("http://127.0.0.1.example/a",
@@ -57,19 +59,17 @@ def test_redirects_are_followed(pages: Pages) -> None:
         ("ftp://localhost/a", "ftp://localhost/a is refused: only https:// is fetched"),
         ("https:///a", "https:///a is refused: only https:// is fetched"),
         ("https://me:secret@docs.example/a",
-         "an address with a password is refused: it would be recorded"),
+         "a URL with a password is refused: it would be recorded"),
         ("https://docs.example/\x1b[31m",
-         r"https://docs.example/\x1b[31m is not an address: "
+         r"https://docs.example/\x1b[31m is not a URL: "
          r"Invalid non-printable ASCII character in URL, '\x1b' at position 21."),
         ("http://127.0.0.1:1/a",
          "http://127.0.0.1:1/a cannot be reached: [Errno 111] Connection refused"),
         ("http://[::1]:1/a", "http://[::1]:1/a cannot be reached: [Errno 111] Connection refused"),
     ],
 )  # fmt: skip
-def test_an_address_that_is_not_fetched(
-    error: Callable[[str], str], address: str, message: str
-) -> None:
-    assert error(address) == message
+def test_a_url_that_is_not_fetched(error: Callable[[str], str], url: str, message: str) -> None:
+    assert error(url) == message
 
 
 @pytest.mark.parametrize(
@@ -94,27 +94,58 @@ def test_a_reply_that_is_not_a_page(
     pages: Pages, error: Callable[[str], str], reply: Reply, message: str
 ) -> None:
     pages.replies["/page"] = reply
-    assert error(pages.address("/page")) == message.format(pages.address("/page"))
+    assert error(pages.url("/page")) == message.format(pages.url("/page"))
 
 
 def test_html_only(pages: Pages, error: Callable[[str], str]) -> None:
-    address = pages.put("/page", b"<html>", Content_Type="text/html")
-    assert error(address) == f"{address}.md answers with status 404"
+    url = pages.put("/page", b"<html>", Content_Type="text/html")
+    assert error(url) == f"{url}.md answers with status 404"
     pages.put("/page.md", b"<html>", Content_Type="text/html")
-    assert error(address) == f"{address} is an HTML page, not its markdown"
+    assert error(url) == f"{url} is an HTML page: give the URL of its markdown or .json"
 
 
-def test_a_silent_server(
+def test_a_read_timeout(
     pages: Pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "SECONDS", 0.2)
-    address = pages.put("/page", b"0.5", status=0)
-    assert error(address) == f"{address} did not answer within 0.2 seconds"
+    def raise_timeout(response: httpx.Response, deadline: float) -> bytes:
+        raise httpx.ReadTimeout("no data")
+
+    monkeypatch.setattr(download, "_body", raise_timeout)
+    url = pages.put("/page", b"# Page")
+    assert error(url) == f"{url} did not answer within 30 seconds"
+
+
+def test_the_total_time_is_limited(
+    pages: Pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "SECONDS", 30.0)
+    monkeypatch.setattr(download.time, "monotonic", iter([0.0, 31.0, 62.0]).__next__)
+    url = pages.put("/page", b"# Page")
+    assert error(url) == f"{url} did not answer within 30 seconds"
+
+
+@pytest.mark.parametrize(
+    ("path", "reply", "content"),
+    [
+        ("/page/", (200, {"Content-Type": "text/html"}, b"<html>"), b"# Markdown"),
+        ("/page", (200, {"Content-Type": "text/html"}, b"# Page"), b"# Page"),
+    ],
+    ids=["a slash at the end", "markdown as text/html"],
+)
+def test_html_is_recognized(pages: Pages, path: str, reply: Reply, content: bytes) -> None:
+    pages.replies[path] = reply
+    pages.put("/page.md", b"# Markdown")
+    assert read_source(pages.url(path))[0] == content
+
+
+def test_a_compressed_page(pages: Pages, error: Callable[[str], str]) -> None:
+    url = pages.put("/page", gzip.compress(b"# Page"), Content_Encoding="gzip")
+    assert error(url) == f"{url} answers with Content-Encoding gzip: save it as a file"
 
 
 @pytest.fixture
 def tls_pages(pages: Pages, tmp_path: Path) -> Pages:
-    """The pages, with a certificate that nobody vouches for."""
+    """The pages, with a self-signed certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     command += ["-nodes", "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=x"]
@@ -127,10 +158,10 @@ def tls_pages(pages: Pages, tmp_path: Path) -> Pages:
     return pages
 
 
-def test_a_certificate_of_nobody(tls_pages: Pages, error: Callable[[str], str]) -> None:
-    told = error(tls_pages.put("/page", b"# Page"))
-    assert told.startswith(f"{tls_pages.address('/page')} has no TLS connection to offer: ")
-    assert "certificate verify failed: self-signed certificate" in told
+def test_a_self_signed_certificate(tls_pages: Pages, error: Callable[[str], str]) -> None:
+    message = error(tls_pages.put("/page", b"# Page"))
+    assert message.startswith(f"{tls_pages.url('/page')} fails the TLS handshake: ")
+    assert "certificate verify failed: self-signed certificate" in message
 
 
 def test_a_certificate_that_is_trusted(
@@ -141,9 +172,7 @@ def test_a_certificate_that_is_trusted(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    address = tls_pages.put("/page", b"# Page")
-    assert read_source(address) == (b"# Page", address)
+    url = tls_pages.put("/page", b"# Page")
+    assert read_source(url) == (b"# Page", url)
     tls_pages.put("/page", status=302, Location="http://127.0.0.1:1/page")
-    assert error(address) == (
-        f"{address} redirects to http://127.0.0.1:1/page: only https:// is followed"
-    )
+    assert error(url) == (f"{url} redirects to http://127.0.0.1:1/page: only https:// is followed")

@@ -1,33 +1,51 @@
-"""scripts/regenerate --from, as a person runs it when EvoLink changed its page."""
+"""scripts/regenerate --from, for a page that EvoLink changed."""
 
 import hashlib
 import json
 import re
-import shutil
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from regeneration import trial
 from regeneration.validation import load_yaml
+from regeneration.vendored import PUBLISHED
 
-from .conftest import PUBLISHED, ROOT, Pages, Workspace, files
+from .conftest import FROZEN, Pages, Workspace, files
 
-ADDRESS = tomllib.loads((ROOT / "openapi/SOURCE.toml").read_text())["address"]
-NOTHING = "nothing to do: it is the document that openapi/ has\n"
+URL = tomllib.loads((FROZEN / "SOURCE.toml").read_text())["url"]
+NOTHING = "nothing to do: openapi/ has this document\n"
+SAME = "the same document, written differently"
+REFUSED = "the document is refused and nothing was written (--force writes it nevertheless):"
 USER = """\
         user:
           type: string
           maxLength: 64
     ChatCompletionResponse:
 """
+TEMPERATURE = """\
+        temperature:
+          type: number
+          minimum: 0
+          maximum: 1
+          default: 0.7
+          description: 온도
+    ChatCompletionResponse:
+"""
+REGION = """\
+        region:
+          type: string
+          enum: [eu, us]
+    ChatCompletionResponse:
+"""
 
 
 @pytest.fixture
-def workspace(workspace: Workspace) -> Workspace:
-    """The workspace, with the client that its document generates."""
-    shutil.copytree(ROOT / "generated_client", workspace.client, dirs_exist_ok=True)
-    return workspace
+def workspace(generated: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace that skips the trial, which test_trial.py tests."""
+    monkeypatch.setattr(trial, "try_client", lambda scratch: [])
+    return generated
 
 
 def everything(workspace: Workspace) -> dict[str, bytes]:
@@ -41,20 +59,20 @@ def change(workspace: Workspace, *arguments: str | Path) -> tuple[list[str], lis
     return done.stdout.splitlines(), done.stderr.splitlines()
 
 
-def stopped(workspace: Workspace, *arguments: str | Path) -> tuple[str, str]:
-    """Run with --from, and return stdout and stderr when it stopped and wrote nothing."""
+def stopped(workspace: Workspace, *arguments: str | Path) -> tuple[str, list[str]]:
+    """Run with --from; it stops and writes nothing. Return stdout and the lines of stderr."""
     before = everything(workspace)
     done = workspace.run("--from", *map(str, arguments))
     assert (done.returncode, everything(workspace)) == (1, before)
-    return done.stdout, done.stderr
+    return done.stdout, done.stderr.splitlines()
 
 
-def assert_taken(workspace: Workspace, document: bytes, address: str) -> None:
+def assert_written(workspace: Workspace, document: bytes, url: str) -> None:
     assert (workspace.openapi / PUBLISHED).read_bytes() == document
     assert (workspace.openapi / "SOURCE.toml").read_text() == (
         f"# Where {PUBLISHED} came from. "
         "scripts/regenerate refuses a file whose sha256 differs.\n"
-        f'address = "{address}"\n'
+        f'url = "{url}"\n'
         f"date = {datetime.now(UTC).date()}\n"
         f'sha256 = "{hashlib.sha256(document).hexdigest()}"\n'
     )
@@ -68,7 +86,7 @@ def test_the_same_page_again(workspace: Workspace) -> None:
     assert everything(workspace) == before
 
 
-def test_an_optional_parameter_and_a_server(workspace: Workspace) -> None:
+def test_an_option_and_a_server(workspace: Workspace) -> None:
     page = workspace.page(
         "    ChatCompletionResponse:\n", USER,
         "  - url: https://api.evolink.ai\n",
@@ -77,150 +95,201 @@ def test_an_optional_parameter_and_a_server(workspace: Workspace) -> None:
     expected = [
         "ChatCompletionQuickRequest.user: added, string, maxLength 64, optional",
         "server https://eu.evolink.ai: added",
-        "1 text changed",
+        "plugin: option user is offered, string, maxLength 64",
+        'server https://eu.evolink.ai: description "Alternative URL"',
         f"generated_client: {len(files(workspace.client))} files, 3 changed",
         "  changed  client.py",
         "  changed  models/chat_completion_quick_request.py",
         "  changed  openapi.json",
     ]
     before = everything(workspace)
-    # The text of api.evolink.ai is now that of eu.evolink.ai.
-    assert change(workspace, page, "--dry-run") == ([*expected, "nothing was written"], [])
+    allowed = ("--allow-server", "eu.evolink.ai")
+    assert change(workspace, page, *allowed, "--dry-run") == (
+        [*expected, "nothing was written"],
+        [],
+    )
     assert everything(workspace) == before
-    assert change(workspace, page) == (expected, [])
+    assert change(workspace, page, *allowed) == (expected, [])
     document = page.read_bytes().partition(b"completions\n")[2].removesuffix(b"````")
-    assert_taken(workspace, document, ADDRESS)
+    assert_written(workspace, document, URL)
     request = (workspace.client / "models/chat_completion_quick_request.py").read_text()
     assert "    user: str | Unset = UNSET\n" in request
     assert '    "https://eu.evolink.ai",\n' in (workspace.client / "client.py").read_text()
     assert change(workspace, page) == ([NOTHING.strip()], [])
 
 
-def test_an_address(workspace: Workspace, pages: Pages) -> None:
+def test_a_new_server_is_refused(workspace: Workspace) -> None:
+    page = workspace.page("https://direct.evolink.ai", "https://evil.example")
+    out, err = stopped(workspace, page, "--force")
+    assert (out, len(err)) == ("", 1)
+    assert err[0].startswith(
+        "Error: server evil.example is new, and the first: prompts and the API"
+    )
+
+
+def test_a_url(workspace: Workspace, pages: Pages) -> None:
     page = workspace.page("          minItems: 1\n", "          minItems: 2\n", fence="~~~")
-    address = pages.put("/ko/page.md", page.read_bytes(), Content_Type="text/markdown")
-    out, err = change(workspace, address)
+    url = pages.put("/ko/page.md", page.read_bytes(), Content_Type="text/markdown")
+    out, err = change(workspace, url)
     assert (out[0], err) == (
         "ChatCompletionQuickRequest.messages: minItems 2, was 1 (breaking)",
         [],
     )
     document = page.read_bytes().partition(b"completions\n")[2].removesuffix(b"~~~")
-    assert_taken(workspace, document, address.removesuffix(".md"))
+    assert_written(workspace, document, url.removesuffix(".md"))
 
 
-def test_crlf_is_kept_and_says_nothing(workspace: Workspace) -> None:
+def test_crlf_is_kept(workspace: Workspace) -> None:
     page = workspace.page(newline="\r\n")
     out, err = change(workspace, page)
-    assert (out[0], out[1][-10:], err) == ("the same document, written otherwise", " 0 changed", [])
+    assert (out[0], out[1][-10:], err) == (SAME, " 0 changed", [])
     document = page.read_bytes().partition(b"completions\r\n")[2].removesuffix(b"````")
     assert document.count(b"\r\n") > 300
-    assert_taken(workspace, document, ADDRESS)
+    assert (workspace.openapi / PUBLISHED).read_bytes() == document
 
 
-def test_json_is_kept(workspace: Workspace) -> None:
+def test_json_in_another_order_is_kept(workspace: Workspace) -> None:
     document = load_yaml((workspace.openapi / PUBLISHED).read_bytes(), PUBLISHED)
+    schemas = document["components"]["schemas"]
+    document["components"]["schemas"] = dict(reversed(schemas.items()))
     source = workspace.folder / "page.md"
     source.write_text(json.dumps(document, indent="\t"))
     out, err = change(workspace, source)
-    assert (out[0], out[1][-10:], err) == ("the same document, written otherwise", " 0 changed", [])
-    assert_taken(workspace, source.read_bytes(), ADDRESS)
-
-
-def test_a_removed_field_and_a_renamed_operation(workspace: Workspace) -> None:
-    page = workspace.page(
-        "createChatCompletionQuick", "createChatCompletion",
-        "            param:\n              type: string\n"
-        "              description: 관련 매개변수 이름\n", "",
-        "채팅 메시지 목록", "메시지",
-    )  # fmt: skip
-    out, err = change(workspace, page, "--dry-run")
-    assert out[:7] == [
-        "operation createChatCompletionQuick: renamed to createChatCompletion (breaking)",
-        "ErrorResponse.error.param: removed (breaking)",
-        "1 text changed",
-        f"generated_client: {len(files(workspace.client))} files, 5 changed",
-        "  added    api/chat_completion/create_chat_completion.py",
-        "  removed  api/chat_completion/create_chat_completion_quick.py",
-        "  changed  models/chat_completion_quick_request.py",
-    ]
-    assert err == [
-        "Warning: 1-english.yaml, action 13: "
-        '$.components.schemas..[?@.description == "채팅 메시지 목록"] '
-        "matches nothing; the published text stays",
-        "Warning: 1-english.yaml, action 22: "
-        '$.components.schemas..[?@.description == "관련 매개변수 이름"] '
-        "matches nothing; the published text stays",
-    ]
+    assert (out[0], out[1][-10:], err) == (SAME, " 0 changed", [])
+    assert_written(workspace, source.read_bytes(), URL)
 
 
 def test_a_page_in_another_language(workspace: Workspace) -> None:
     page = workspace.page()
     hangul = re.compile("[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff]+")
     page.write_text(hangul.sub("words", page.read_text()))
-    out, err = change(workspace, page, "--dry-run")
-    assert re.fullmatch(r"\d\d texts changed", out[0])
-    assert out[1].startswith("generated_client: ")
-    assert {line.partition(",")[0] for line in err} == {"Warning: 1-english.yaml"}
+    out, err = change(workspace, page, "--prune")
+    assert 'ChatCompletionQuickRequest.messages: description "words words words"' in out
+    assert "To translate the new texts, add to overlays/1-english.yaml:" not in out
+    assert "  pruned   overlays/1-english.yaml" in out
+    assert err == []
+    english = load_yaml((workspace.openapi / "overlays/1-english.yaml").read_bytes(), "x")
+    # Those of texts that are in English already, and of schemas without a description.
+    assert len(english["actions"]) < 15
+    assert change(workspace, page, "--prune") == ([NOTHING.strip()], [])
 
 
-def test_what_an_overlay_changes_too_is_a_warning(workspace: Workspace) -> None:
-    page = workspace.page(
-        "    ChatCompletionResponse:\n",
-        "        temperature:\n          type: number\n          minimum: 0\n"
-        "          maximum: 1\n    ChatCompletionResponse:\n",
-    )
-    out, err = change(workspace, page, "--dry-run")
-    assert out[0] == "ChatCompletionQuickRequest.temperature: added, number 0 to 1, optional"
+def test_a_new_text_has_an_action_for_its_translation(workspace: Workspace) -> None:
+    page = workspace.page("채팅 메시지 목록", "새 '텍스트'")
+    out, err = change(workspace, page)
+    assert out[:4] == [
+        "ChatCompletionQuickRequest.messages: description \"새 '텍스트'\"",
+        "To translate the new texts, add to overlays/1-english.yaml:",
+        "  - target: '$..[?@.description == \"새 ''텍스트''\"]'",
+        '    update: {"description": "ENGLISH TEXT"}',
+    ]
     assert err == [
-        "Warning: ChatCompletionQuickRequest.temperature changed, and an overlay changes it too"
+        "Note: 1-english.yaml, action 13 is obsolete: no such text is published",
+        "Note: To delete these actions: scripts/regenerate --from PAGE --prune",
+    ]
+    english = workspace.openapi / "overlays/1-english.yaml"
+    english.write_text(english.read_text() + "\n".join(out[2:4]) + "\n")
+    out, err = change(workspace, page, "--prune")
+    assert out[-1] == "  pruned   overlays/1-english.yaml"
+    # The document is unchanged, so that nothing is tried; the client has the translation.
+    request = (workspace.client / "models/chat_completion_quick_request.py").read_text()
+    assert "ENGLISH TEXT" in request
+    assert workspace.run("--check").stderr == ""
+
+
+def test_a_published_field_replaces_ours(workspace: Workspace) -> None:
+    page = workspace.page("    ChatCompletionResponse:\n", TEMPERATURE)
+    out, err = change(workspace, page, "--dry-run")
+    assert out[:6] == [
+        "ChatCompletionQuickRequest.temperature: maximum 1, was 2 (breaking)",
+        "plugin: option temperature is now number 0 to 1, was number 0 to 2: the bound is enforced",
+        'ChatCompletionQuickRequest.temperature: description "온도"',
+        "To translate the new texts, add to overlays/1-english.yaml:",
+        "  - target: '$..[?@.description == \"온도\"]'",
+        '    update: {"description": "Randomness of the answer, 0 (least) to 2."}',
+    ]
+    assert err[0] == (
+        "Note: 3-extensions.yaml, action 4 is superseded: EvoLink publishes $['components']"
+        "['schemas']['ChatCompletionQuickRequest']['properties']['temperature'] as "
+        '{"default": 0.7, "maximum": 1, "minimum": 0, "type": "number"}, which is used; ours is '
+        '{"maximum": 2, "minimum": 0, "type": "number"}'
+    )
+    out, err = change(workspace, page, "--prune")
+    assert (out[-1], err) == ("  pruned   overlays/3-extensions.yaml", [])
+    assert "temperature:" not in (workspace.openapi / "overlays/3-extensions.yaml").read_text()
+    request = json.loads((workspace.client / "openapi.json").read_text())["components"]["schemas"]
+    assert request["ChatCompletionQuickRequest"]["properties"]["temperature"] == {
+        "type": "number", "minimum": 0, "maximum": 1, "description": "온도",
+    }  # fmt: skip
+
+
+def test_every_action_that_does_not_fit_is_named(workspace: Workspace) -> None:
+    page = workspace.page(
+        "        completion_tokens_details:\n", "        completion_details:\n",
+        "        prompt_tokens_details:\n          type: object\n"
+        "          description: 상세 입력 토큰 정보\n",
+        "        prompt_tokens_details:\n          $ref: '#/components/schemas/Choice'\n"
+        "        prompt_details:\n          type: object\n",
+    )  # fmt: skip
+    out, err = stopped(workspace, page)
+    assert out.splitlines()[0] == "Usage.prompt_tokens_details: type Choice, was object or null"
+    assert [line for line in err if not line.startswith("Note: ")] == [
+        f"Error: {REFUSED}",
+        "  2-corrections.yaml, action 16: (The details are null where a server does not count them "
+        "(precaution).) $['components']['schemas']['Usage']['properties']['prompt_tokens_details'] "
+        "is a $ref to #/components/schemas/Choice: change what it refers to",
+        "  2-corrections.yaml, action 17: (The details are null where a server does not count them "
+        "(precaution).) $.components.schemas.Usage[?@.completion_tokens_details.type == 'object']"
+        ".completion_tokens_details matches nothing",
+    ]
+    _, err = change(workspace, page, "--force")
+    assert [line[:49] for line in err if "Warning" in line] == [
+        "Warning: 2-corrections.yaml, action 16: (The deta",
+        "Warning: 2-corrections.yaml, action 17: (The deta",
     ]
 
 
-def test_every_action_that_no_longer_fits_is_named(workspace: Workspace) -> None:
+def test_a_failed_trial_is_printed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "try_client", lambda scratch: ["stream: one", "type check: two"])
+    page = workspace.page("    ChatCompletionResponse:\n", REGION)
+    for arguments in ([], ["--dry-run"]):
+        out, err = stopped(workspace, page, *arguments)
+        assert out.splitlines() == [
+            "ChatCompletionQuickRequest.region: added, string, one of eu, us, optional",
+            "plugin: option region is offered, string, one of eu, us",
+        ]
+        assert err == [f"Error: {REFUSED}", "  stream: one", "  type check: two"]
+    _, err = change(workspace, page, "--force")
+    assert err == ["Warning: stream: one", "Warning: type check: two"]
+    assert "region" in (workspace.openapi / PUBLISHED).read_text()
+
+
+@pytest.mark.parametrize(
+    ("replacements", "message"),
+    [
+        (("            - gemini-3.5-flash\n", "            - gemini-3.1-pro\n",
+          "          default: gemini-3.5-flash\n", "          default: gemini-3.1-pro\n"),
+         "is the page of another model, gemini-3.1-pro: give the quickstart page of "
+         "gemini-3.5-flash"),
+        (("    ChatCompletionQuickRequest:\n", "    ChatCompletionRequest:\n",
+          "'#/components/schemas/ChatCompletionQuickRequest'",
+          "'#/components/schemas/ChatCompletionRequest'"),
+         "is EvoLink's full reference page, whose schemas have other names: give the quickstart "
+         "page of gemini-3.5-flash"),
+    ],
+)  # fmt: skip
+def test_another_page(workspace: Workspace, replacements: tuple[str, ...], message: str) -> None:
+    page = workspace.page(*replacements)
+    assert stopped(workspace, page) == ("", [f"Error: {page} {message}"])
+
+
+def test_a_request_that_the_generator_does_not_support(workspace: Workspace) -> None:
     page = workspace.page(
-        "tags:\n  - name: 채팅 완성\n    description: AI 채팅 완성 관련 API\n", "",
-        "        input_tokens_details:\n          type: object\n          nullable: true\n",
-        "        input_details:\n          type: object\n",
-        "            - user\n", "            - user\n            - system\n",
-    )  # fmt: skip
-    out, err = stopped(workspace, page)
-    assert out == (
-        "MessageSimple.role: enum gains system\n"
-        "Usage.input_tokens_details: removed (breaking)\n"
-        "Usage.input_details: added, object, optional\n"
-        "1 text changed\n"
+        "        required: true\n        content:\n          application/json:",
+        "        required: true\n        content:\n          application/xml:",
     )
-    assert err == (
-        "Error: 3 actions no longer fit the document:\n"
-        "  2-corrections.yaml, action 1 (The tag is Korean, so the generator would name the "
-        "module in Hangul; take the published tag out.): $.tags matches nothing\n"
-        "  2-corrections.yaml, action 6 (nullable is OpenAPI 3.0; the document declares 3.1.0, "
-        "where null is a type. Take it out.): "
-        "$.components.schemas.Usage.properties.input_tokens_details matches nothing\n"
-        "  3-extensions.yaml, action 1 (Roles system and assistant (reference), tool (format).): "
-        "$['components']['schemas']['MessageSimple']['properties']['role']['enum'] "
-        'already has "system"\n'
-    )
-
-
-def test_a_failure_of_the_generator(workspace: Workspace) -> None:
-    out, err = stopped(
-        workspace,
-        workspace.page(
-            "        required: true\n        content:\n          application/json:",
-            "        required: true\n        content:\n          application/xml:",
-        ),
-    )
-    assert out == (
-        "createChatCompletionQuick request application/json: removed (breaking)\n"
-        "createChatCompletionQuick request application/xml: "
-        "added, ChatCompletionQuickRequest\n"
-    )
-    assert err == (
-        "Error: openapi-python-client: WARNING parsing POST /v1/chat/completions within "
-        "chat_completion. Endpoint will not be generated.: "
-        "Unsupported content type application/xml\n"
-    )
+    _, err = stopped(workspace, page, "--force")
+    assert "no enum and no default" in err[-1]
 
 
 @pytest.mark.parametrize(
@@ -233,16 +302,16 @@ def test_a_failure_of_the_generator(workspace: Workspace) -> None:
         ("/dev/null", "/dev/null holds no OpenAPI document, neither fenced nor bare"),
     ],
 )
-def test_a_source_that_is_none(workspace: Workspace, source: str, message: str) -> None:
-    assert stopped(workspace, source) == ("", f"Error: {message}\n")
+def test_a_source_without_a_document(workspace: Workspace, source: str, message: str) -> None:
+    assert stopped(workspace, source) == ("", [f"Error: {message}"])
 
 
 def test_an_edited_document_is_not_replaced(workspace: Workspace) -> None:
     page = workspace.page()
     with (workspace.openapi / PUBLISHED).open("a") as document:
         document.write("# edited\n")
-    assert stopped(workspace, page)[1].startswith(
-        f"Error: {PUBLISHED} is not the file SOURCE.toml describes"
+    assert stopped(workspace, page)[1][0].startswith(
+        f"Error: {PUBLISHED} is not the file that SOURCE.toml records"
     )
 
 
@@ -250,8 +319,10 @@ def test_an_edited_document_is_not_replaced(workspace: Workspace) -> None:
     ("arguments", "message"),
     [
         (["--from", "page.md", "--check"],
-         "--check changes nothing: give it without --from, or --dry-run with it"),
-        (["--dry-run"], "--dry-run goes with --from; without it, --check writes nothing"),
+         "--check is without --from; with --from, --dry-run writes nothing"),
+        (["--dry-run"], "--dry-run needs --from; without it, --check writes nothing"),
+        (["--prune"], "--prune needs --from"),
+        (["--allow-server", "x"], "--allow-server needs --from"),
         (["--from"], "argument --from: expected one argument"),
     ],
 )  # fmt: skip

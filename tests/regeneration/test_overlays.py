@@ -8,20 +8,21 @@ from regeneration.errors import RegenerationError
 from regeneration.overlays import apply_overlay
 
 DOCUMENT: dict[str, Any] = {
-    "info": {"title": "A", "license": {"name": "MIT"}},
+    "info": {"title": "A", "license": {"name": "MIT"}, "contact": {"$ref": "#/x"}},
     "tags": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
     "paths": {"/x": {"get": {"tags": ["a"]}, "post": {"tags": ["b"]}}},
 }
 
 
-def apply(*actions: Any) -> tuple[dict[str, Any], list[str]]:
+def apply(*actions: Any, role: str | None = None) -> tuple[dict[str, Any], list[str]]:
     document = deepcopy(DOCUMENT)
-    unmatched = apply_overlay(document, {"overlay": "1.0.0", "actions": list(actions)}, "o.yaml")
-    return document, unmatched
+    overlay = {"overlay": "1.0.0", "actions": list(actions), **({"x-role": role} if role else {})}
+    outcomes = apply_overlay(document, overlay, "o.yaml")
+    return document, list(map(str, outcomes))
 
 
 def changed(*actions: Any) -> dict[str, Any]:
-    """Return what the actions make of DOCUMENT; every one of them must match."""
+    """Return DOCUMENT with the actions applied; each of them must match."""
     document, unmatched = apply(*actions)
     assert unmatched == []
     return document
@@ -41,25 +42,25 @@ def remove(target: str) -> dict[str, Any]:
         pytest.param(
             update("$.info", {"license": {"url": "u"}}),
             "info",
-            {"title": "A", "license": {"name": "MIT", "url": "u"}},
+            {"title": "A", "license": {"name": "MIT", "url": "u"}, "contact": {"$ref": "#/x"}},
             id="objects merge recursively",
         ),
         pytest.param(
             update("$.info", {"title": "B"}),
             "info",
-            {"title": "B", "license": {"name": "MIT"}},
+            {"title": "B", "license": {"name": "MIT"}, "contact": {"$ref": "#/x"}},
             id="a primitive is replaced",
         ),
         pytest.param(
             update("$.info", {"title": {"ko": "B"}}),
             "info",
-            {"title": {"ko": "B"}, "license": {"name": "MIT"}},
+            {"title": {"ko": "B"}, "license": {"name": "MIT"}, "contact": {"$ref": "#/x"}},
             id="an object takes a primitive's place",
         ),
         pytest.param(
             update("$.info", {"license": None}),
             "info",
-            {"title": "A", "license": None},
+            {"title": "A", "license": None, "contact": {"$ref": "#/x"}},
             id="null takes an object's place",
         ),
         pytest.param(
@@ -87,6 +88,12 @@ def remove(target: str) -> dict[str, Any]:
             id="lists in merged objects are joined",
         ),
         pytest.param(
+            update("$.paths['/x']", {"post": {"tags": ["b", "c"]}}),
+            "paths",
+            {"/x": {"get": {"tags": ["a"]}, "post": {"tags": ["b", "c"]}}},
+            id="a value that is already in a list is not added again",
+        ),
+        pytest.param(
             update("$.paths['/x'].*", {"summary": "s"}),
             "paths",
             {
@@ -106,7 +113,7 @@ def remove(target: str) -> dict[str, Any]:
         pytest.param(
             remove("$.info.license"),
             "info",
-            {"title": "A"},
+            {"title": "A", "contact": {"$ref": "#/x"}},
             id="a key is removed",
         ),
         pytest.param(
@@ -136,7 +143,7 @@ def remove(target: str) -> dict[str, Any]:
         pytest.param(
             {"target": "$.info.license", "update": {"name": "no"}, "remove": True},
             "info",
-            {"title": "A"},
+            {"title": "A", "contact": {"$ref": "#/x"}},
             id="remove goes before update",
         ),
     ],
@@ -163,7 +170,7 @@ def test_an_update_is_copied_to_each_node() -> None:
     assert document["paths"]["/x"]["post"]["x"] == {"y": []}
 
 
-def test_an_action_that_matches_nothing_is_told_and_the_others_are_applied() -> None:
+def test_an_action_that_matches_nothing_is_reported_and_the_others_are_applied() -> None:
     document, unmatched = apply(
         {"target": "$.nope", "description": "Why", "update": {}},
         {"target": "$.tags[?@.name == 'z']", "remove": True},
@@ -171,7 +178,7 @@ def test_an_action_that_matches_nothing_is_told_and_the_others_are_applied() -> 
     )
     assert document["info"]["title"] == "B"
     assert unmatched == [
-        "o.yaml, action 1 (Why): $.nope matches nothing",
+        "o.yaml, action 1: (Why) $.nope matches nothing",
         "o.yaml, action 2: $.tags[?@.name == 'z'] matches nothing",
     ]
 
@@ -205,14 +212,17 @@ def test_what_is_not_an_action(action: Any, message: str) -> None:
             update("$.info.title", "x"),
             "$['info']['title'] is neither an object nor a list: it cannot be updated",
         ),
-        (update("$.tags", {"name": "b"}), """$['tags'] already has {"name": "b"}"""),
         (
-            update("$.paths", {"/x": {"post": {"tags": ["c", "b"]}}}),
-            """$['paths']['/x']['post']['tags'] already has "b\"""",
+            update("$.info.contact", {"url": "u"}),
+            "$['info']['contact'] is a $ref to #/x: change what it refers to",
+        ),
+        (
+            update("$", {"info": {"contact": {"url": "u"}}}),
+            "$['info']['contact'] is a $ref to #/x: change what it refers to",
         ),
     ],
 )
-def test_an_action_that_does_not_fit_is_told_and_the_others_are_applied(
+def test_an_action_that_does_not_fit_is_reported_and_the_others_are_applied(
     action: Any, message: str
 ) -> None:
     document, misfits = apply(action, update("$.info", {"title": "B"}))
@@ -220,8 +230,90 @@ def test_an_action_that_does_not_fit_is_told_and_the_others_are_applied(
     assert misfits == [f"o.yaml, action 1: {message}"]
 
 
-@pytest.mark.parametrize("actions", [None, [], {}, "x"])
+@pytest.mark.parametrize("actions", [None, {}, "x"])
 def test_actions_that_are_no_list(actions: Any) -> None:
     with pytest.raises(RegenerationError) as raised:
         apply_overlay({}, {"actions": actions}, "o.yaml")
-    assert str(raised.value) == "o.yaml: actions must be a list, and not empty"
+    assert str(raised.value) == "o.yaml: actions must be a list"
+
+
+def test_an_unknown_role() -> None:
+    with pytest.raises(RegenerationError) as raised:
+        apply(remove("$.tags"), role="x")
+    assert str(raised.value) == (
+        "o.yaml: x-role must be one of translation, correction, extension, pin"
+    )
+
+
+PUBLISHED = (
+    "o.yaml, action 1 is superseded: EvoLink publishes $['f']['a'] as {}, which is used; ours is {}"
+)
+TITLE = "$[?@.title == 'B']"
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "outcomes"),
+    [
+        # A text that is no longer published.
+        ("translation", update(TITLE, {"title": "C"}),
+         ["o.yaml, action 1 is obsolete: its text is no longer published"]),
+        # The element is there without the defect.
+        ("correction", update(TITLE, {"title": "C"}),
+         ["o.yaml, action 1 is obsolete: $[?@.title == 'B'] is no longer published"]),
+        ("correction", update("$.paths[?@.get.x].get", {"tags": ["c"]}),
+         ["""o.yaml, action 1 is obsolete: $['paths']['/x']['get'] is published as {"tags": """
+          """["a"]}; ours is {"tags": ["c"]}"""]),
+        ("correction", remove("$.info.nullable"),
+         ["o.yaml, action 1 is obsolete: $.info.nullable is no longer published"]),
+        # The parent of the defect is gone, or behind a reference.
+        ("correction", remove("$.info.summary.nullable"),
+         ["o.yaml, action 1: $.info.summary.nullable matches nothing"]),
+        ("correction", update("$.nowhere[?@.x].x", {"y": 1}),
+         ["o.yaml, action 1: $.nowhere[?@.x].x matches nothing"]),
+        ("correction", remove("$.info.contact.nullable"),
+         ["o.yaml, action 1: $['info']['contact'] is a $ref to #/x: change what it refers to"]),
+        ("correction", update("$[?@.contact.type == 'object'].contact", {"type": "null"}),
+         ["o.yaml, action 1: $['info']['contact'] is a $ref to #/x: change what it refers to"]),
+        # A pin is never obsolete.
+        ("pin", remove("$.info.nullable"), []),
+        ("pin", update("$.nowhere", {}), ["o.yaml, action 1: $.nowhere matches nothing"]),
+    ],
+)  # fmt: skip
+def test_an_action_that_gives_way(role: str, action: Any, outcomes: list[str]) -> None:
+    assert apply(action, role=role) == (DOCUMENT, outcomes)
+
+
+def test_a_pin_replaces_lists() -> None:
+    document, outcomes = apply(update("$.paths['/x'].*", {"tags": ["z"]}), role="pin")
+    assert document["paths"]["/x"] == {"get": {"tags": ["z"]}, "post": {"tags": ["z"]}}
+    assert outcomes == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "effective", "outcomes"),
+    [
+        (None, {"a": {"type": "string"}}, {"a": {"type": "string"}}, []),
+        ({"a": {"type": "string", "description": "x"}}, {"a": {"type": "string"}},
+         {"a": {"type": "string", "description": "x"}},
+         ["o.yaml, action 1 is superseded: EvoLink publishes $['f']['a']"]),
+        ({"a": {"type": "integer"}}, {"a": {"type": "string", "minLength": 1}, "b": {}},
+         {"a": {"type": "integer"}, "b": {}},
+         [PUBLISHED.format('{"type": "integer"}', '{"minLength": 1, "type": "string"}')]),
+        # Lists of values are united.
+        ({"a": {"enum": ["u", "x"]}}, {"a": {"enum": ["s", "u"]}},
+         {"a": {"enum": ["u", "x", "s"]}}, []),
+        ({"a": ["u"]}, {"a": ["s"]}, {"a": ["u", "s"]}, []),
+        ({"a": {"enum": ["u", "s"]}}, {"a": {"enum": ["s"]}}, {"a": {"enum": ["u", "s"]}},
+         [PUBLISHED.format('{"enum": ["u", "s"]}', '{"enum": ["s"]}')]),
+        # A published reference stays, too.
+        ({"a": {"$ref": "#/x"}}, {"a": {"type": "object"}}, {"a": {"$ref": "#/x"}},
+         [PUBLISHED.format('{"$ref": "#/x"}', '{"type": "object"}')]),
+    ],
+)  # fmt: skip
+def test_an_extension_adds_what_is_absent(
+    theirs: Any, ours: Any, effective: Any, outcomes: list[str]
+) -> None:
+    document = {"f": deepcopy(theirs or {})}
+    overlay = {"x-role": "extension", "actions": [update("$.f", ours)]}
+    assert list(map(str, apply_overlay(document, overlay, "o.yaml"))) == outcomes
+    assert document == {"f": effective}

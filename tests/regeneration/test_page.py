@@ -1,4 +1,4 @@
-"""Where in a page the document is."""
+"""Finding the document in a page."""
 
 import pytest
 from regeneration.errors import RegenerationError
@@ -39,16 +39,15 @@ INFO = b"yaml ko/api-manual/openai-sdk-quickstart.json POST /v1/chat/completions
         (b'\n{"info": "```\\nopenapi: 3.1.0\\n```"}', b'\n{"info": "```\\nopenapi: 3.1.0\\n```"}'),
     ],
 )  # fmt: skip
-def test_the_document_is_taken_as_it_is(page: bytes, document: bytes) -> None:
-    assert find_document(page, "page.md")[0] == document
+def test_the_document_is_found_byte_for_byte(page: bytes, document: bytes) -> None:
+    assert find_document(page, "page.md").content == document
 
 
-def test_it_is_named_by_where_it_is() -> None:
-    assert (
-        find_document(b"# A\n\n```\n" + YAML + b"```", "p.md")[1]
-        == "the document at line 3 of p.md"
-    )
-    assert find_document(YAML, "p.yaml")[1] == "p.yaml"
+def test_the_document_has_a_name_and_a_first_line() -> None:
+    found = find_document(b"# A\n\n```\n" + YAML + b"```", "p.md")
+    assert (found.name, found.first_line) == ("the document at line 3 of p.md", 4)
+    found = find_document(YAML, "p.yaml")
+    assert (found.name, found.first_line) == ("p.yaml", 1)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,10 @@ def test_it_is_named_by_where_it_is() -> None:
         (b"# A page\n\nopenapi: none\n", NONE),
         (b"    ```\n    openapi: 3.1.0\n    ```\n", NONE),
         (b"```yaml\n" + YAML + b"```\n## New \x1b[31m ##\n~~~\n" + YAML + b"~~~\n",
-         r"page.md holds 2 documents, none is taken: line 1 (no heading), line 6 (New \x1b[31m)"),
+         r"page.md holds 2 documents: line 1 (no heading), line 6 (New \x1b[31m); save the one to "
+         "use in a file and give that file"),
+        (b"<!DOCTYPE html><html><pre>openapi: 3.1.0</pre></html>",
+         "page.md is an HTML page: give its markdown (.md) or its .json"),
         (b"# A\n````yaml\n" + YAML + b"```\n",
          "page.md is cut: its document, at line 2, has no end"),
     ],
