@@ -20,8 +20,6 @@ from llm.migrations import migrate
 from llm_evolink.sandbox import Server, serve
 from tests import four_ways, llm_process, scripted_server
 
-KEY = "sk-test-0123456789abcdef"
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -72,7 +70,7 @@ def environment(user_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLM_USER_PATH", str(user_path))
     # What else is installed is for test_two_plugins.py alone.
     monkeypatch.setenv("LLM_LOAD_PLUGINS", "llm-evolink")
-    monkeypatch.setenv("EVOLINK_API_KEY", KEY)
+    monkeypatch.setenv("EVOLINK_API_KEY", four_ways.KEY)
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
 
 

@@ -1,10 +1,12 @@
 """Calls the model in four ways: sync or async, streamed or not.
 
-The server is one of scripted_server.py, or a transport in memory (`in_memory`).
+The server is one of scripted_server.py, or a transport in memory (`in_memory`). The sandbox is also
+called over plain HTTP (`post_to`), which checks its responses against the OpenAPI document.
 """
 
 import asyncio
 import inspect
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +15,16 @@ from typing import Any
 import httpx
 import llm
 import pytest
+from jsonschema import Draft202012Validator
 
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.errors import EvolinkError
-from tests import scripted_server
+from llm_evolink.sandbox import Server
+from llm_evolink.sandbox.document import document
+from tests import llm_process, scripted_server
 
 MODEL = "gemini-3.5-flash"
+KEY = "sk-test-0123456789abcdef"
 INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
 
 
@@ -238,3 +244,76 @@ def in_memory(
 def time_out(request: httpx.Request) -> httpx.Response:
     """Respond with nothing until the read time-out."""
     raise httpx.ReadTimeout("", request=request)
+
+
+# The sandbox over plain HTTP.
+
+
+def client_of(server: Server) -> httpx.Client:
+    """Return a client of a sandbox."""
+    return httpx.Client(
+        base_url=server.url,
+        headers={"Authorization": "Bearer sandbox"},
+        trust_env=False,
+        timeout=llm_process.TIMEOUT,
+    )
+
+
+def post_to(client: httpx.Client, messages: Any = "hello", **fields: Any) -> httpx.Response:
+    """Post a prompt or messages to a sandbox; check the response against the document."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    body = {"model": MODEL, "messages": messages, **fields}
+    response = client.post("/v1/chat/completions", json=body)
+    assert len(response.headers["x-request-id"]) == 32
+    for name, value in _documents(response):
+        check_documented(name, value)
+    return response
+
+
+def chunks_of(response: httpx.Response) -> list[dict[str, Any]]:
+    """Return the chunks of an event stream, which ends with [DONE]."""
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *events, done, rest = response.text.split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+def check_documented(name: str, value: Any) -> None:
+    """Fail unless the value fits the document's schema of that name."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document()["components"]}
+    Draft202012Validator(schema).validate(value)
+
+
+def message_of(response: httpx.Response) -> dict[str, Any]:
+    """Return the message of a successful, non-streamed response."""
+    assert response.status_code == 200, response.text
+    return response.json()["choices"][0]["message"]
+
+
+def text_of(response: httpx.Response) -> str:
+    """Return the text of a successful, non-streamed response."""
+    return message_of(response)["content"]
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """Return the error of a response."""
+    error = response.json()["error"]
+    assert error["code"] == response.status_code
+    return error
+
+
+def tool(name: str, **parameters: Any) -> dict[str, Any]:
+    """Return the definition of a tool with these parameters, each a JSON Schema."""
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def _documents(response: httpx.Response) -> Iterator[tuple[str, Any]]:
+    """Return the objects in the response, each with the name of its schema."""
+    if response.status_code != 200:
+        yield "ErrorResponse", response.json()
+    elif response.headers["content-type"] == "application/json":
+        yield "ChatCompletionResponse", response.json()
+    else:
+        for chunk in chunks_of(response):
+            yield "ChatCompletionChunk", chunk

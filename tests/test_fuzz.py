@@ -20,7 +20,7 @@ from llm_evolink import errors, failures
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients, retry
 from llm_evolink.redaction import Redactor
-from tests.conftest import KEY
+from tests.four_ways import KEY
 
 MODEL, ASYNC_MODEL = EvolinkChat(), AsyncEvolinkChat()
 

@@ -15,8 +15,17 @@ from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from llm_evolink.redaction import Redactor, keep_out_of_logs
 from tests import scripted_server
-from tests.conftest import KEY
-from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Way, answer, ask, serving, way_id
+from tests.four_ways import (
+    COMPLETE,
+    KEY,
+    STREAMED,
+    SYNC_STREAMED,
+    Way,
+    answer,
+    ask,
+    serving,
+    way_id,
+)
 
 SHOWN = "…cdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)

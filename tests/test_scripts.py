@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import scripted_server
-from tests.conftest import KEY
+from tests.four_ways import KEY
 from tests.llm_process import TIMEOUT
 
 DEMO = Path(__file__).parents[1] / "scripts" / "demo"

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from generated_client import SERVERS
 from tests import scripted_server
-from tests.conftest import KEY
+from tests.four_ways import KEY
 
 ROOT = Path(__file__).parents[2]
 HELLO = 'This is the EvoLink sandbox, not gemini-3.5-flash. You said: "hello"'

@@ -9,8 +9,7 @@ import pytest
 from llm_evolink.errors import EvolinkError
 from tests import llm_process, scripted_server
 from tests.chat.test_images import PNG
-from tests.conftest import KEY
-from tests.four_ways import INTRODUCTION, MODEL
+from tests.four_ways import INTRODUCTION, KEY, MODEL
 
 CUT = "The answer was cut at the token limit: raise it with -o max_tokens\n"
 FILTERED = "The answer was cut by the server's content filter: rephrase the prompt\n"

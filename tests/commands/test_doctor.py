@@ -11,8 +11,7 @@ import pytest
 from llm_evolink.commands.doctor import checks, finding
 from tests import llm_process
 from tests.commands.conftest import DEAD, found, replying, store
-from tests.conftest import KEY
-from tests.four_ways import in_memory, serving
+from tests.four_ways import KEY, in_memory, serving
 
 STORED = "sk-stored-0123456789wxyz"
 

@@ -17,8 +17,7 @@ from llm_evolink.commands.doctor import checks, probe
 from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
 from tests.commands.conftest import DEAD, REFUSED, found, replying
-from tests.conftest import KEY
-from tests.four_ways import serving
+from tests.four_ways import KEY, serving
 from tests.llm_process import TIMEOUT
 
 refusing = replying(400, REFUSED)

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 from llm.cli import cli
 
-from tests.conftest import KEY
-from tests.four_ways import STREAM_EVENTS, WAYS, serving, way_id
+from tests.four_ways import KEY, STREAM_EVENTS, WAYS, serving, way_id
 
 DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
 

@@ -11,10 +11,19 @@ import pytest
 from llm.parts import StreamEvent, TextPart, ToolCallPart, ToolResultPart
 
 from llm_evolink.sandbox import serve
+from tests.four_ways import (
+    MODEL,
+    chunks_of,
+    client_of,
+    error_of,
+    message_of,
+    post_to,
+    text_of,
+    tool,
+)
 from tests.llm_process import TIMEOUT
 
 from .backends import Plain, Scripted
-from .conftest import MODEL, chunks_of, client_of, error_of, message_of, post_to, text_of, tool
 
 
 @contextmanager

@@ -2,8 +2,7 @@ import pytest
 
 from llm_evolink.sandbox import serve
 from llm_evolink.sandbox.reply.canned import read_replies
-
-from .conftest import chunks_of, client_of, message_of, post_to, text_of, tool
+from tests.four_ways import chunks_of, client_of, message_of, post_to, text_of, tool
 
 REPLIES = [("capital of (.*)", "Paris"), ("(?i)^hello", "Hi"), ("capital", "Which?")]
 

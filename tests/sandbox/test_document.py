@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from llm_evolink.sandbox.document import document, documented_errors
-
-from .conftest import MODEL, check_documented, post_to
+from tests.four_ways import MODEL, check_documented, post_to
 
 # The server is one for all of them, and remembers nothing.
 EXAMPLES = settings(

@@ -9,8 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from llm_evolink.sandbox import serve
-
-from .conftest import MODEL
+from tests.four_ways import MODEL
 
 HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 ECHO = 'This is the EvoLink sandbox, not gemini-3.5-flash. You said: "hello"'

@@ -7,9 +7,8 @@ import httpx
 import pytest
 
 from llm_evolink.sandbox import serve
+from tests.four_ways import MODEL, client_of, post_to
 from tests.llm_process import TIMEOUT
-
-from .conftest import MODEL, client_of, post_to
 
 KEY = "sk-test-0123456789abcdef"
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "grüß dich"}]}

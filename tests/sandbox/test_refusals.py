@@ -5,8 +5,7 @@ import pytest
 
 from llm_evolink.sandbox import Server
 from llm_evolink.sandbox.signatures import sign
-
-from .conftest import MODEL, check_documented, error_of, post_to, tool
+from tests.four_ways import MODEL, check_documented, error_of, post_to, tool
 
 URL = "/v1/chat/completions"
 USER = {"role": "user", "content": "hello"}

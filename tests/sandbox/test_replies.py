@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from .conftest import error_of, message_of, text_of
+from tests.four_ways import error_of, message_of, text_of
 
 INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
 

@@ -15,9 +15,8 @@ import pytest
 from llm_evolink.sandbox import serve
 from llm_evolink.sandbox.document import documented_errors
 from tests import llm_process
+from tests.four_ways import MODEL, client_of, post_to, text_of
 from tests.llm_process import TIMEOUT
-
-from .conftest import MODEL, client_of, post_to, text_of
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 

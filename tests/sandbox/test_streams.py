@@ -10,9 +10,8 @@ from generated_client.api.chat_completion import create_chat_completion_quick as
 from generated_client.client import AuthenticatedClient
 from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
 from llm_evolink.sandbox import serve
+from tests.four_ways import MODEL, chunks_of, client_of, message_of, post_to, text_of, tool
 from tests.llm_process import TIMEOUT
-
-from .conftest import MODEL, chunks_of, client_of, message_of, post_to, text_of, tool
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from .conftest import message_of, text_of, tool
+from tests.four_ways import message_of, text_of, tool
 
 INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
 INTEGER = {"type": "integer", "minimum": 3}
