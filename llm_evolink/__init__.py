@@ -11,10 +11,13 @@ import llm
 @llm.hookimpl(trylast=True)
 def register_models(register: Callable[..., Any]) -> None:
     """Register the document's models as NAME and evolink/NAME, and those that the user added."""
-    from .chat import AsyncEvolinkChat, EvolinkChat
-    from .constants import ADDED_MODELS_FILE, MODEL_ID
+    from generated_client import MODELS
 
-    register(EvolinkChat(), AsyncEvolinkChat(), aliases=(f"evolink/{MODEL_ID}",))
+    from .chat import AsyncEvolinkChat, EvolinkChat
+    from .constants import ADDED_MODELS_FILE
+
+    for name in MODELS:
+        register(EvolinkChat(name), AsyncEvolinkChat(name), aliases=(f"evolink/{name}",))
     path = llm.user_dir() / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
     try:
         open(path, "rb").close()

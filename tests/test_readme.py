@@ -28,16 +28,16 @@ def png(width: int, height: int) -> bytes:
 
 
 def changed_page() -> str:
-    """EvoLink's page with a new server, a new parameter, a changed bound and a changed text."""
+    """EvoLink's page with a new option, published bounds of another, and a changed text."""
     document = (ROOT / "openapi" / "gemini-3.5-flash.yaml").read_text(encoding="utf-8")
+    fields = """
+        top_k: {type: integer, minimum: 1, maximum: 100, description: Top-K}
+        temperature: {type: number, minimum: 0, maximum: 1, default: 0.7, description: 샘플링 온도}
+        messages:
+"""
     for old, new in (
-        ("minItems: 1", "minItems: 2"),
         ("채팅 메시지 목록", "보낼 메시지 목록"),
-        ("\nsecurity:", "\n  - url: https://eu.evolink.ai\nsecurity:"),
-        (
-            "\n        messages:\n",
-            "\n        user:\n          type: string\n          maxLength: 64\n        messages:\n",
-        ),
+        ("\n        messages:\n", fields),
     ):
         assert old in document
         document = document.replace(old, new, 1)

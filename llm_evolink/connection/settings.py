@@ -45,17 +45,13 @@ class Settings(NamedTuple):
 
 def servers() -> tuple[str, ...]:
     """Return the server of EVOLINK_BASE_URL, else the document's. Raises InvalidRequestError."""
-    named = os.environ.get("EVOLINK_BASE_URL", "").strip()
-    if not named:
-        if not SERVERS:
-            raise InvalidRequestError("The document names no server: set EVOLINK_BASE_URL")
-        name = "A server of the document"
-        return tuple(_base_url(server, name, plain_allowed=False) for server in SERVERS)
-    return (
-        _base_url(
-            named, "EVOLINK_BASE_URL", plain_allowed=os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
-        ),
-    )
+    plain_allowed = os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
+    if named := os.environ.get("EVOLINK_BASE_URL", "").strip():
+        return (_base_url(named, "EVOLINK_BASE_URL", plain_allowed=plain_allowed),)
+    if not SERVERS:
+        raise InvalidRequestError("The document names no server: set EVOLINK_BASE_URL")
+    source = "A server of the document"
+    return tuple(_base_url(server, source, plain_allowed=plain_allowed) for server in SERVERS)
 
 
 def timeout() -> float:

@@ -216,7 +216,7 @@ def test_the_request_is_what_was_published(sandbox):
 def test_loading_the_plugin_loads_no_http_client(environment):
     script = (
         "import sys, llm; llm.get_models(); import llm_evolink.chat;"
-        "heavy = {'httpx', 'attrs', 'generated_client', 'starlette'};"
+        "heavy = {'httpx', 'attrs', 'generated_client.client', 'starlette'};"
         "print(heavy & sys.modules.keys())"
     )
     done = subprocess.run(

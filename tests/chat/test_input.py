@@ -150,6 +150,30 @@ def test_an_empty_value_is_none(monkeypatch, value):
 
 
 @pytest.mark.parametrize(
+    ("servers", "line"),
+    [
+        ((), "The document names no server: set EVOLINK_BASE_URL"),
+        (
+            ("http://evil.example",),
+            "A server of the document would send the key unencrypted to evil.example: "
+            "use https://, or set EVOLINK_ALLOW_HTTP=1",
+        ),
+        (
+            ("https://u:p@evil.example",),
+            "A server of the document holds a user name: give the address alone",
+        ),
+    ],
+)
+def test_the_servers_of_the_document_are_checked_as_the_variable_is(monkeypatch, servers, line):
+    monkeypatch.delenv("EVOLINK_BASE_URL", raising=False)
+    monkeypatch.setattr(settings, "SERVERS", servers)
+    with pytest.raises(errors.InvalidRequestError) as raised:
+        settings.servers()
+
+    assert str(raised.value) == line
+
+
+@pytest.mark.parametrize(
     ("named", "server"),
     [
         ("https://direct.evolink.ai", "https://direct.evolink.ai"),

@@ -13,6 +13,7 @@ from regeneration.validation import load_yaml, validate
 from regeneration.vendored import Effective, vendored_document, with_overlays
 
 import generated_client
+from generated_client import models
 
 ROOT = Path(__file__).parents[2]
 # What the overlays make of the page as it was when the tests were written.
@@ -221,6 +222,26 @@ def test_the_responses(document: dict[str, Any]) -> None:
         "type": "rate_limit_error",
         "fallback_suggestion": "retry after 60 seconds",
     }
+
+
+def test_every_response_has_an_example(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+    content = [each for response in responses.values() for each in response["content"].values()]
+    assert len(content) == 12
+    assert [each for each in content if "example" not in each] == []
+
+
+def test_the_examples_of_a_reply_are_read_by_the_client(document: dict[str, Any]) -> None:
+    content = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    reply = models.ChatCompletionResponse.from_dict(content["application/json"]["example"])
+    *events, end = content["text/event-stream"]["example"].split("\n\n")[:-1]
+    assert end == "data: [DONE]"
+    chunks = [
+        models.ChatCompletionChunk.from_dict(json.loads(event.removeprefix("data: ")))
+        for event in events
+    ]
+    assert reply.usage == chunks[-1].usage
+    assert chunks[1].to_dict()["choices"][0]["finish_reason"] == "stop"
 
 
 def test_nothing_of_openapi_3_0_is_left(document: dict[str, Any]) -> None:

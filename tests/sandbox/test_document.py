@@ -4,11 +4,12 @@ from functools import cache
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from llm_evolink.sandbox.document import document, documented_errors
+from llm_evolink.sandbox.document import Refusal, _error_fields, document, documented_errors
 from tests.four_ways import MODEL, check_documented, post_to
 
 # The server is one for all of them, and remembers nothing.
@@ -139,3 +140,29 @@ def test_an_invalid_request_is_refused(http, body, path, value):
     error = response.json()["error"]
     assert (error["code"], type(error["message"])) == (response.status_code, str)
     check_documented("ErrorResponse", response.json())
+
+
+ERROR = {"message": "Overloaded"}
+MADE = {"code": 529, "message": "Too busy", "type": "error"}
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        ({"application/json": {"example": {"error": ERROR}}}, ERROR),
+        ({"application/json": {"example": ERROR}}, ERROR),
+        ({"application/json": {"examples": {"a": {"value": {"error": ERROR}}}}}, ERROR),
+        ({"application/json": {"example": "text"}}, MADE),
+        ({"application/json": {}}, MADE),
+        ({"text/html": {}}, MADE),
+        ({}, MADE),
+    ],
+)
+def test_the_fields_of_a_documented_error(content, fields):
+    assert _error_fields(529, {"description": "Too busy", "content": content}) == fields
+
+
+def test_an_error_that_is_not_documented():
+    assert Refusal(418, message="No").body == {
+        "error": {"code": 418, "message": "No", "type": "error"}
+    }
