@@ -59,7 +59,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
 
         def fit(text: str | None) -> str | None:
             # Cut last: a part of the key would not be found.
-            text = text and clean(redactor.text(text))
+            text = text and clean(redactor.excerpt(text))
             return text[: MAX_TEXT - 1] + "…" if text and len(text) > MAX_TEXT else text
 
         return type(self)(

@@ -1,94 +1,187 @@
-"""Keeps the key out of what a server sends: its last four characters stand in its place."""
+"""Keeps the API key, and a proxy's password, out of texts that a server sends and out of logs."""
 
+import base64
+import json
 import logging
-from collections.abc import Iterator
+import re
+import string
+from collections.abc import Iterator, Sequence
+from functools import cache
+from urllib.parse import quote
 
 SHORTEST = 8
-"""A key with fewer characters guards nothing, and stands in many a word: it is left alone."""
+"""Shorter keys are not redacted: they are placeholders ("sandbox") and occur in ordinary text."""
+
+SHORTEST_PASSWORD = 4
+"""Shorter passwords of proxies are not redacted, for the same reason."""
 
 BEGINNING = 3
-"""Characters of a key that tell nothing: each begins with sk-."""
+"""Characters at the start of a key that reveal nothing: keys begin with sk-."""
 
-_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
-"""Where httpx and httpcore log what a server sends, its headers at level DEBUG."""
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def forms(key: str) -> tuple[str, ...]:
+    """Return the texts that reveal the key, in lower case.
+
+    They are the key, its percent-encoded and JSON-escaped forms, and the base64 of `Bearer KEY`.
+    Upper and lower case are not told apart.
+    """
+    encoded = base64.b64encode(f"Bearer {key}".encode()).decode().rstrip("=")
+    # The last character of base64 depends on what follows.
+    found = [key, quote(key, safe=""), quote(key), json.dumps(key)[1:-1], encoded[:-1]]
+    found += [found[3].replace("/", "\\/"), repr(key.encode())[2:-1]]
+    return tuple(dict.fromkeys(map(_lower, found)))
+
+
+def _lower(text: str) -> str:
+    """Return the text with ASCII letters in lower case; its length stays the same."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+@cache
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(secrets, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE | re.ASCII)
 
 
 class Redactor:
-    """Replaces a key in text, and in text that comes in pieces."""
+    """Replaces a key by its last four characters, in a text and in text that arrives in deltas."""
 
     def __init__(self, key: str) -> None:
-        self._key = key
         self._shown = f"…{key[-4:]}"
-        # By kind: text not shown yet, and text shown before it that the key may begin with.
+        self._forms = forms(key) if len(key) >= SHORTEST else ()
+        # By type of text: what is not shown yet, and what was shown that the key may begin with.
         self._held: dict[str, str] = {}
         self._begun: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """Return the text without the key."""
-        return text.replace(self._key, self._shown) if len(self._key) >= SHORTEST else text
+        lower = _lower(text)
+        if not any(form in lower for form in self._forms):
+            return text
+        return _pattern(self._forms).sub(lambda found: self._shown, text)
 
-    def pieces(self, kind: str, piece: str) -> Iterator[tuple[str, str]]:
-        """Yield kind and text of what can be shown after one more piece of text of this kind.
+    def excerpt(self, text: str) -> str:
+        """Return the text of an error without the key, the start of one at its end or passwords."""
+        text = without_credentials(self.text(text))
+        start = self._possible_key(text)
+        return text if len(text) - start <= BEGINNING else f"{text[:start]}…"
 
-        An end that the key may begin with is held back until the next piece of its kind, or rest();
-        a short one, of words that end in an s, until a piece of another kind.
+    def parts_of_key(self, texts: Sequence[str]) -> set[int]:
+        """Return the indices of the texts that form the key when they are joined."""
+        joined = _lower("".join(texts))
+        if not any(form in joined for form in self._forms):
+            return set()
+        spans = [found.span() for found in _pattern(self._forms).finditer(joined)]
+        found = set()
+        at = 0
+        for index, text in enumerate(texts):
+            if any(start < at + len(text) and at < end for start, end in spans):
+                found.add(index)
+            at += len(text)
+        return found
+
+    def deltas(self, type: str, delta: str) -> Iterator[tuple[str, str]]:  # noqa: A002
+        """Yield type and text of what can be shown after one more delta of text of this type.
+
+        A tail that could be the start of the key is held back until the next delta of the same type
+        or rest(). A tail of up to three characters (many words end in "s") is released when a delta
+        of another type arrives.
         """
-        for other in self._held.keys() - {kind}:
+        for other in self._held.keys() - {type}:
             yield from self._release(other)
-        begun = self._begun.pop(kind, "")
-        text = self.text(begun + self._held.get(kind, "") + piece)
+        begun = self._begun.pop(type, "")
+        text = self.text(begun + self._held.get(type, "") + delta)
         start = len(begun) if text.startswith(begun) else 0
         end = self._possible_key(text)
         if end < start:
-            self._begun[kind] = begun
+            self._begun[type] = begun
             end = start
-        self._held[kind] = text[end:]
+        self._held[type] = text[end:]
         if end > start:
-            yield kind, text[start:end]
+            yield type, text[start:end]
 
-    def _release(self, kind: str) -> Iterator[tuple[str, str]]:
-        begun = self._begun.get(kind, "") + self._held[kind]
-        if self._held[kind] and len(begun) <= BEGINNING:
-            yield kind, self._held[kind]
-            self._begun[kind], self._held[kind] = begun, ""
+    def _release(self, type: str) -> Iterator[tuple[str, str]]:  # noqa: A002
+        begun = self._begun.get(type, "") + self._held[type]
+        if self._held[type] and len(begun) <= BEGINNING:
+            yield type, self._held[type]
+            self._begun[type], self._held[type] = begun, ""
 
     def rest(self) -> Iterator[tuple[str, str]]:
-        """Yield kind and text of what was held back, if anything was."""
+        """Yield type and text of what was held back."""
         held, self._held = self._held, {}
-        yield from ((kind, text) for kind, text in held.items() if text)
+        yield from ((type_, text) for type_, text in held.items() if text)
 
     def _possible_key(self, text: str) -> int:
-        """Return where the key may begin in the end of the text; the text's length for nowhere."""
-        if len(self._key) < SHORTEST:
-            return len(text)
-        start = text.find(self._key[0], max(0, len(text) - len(self._key) + 1))
-        while start >= 0 and not self._key.startswith(text[start:]):
-            start = text.find(self._key[0], start + 1)
-        return start if start >= 0 else len(text)
+        """Return where the key may begin at the end of the text; the text's length for nowhere."""
+        first = len(text)
+        for form in self._forms:
+            tail = _lower(text[-(len(form) - 1) :])
+            at = tail.find(form[0])
+            while at >= 0 and not form.startswith(tail[at:]):
+                at = tail.find(form[0], at + 1)
+            if at >= 0:
+                first = min(first, len(text) - len(tail) + at)
+        return first
 
 
-class _LogFilter(logging.Filter):
-    """Keeps the keys that this process uses out of a logger's messages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.redactors: dict[str, Redactor] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, its message without a key."""
-        message = redacted = record.getMessage()
-        for redactor in list(self.redactors.values()):
-            redacted = redactor.text(redacted)
-        if redacted != message:
-            record.msg, record.args = redacted, ()
-        return True
+_logged: dict[str, Redactor] = {}
+_credentials: dict[str, str] = {}
 
 
-_log_filter = _LogFilter()
+def without_credentials(text: str) -> str:
+    """Return the text without the user names and passwords of proxies."""
+    for secret, shown in _credentials.items():
+        text = text.replace(secret, shown)
+    return text
+
+
+def keep_credentials_out(user: str, password: str) -> None:
+    """Keep a proxy's user name and password out of errors and log records."""
+    if len(password) >= SHORTEST_PASSWORD:
+        pair = f"{user}:{password}"
+        for secret in (pair, base64.b64encode(pair.encode()).decode(), quote(password), password):
+            _credentials[secret] = "…"
+        _install_log_filter()
 
 
 def keep_out_of_logs(key: str) -> None:
-    """See to it that httpx and httpcore do not log the key, should a server send it back."""
-    _log_filter.redactors[key] = Redactor(key)
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_log_filter)
+    """Keep the key out of all log records from now on, whichever library makes them."""
+    _logged.setdefault(key, Redactor(key))
+    _install_log_filter()
+
+
+def _install_log_filter() -> None:
+    make_record = logging.getLogRecordFactory()
+    if getattr(make_record, "redacts_evolink_keys", False):
+        return
+
+    def make_redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
+        record = make_record(*args, **kwargs)
+        _redact_record(record)
+        return record
+
+    make_redacted_record.redacts_evolink_keys = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(make_redacted_record)
+
+
+def _redact_record(record: logging.LogRecord) -> None:
+    try:
+        message = record.getMessage()
+    except Exception:
+        return  # logging reports a wrong format when it formats the message itself.
+    redacted = _redacted(message)
+    if redacted != message:
+        record.msg, record.args = redacted, ()
+    if record.exc_info:
+        text = logging.Formatter().formatException(record.exc_info)
+        if (redacted := _redacted(text)) != text:
+            # A formatter takes this text, and does not format the exception itself.
+            record.exc_text = redacted
+
+
+def _redacted(text: str) -> str:
+    for redactor in list(_logged.values()):
+        text = redactor.text(text)
+    return without_credentials(text)

@@ -23,8 +23,9 @@ ALLOWED = {
     "text": set(),
     "redaction": set(),
     "terminal": set(),
+    "retry_after": set(),
 }
-GROUND = {"constants", "text", "redaction", "terminal"}
+GROUND = {"constants", "text", "redaction", "retry_after", "terminal"}
 PRIVATE = {"_stream_events", "_explicit_messages"}
 
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from generated_client import AuthenticatedClient
 from llm_evolink import errors, failures
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
-from llm_evolink.connection import clients, retry
+from llm_evolink.connection import clients
 from llm_evolink.redaction import Redactor
+from llm_evolink.retry_after import retry_after
 from tests.four_ways import KEY
 
 MODEL, ASYNC_MODEL = EvolinkChat(), AsyncEvolinkChat()
@@ -271,7 +272,7 @@ def test_any_error(status, headers, body):
 )
 def test_any_advice_to_wait(header, body):
     response = httpx.Response(503, headers=[(b"retry-after", header.encode())], content=body)
-    seconds = retry._advised_wait(response)
+    seconds = retry_after(response.headers, response.content)
     assert seconds is None or seconds >= 0
 
 
@@ -284,7 +285,7 @@ def test_the_key_in_any_pieces(key, pieces):
     redactor = Redactor(key)
     shown: dict[bool, str] = {True: "", False: ""}
     for kind, piece in pieces:
-        for of, text in redactor.pieces(str(kind), piece):
+        for of, text in redactor.deltas(str(kind), piece):
             shown[of == "True"] += text
     for of, text in redactor.rest():
         shown[of == "True"] += text

@@ -201,10 +201,10 @@ def test_what_is_held_back_does_not_come_with_an_error(monkeypatch, way: Way):
 def test_text_that_looks_like_the_begin_of_a_key_is_only_delayed():
     redactor = Redactor(KEY)
 
-    assert list(redactor.pieces("text", "ask-t")) == [("text", "a")]
-    assert list(redactor.pieces("reasoning", "s")) == []
-    assert list(redactor.pieces("reasoning", "k-t")) == []
-    assert list(redactor.pieces("reasoning", "! s")) == [("reasoning", "sk-t! ")]
+    assert list(redactor.deltas("text", "ask-t")) == [("text", "a")]
+    assert list(redactor.deltas("reasoning", "s")) == []
+    assert list(redactor.deltas("reasoning", "k-t")) == []
+    assert list(redactor.deltas("reasoning", "! s")) == [("reasoning", "sk-t! ")]
     assert list(redactor.rest()) == [("text", "sk-t"), ("reasoning", "s")]
     assert list(redactor.rest()) == []
 
@@ -212,11 +212,11 @@ def test_text_that_looks_like_the_begin_of_a_key_is_only_delayed():
 def test_words_that_end_as_the_key_begins_come_before_what_follows_them():
     redactor = Redactor(KEY)
 
-    assert list(redactor.pieces("reasoning", "answers")) == [("reasoning", "answer")]
-    assert list(redactor.pieces("text", "Yes")) == [("reasoning", "s"), ("text", "Ye")]
-    assert list(redactor.pieces("reasoning", "k")) == [("text", "s")]
-    assert list(redactor.pieces("text", " or ")) == [("reasoning", "k"), ("text", " or ")]
-    assert list(redactor.pieces("reasoning", KEY[2:] + "!")) == [("reasoning", f"{SHOWN}!")]
+    assert list(redactor.deltas("reasoning", "answers")) == [("reasoning", "answer")]
+    assert list(redactor.deltas("text", "Yes")) == [("reasoning", "s"), ("text", "Ye")]
+    assert list(redactor.deltas("reasoning", "k")) == [("text", "s")]
+    assert list(redactor.deltas("text", " or ")) == [("reasoning", "k"), ("text", " or ")]
+    assert list(redactor.deltas("reasoning", KEY[2:] + "!")) == [("reasoning", f"{SHOWN}!")]
     assert list(redactor.rest()) == []
 
 

@@ -128,7 +128,7 @@ class Reply:
             merge(self._text_metadata, delta.additional_properties)
 
     def _said(self, kind: str, piece: Any) -> Iterator[StreamEvent]:
-        return _events(self._redactor.pieces(kind, replace_surrogates(_string(piece))))
+        return _events(self._redactor.deltas(kind, replace_surrogates(_string(piece))))
 
     def _fit(self, value: Any) -> Any:
         """Return JSON data fit to be logged: without the key, and without lone surrogates."""

@@ -1,125 +1,154 @@
-"""Size limits for what a server sends."""
+"""Limits of size and time for what a server sends, and the connections that keep to them."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, closing, suppress
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
 
-from ..errors import IncompleteReplyError
+from ..errors import BadReplyError, IncompleteReplyError
+from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current
 
 MAX_REPLY_BYTES = 64 * 2**20
-"""Most bytes of a reply that comes in one piece."""
+"""Maximum size of a complete (non-streamed) reply, decompressed."""
 
 MAX_STREAM_BYTES = 256 * 2**20
-"""Most bytes of a stream: four times what 65,536 tokens take, each with its logprobs."""
+"""Maximum size of a stream: four times 65,536 tokens that each have their log probabilities."""
 
 MAX_ERROR_BYTES = 2**20
-"""Most bytes of an error's body; what follows is not read."""
+"""Maximum size of the body of an error; what follows is not read."""
+
+MAX_VALUES = 3_000_000
+"""Maximum number of JSON values in a complete reply: Python takes some 80 bytes for each."""
+
+EXCHANGE = "evolink_exchange"
+"""Name of the request extension that holds the Exchange of the current attempt."""
+
+_DECOMPRESSED = 2**18  # Bytes that are decompressed in one step.
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class Connections(httpx.HTTPTransport):
-    """httpx's connections to a server; of an error, the body is read, as far as it comes."""
+    """httpx transport to one server, which reads all but an event stream within the limits.
+
+    The body of an error is read up to MAX_ERROR_BYTES; one that is cut short is kept.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        """Take the arguments of httpx.HTTPTransport."""
+        super().__init__(**arguments)
+        self._pool._network_backend = RecordingBackend(self._pool._network_backend)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response. Raises httpx.TransportError."""
-        response = super().handle_request(request)
-        if not response.is_error:
+        """Return the response. Raises httpx.TransportError, BadReplyError, IncompleteReplyError."""
+        token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
+        try:
+            response = super().handle_request(request)
+        finally:
+            current.reset(token)
+        body = _Body(request, response)
+        if body.is_stream:
             return response
-        content = bytearray()
-        with suppress(httpx.RequestError), closing(response):
-            for part in response.iter_bytes():
-                content += part
-                if len(content) >= MAX_ERROR_BYTES:
+        try:
+            for part in body:
+                body.keep(part)
+                if body.is_full:
                     break
-        return _with_content(response, content)
+        except (httpx.RequestError, BadReplyError):
+            if not response.is_error:
+                raise
+        finally:
+            body.close()
+        return body.as_response()
+
+    def retire(self) -> None:
+        """Close the idle connections now, and the others when their responses are closed."""
+        self._pool._max_keepalive_connections = 0
+        with self._pool._optional_thread_lock:
+            closing = self._pool._assign_requests_to_connections()
+        self._pool._close_connections(closing)
 
 
 class AsyncConnections(httpx.AsyncHTTPTransport):
     """As Connections, for an event loop."""
 
+    def __init__(self, **arguments: Any) -> None:
+        """Take the arguments of httpx.AsyncHTTPTransport."""
+        super().__init__(**arguments)
+        self._pool._network_backend = AsyncRecordingBackend(self._pool._network_backend)
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As Connections.handle_request."""
-        response = await super().handle_async_request(request)
-        if not response.is_error:
+        token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
+        try:
+            response = await super().handle_async_request(request)
+        finally:
+            current.reset(token)
+        body = _Body(request, response)
+        if body.is_stream:
             return response
-        content = bytearray()
-        with suppress(httpx.RequestError):
-            async with aclosing(response):
-                async for part in response.aiter_bytes():
-                    content += part
-                    if len(content) >= MAX_ERROR_BYTES:
-                        break
-        return _with_content(response, content)
+        try:
+            async for part in body:
+                body.keep(part)
+                if body.is_full:
+                    break
+        except (httpx.RequestError, BadReplyError):
+            if not response.is_error:
+                raise
+        finally:
+            await body.aclose()
+        return body.as_response()
+
+    async def aretire(self) -> None:
+        """As Connections.retire."""
+        self._pool._max_keepalive_connections = 0
+        with self._pool._optional_thread_lock:
+            closing = self._pool._assign_requests_to_connections()
+        await self._pool._close_connections(closing)
 
 
-def _with_content(response: httpx.Response, content: bytearray) -> httpx.Response:
-    """Return the response with this as its whole body."""
-    # It is decompressed, and its length may have changed.
-    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
-    headers = [header for header in response.headers.raw if header[0].lower() not in gone]
-    return httpx.Response(
-        response.status_code,
-        headers=headers,
-        content=bytes(content),
-        extensions=response.extensions,
-    )
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of a response: decompressed, counted, and with a limit on the time without progress.
 
+    Progress is a part with `data` for a stream, a part that is not white space for a complete
+    reply. An error makes none: its body has to be complete within the read time-out.
 
-def read_reply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
-    """Return the response, read unless it is an error, which is, or the stream asked for."""
-    if _is_passed_on(request, response):
-        return response
-    content = bytearray()
-    with closing(response):
-        for part in response.iter_bytes():
-            content += part
-            _check_size(len(content), MAX_REPLY_BYTES)
-    return _with_content(response, content)
+    Attributes:
+        is_stream: Whether the response is passed on as a stream.
+        is_full: Whether no more of the body is to be read.
+    """
 
-
-async def aread_reply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
-    """As read_reply, for an event loop."""
-    if _is_passed_on(request, response):
-        return response
-    content = bytearray()
-    async with aclosing(response):
-        async for part in response.aiter_bytes():
-            content += part
-            _check_size(len(content), MAX_REPLY_BYTES)
-    return _with_content(response, content)
-
-
-def _is_passed_on(request: httpx.Request, response: httpx.Response) -> bool:
-    """Return whether there is nothing to read: an error, or the stream asked for, now bounded."""
-    if response.is_error:
-        return True
-    name = "text/event-stream"
-    content_type: str = response.headers.get("content-type", "")
-    if name not in request.headers.get("accept", "") or not content_type.lower().startswith(name):
-        return False
-    response.stream = _Bounded(response.stream)
-    return True
-
-
-class _Bounded(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The bytes of a stream, counted."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, request: httpx.Request, response: httpx.Response) -> None:
+        request.extensions[EXCHANGE].received = True
+        self._response = response
+        self._stream: Any = response.stream
         self._count = 0
+        self._content = bytearray()
+        self._timeout = request.extensions.get("timeout", {}).get("read")
+        self._progress_at = time.monotonic()
+        self.is_full = False
+        self.is_stream = not response.is_error and "event-stream" in request.headers.get(
+            "accept", ""
+        )
+        is_labelled = "event-stream" in response.headers.get("content-type", "").lower()
+        self._limit = MAX_STREAM_BYTES if self.is_stream and is_labelled else MAX_REPLY_BYTES
+        self._decode = _decoder(response)
+        # httpx would decompress a second time, without a limit.
+        response.headers.pop("content-encoding", None)
+        response.stream = self
 
     def __iter__(self) -> Iterator[bytes]:
-        for part in self._stream:
-            self._count += len(part)
-            _check_size(self._count, MAX_STREAM_BYTES)
-            yield part
+        for raw in self._stream:
+            for part in self._decode(raw):
+                self._check(part)
+                yield part
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            self._count += len(part)
-            _check_size(self._count, MAX_STREAM_BYTES)
-            yield part
+        async for raw in self._stream:
+            for part in self._decode(raw):
+                self._check(part)
+                yield part
 
     def close(self) -> None:
         self._stream.close()
@@ -127,7 +156,66 @@ class _Bounded(httpx.SyncByteStream, httpx.AsyncByteStream):
     async def aclose(self) -> None:
         await self._stream.aclose()
 
+    def keep(self, part: bytes) -> None:
+        """Take a part of a complete reply or an error."""
+        self._content += part
+        if self._response.is_error and len(self._content) >= MAX_ERROR_BYTES:
+            self.is_full = True
 
-def _check_size(count: int, most: int) -> None:
-    if count > most:
-        raise IncompleteReplyError(f"it has no end within {most / 2**20:g} MiB")
+    def as_response(self) -> httpx.Response:
+        """Return the response with the parts that were kept as its body.
+
+        Raises IncompleteReplyError for a reply of more than MAX_VALUES values.
+        """
+        if not self._response.is_error:
+            values = sum(map(self._content.count, (b",", b"[", b"{")))
+            if values > MAX_VALUES:
+                raise IncompleteReplyError(f"it has more than {MAX_VALUES:,} JSON values")
+        gone = (b"content-length", b"transfer-encoding")
+        raw = self._response.headers.raw
+        return httpx.Response(
+            self._response.status_code,
+            headers=[header for header in raw if header[0].lower() not in gone],
+            content=bytes(self._content),
+            extensions=self._response.extensions,
+        )
+
+    def _check(self, part: bytes) -> None:
+        self._count += len(part)
+        if self._count > self._limit:
+            raise IncompleteReplyError(f"it is larger than {self._limit / 2**20:g} MiB")
+        now = time.monotonic()
+        if not self._response.is_error and (b"data" in part if self.is_stream else part.strip()):
+            self._progress_at = now
+        elif self._timeout is not None and now - self._progress_at > self._timeout:
+            raise httpx.ReadTimeout("no progress within the read time-out")
+
+
+def _decoder(response: httpx.Response) -> Callable[[bytes], Iterator[bytes]]:
+    """Return a function that decompresses the body, a bounded part at a time.
+
+    It raises BadReplyError for a coding that was not requested and cannot be bounded, such as two
+    codings on top of each other.
+    """
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    if coding in ("", "identity"):
+        return lambda raw: iter((raw,))
+    if coding not in _WINDOWS:
+
+        def refuse(raw: bytes) -> Iterator[bytes]:
+            raise BadReplyError(
+                f"The server compressed its response as {coding[:40]!r}, which is not supported"
+            )
+
+        return refuse
+    decompressor = zlib.decompressobj(_WINDOWS[coding])
+
+    def decode(raw: bytes) -> Iterator[bytes]:
+        try:
+            yield decompressor.decompress(raw, _DECOMPRESSED)
+            while decompressor.unconsumed_tail:
+                yield decompressor.decompress(decompressor.unconsumed_tail, _DECOMPRESSED)
+        except zlib.error as error:
+            raise httpx.DecodingError(f"The response cannot be decompressed ({error})") from None
+
+    return decode

@@ -1,23 +1,27 @@
-"""The generated client, made once: which server, which key, TLS, pool and timeouts."""
+"""Generated clients, kept for the next prompt: one for each key and settings, and event loop."""
 
 import asyncio
 import atexit
 import os
 import ssl
+import sys
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import httpx
 
 from generated_client.client import AuthenticatedClient
 
+from .. import terminal
 from ..redaction import keep_out_of_logs
 from . import tls
 from .bounds import AsyncConnections, Connections
-from .failover import AsyncTransport, Transport
+from .failover import AsyncTransport, Outcome, Transport
 from .proxies import proxy_for
-from .retry import retry_policy
+from .retry import RetryPolicy
 from .settings import Settings
 
 C = TypeVar("C", Connections, AsyncConnections)
@@ -25,81 +29,115 @@ C = TypeVar("C", Connections, AsyncConnections)
 CONNECT_TIMEOUT = 10.0
 """Seconds to make a connection."""
 
-# No limit on connections: httpcore's pool scans the queue each time it is full. A few stay open
-# for the next prompt.
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
+MAX_CLIENTS = 8
+"""Clients that are kept, each with its connections; the least recently used one is closed."""
 
+_Key = tuple[Settings, str]
+_AsyncKey = tuple[asyncio.AbstractEventLoop, Settings, str]
 
 _lock = threading.Lock()
-_clients: dict[tuple[Settings, str], AuthenticatedClient] = {}
-# By loop: connections cannot be shared between event loops. Beside each, what closes it.
-_async_clients: dict[
-    tuple[asyncio.AbstractEventLoop, Settings, str],
-    tuple[AuthenticatedClient, AsyncGenerator[None, None]],
-] = {}
-# What a child process must not use: its parent goes on with it.
+_clients: dict[_Key, tuple[AuthenticatedClient, Transport]] = {}
+# One client per event loop, with the async generator that closes it at loop shutdown.
+_async_clients: dict[_AsyncKey, tuple[AuthenticatedClient, AsyncGenerator[None, None]]] = {}
+# Clients inherited through fork(): kept, so that their sockets are not closed under the parent.
 _inherited: list[Any] = []
+
+_changes: ContextVar[dict[str, Any] | None] = ContextVar("evolink_settings", default=None)
+
+
+@contextmanager
+def changed_settings(**changes: Any) -> Iterator[None]:
+    """Use other settings than the environment's in this context: fields of Settings by name."""
+    token = _changes.set({**(_changes.get() or {}), **changes})
+    try:
+        yield
+    finally:
+        _changes.reset(token)
+
+
+def _settings() -> Settings:
+    settings = Settings.from_environment()
+    return settings._replace(**changes) if (changes := _changes.get()) else settings
 
 
 def client(key: str) -> AuthenticatedClient:
-    """Return the process's client for the key and for what the environment says now.
+    """Return the process's client for the key and the current settings.
 
     Raises InvalidRequestError for a setting that cannot be used.
     """
-    settings = Settings.from_environment()
+    place = (_settings(), key)
+    evicted = []
     with _lock:
-        if (settings, key) not in _clients:
-            _clients[settings, key] = new_client(settings, key)
-        return _clients[settings, key]
+        found = _clients.pop(place, None) or _new_client(*place)
+        _clients[place] = found  # Last, as the most recently used.
+        while len(_clients) > MAX_CLIENTS:
+            evicted.append(_clients.pop(next(iter(_clients)))[1])
+    for transport in evicted:
+        transport.retire()
+    return found[0]
 
 
 def new_client(settings: Settings, key: str) -> AuthenticatedClient:
-    """Return a client of the caller's own. Raises InvalidRequestError for a useless proxy."""
-    retry = retry_policy(settings.max_retries, settings.max_wait)
-    transport = Transport(_connections(Connections, settings), retry)
+    """Return a client that the caller closes. Raises InvalidRequestError for an unusable proxy."""
+    return _new_client(settings, key)[0]
+
+
+def _new_client(settings: Settings, key: str) -> tuple[AuthenticatedClient, Transport]:
+    policy = RetryPolicy(settings.max_retries, settings.max_wait)
+    transport = Transport(_connections(Connections, settings), policy, _notify)
     made = _authenticated(settings, key, transport)
     made.get_httpx_client()
-    return made
+    return made, transport
 
 
 async def async_client(key: str) -> AuthenticatedClient:
     """As client, for the running event loop; closed when the loop shuts down."""
-    settings = Settings.from_environment()
-    place = (asyncio.get_running_loop(), settings, key)
-    if place not in _async_clients:
-        retry = retry_policy(settings.max_retries, settings.max_wait)
-        transport = AsyncTransport(_connections(AsyncConnections, settings), retry)
-        # A loop finalizes its asynchronous generators before it closes: one that waits to close.
-        closer = _close_at_shutdown(place)
-        _async_clients[place] = _authenticated(settings, key, transport), closer
+    place = (asyncio.get_running_loop(), *(_settings(), key))
+    for old in [old for old in _async_clients if old[0].is_closed()]:
+        _async_clients.pop(old, None)
+    found = _async_clients.pop(place, None)
+    if found is None:
+        settings = place[1]
+        policy = RetryPolicy(settings.max_retries, settings.max_wait)
+        transport = AsyncTransport(_connections(AsyncConnections, settings), policy, _notify)
+        # A loop closes its async generators before it closes: this one waits for that.
+        closer = _close_at_shutdown(place, transport)
+        found = _authenticated(settings, key, transport), closer
         await anext(closer)
-    return _async_clients[place][0]
+    _async_clients[place] = found  # Last, as the most recently used.
+    while len(_async_clients) > MAX_CLIENTS:
+        # Its loop closes the generator, which nothing refers to any more.
+        del _async_clients[next(iter(_async_clients))]
+    return found[0]
 
 
 async def _close_at_shutdown(
-    place: tuple[asyncio.AbstractEventLoop, Settings, str],
+    place: _AsyncKey, transport: AsyncTransport
 ) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await _async_clients.pop(place)[0].get_async_httpx_client().aclose()
+        if _async_clients.pop(place, None):
+            await transport.aclose()
+        else:  # Evicted: it may be in use.
+            await transport.aretire()
 
 
 @atexit.register
 def _close() -> None:
-    for generated in _clients.values():
-        generated.get_httpx_client().close()
+    for made, _ in _clients.values():
+        made.get_httpx_client().close()
 
 
-def _begin_anew() -> None:
-    """Leave the parent's connections, and its lock, which another thread may hold, alone."""
+def _start_over() -> None:
+    """Leave the parent's connections alone, and its lock, which another thread may hold."""
     global _clients, _lock
     _inherited.append(_clients)
     _clients, _lock = {}, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  Windows has no fork.
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_start_over)
 
 
 def _authenticated(settings: Settings, key: str, transport: Any) -> AuthenticatedClient:
@@ -107,19 +145,35 @@ def _authenticated(settings: Settings, key: str, transport: Any) -> Authenticate
     return AuthenticatedClient(
         base_url=settings.servers[0],
         token=key,
-        headers={"User-Agent": "llm-evolink"},
+        # Not compressed: text is small, and each event of a stream arrives at once.
+        headers={"User-Agent": "llm-evolink", "Accept-Encoding": "identity"},
         timeout=httpx.Timeout(settings.timeout, connect=CONNECT_TIMEOUT, pool=None),
         httpx_args={"transport": transport},
     )
 
 
-def _connections(kind: Callable[..., C], settings: Settings) -> dict[str, C]:
-    """Return the connections, of this kind, to each server."""
+def _connections(connections_class: Callable[..., C], settings: Settings) -> dict[str, C]:
+    """Return connections of this class to each server."""
+    # No limit on connections: httpcore's pool scans its queue each time it is full.
+    limits = httpx.Limits(
+        max_connections=None,
+        max_keepalive_connections=settings.connections,
+        keepalive_expiry=30.0,
+    )
     connections = {}
     for server in settings.servers:
         url = httpx.URL(server)
-        # An empty context trusts nobody; plain http needs none, and httpx would load one.
+        # http needs no TLS, but without a context httpx would load certifi's bundle: 20 to 90 ms.
         plain = url.scheme == "http"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else tls.tls_context()
-        connections[server] = kind(verify=context, limits=_LIMITS, proxy=proxy_for(url))
+        connections[server] = connections_class(verify=context, limits=limits, proxy=proxy_for(url))
     return connections
+
+
+def _notify(outcome: Outcome, delay: float) -> None:
+    """Report a delay of more than a second to a person who watches."""
+    if delay > 1 and sys.stderr.isatty():
+        reason = "The connection failed"
+        if isinstance(outcome, httpx.Response):
+            reason = f"EvoLink answered {outcome.status_code}"
+        terminal.notify(f"{reason}; trying again in {delay:.0f} s")

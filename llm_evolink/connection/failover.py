@@ -1,108 +1,136 @@
-"""How a request reaches a server: tried again when that is safe, then at the next server.
+"""Sends a request to a server, again when that is safe, then to the next server.
 
-Nothing is tried again once a byte of an answer came, nor after a read timeout: the server may be
-working on the request, and bill it. Nothing is read without a bound.
+The flow is written once, as a generator of steps; a sync and an async transport drive it.
 """
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
 
 import httpx
-from httpx_retries import Retry, RetryTransport
 
-from .bounds import AsyncConnections, Connections, aread_reply, read_reply
-from .retry import WaitTooLongError, is_unreachable
+from ..constants import SERVER_HEADER
+from .bounds import EXCHANGE
+from .network import Exchange
+from .retry import FAILOVER_STATUSES, RetryPolicy, is_safe
 
-FAILOVER_STATUSES = frozenset({502, 503, 504, *range(520, 530)})
-"""Statuses after which another server may succeed."""
+FAILED = "evolink_failed"
+"""Name of the request extension that lists host and outcome of the servers that failed before."""
 
-# Under this name a request's extensions hold the server that it is directed to; at first it is
-# directed to the first one.
+Outcome = httpx.Response | Exception
+Notify = Callable[[Outcome, float], None]
+"""Called with what failed, and the seconds until the next attempt."""
+
+# Name of the request extension that holds the server to which the request is directed.
 _SERVER = "evolink_server"
 
-# Which of a list of servers answered last, for the life of the process.
+# The server that answered last, for each tuple of servers, for the life of the process.
 _answered: dict[tuple[str, ...], str] = {}
 
 
 class _Servers:
-    """The servers of a request, and what both transports do around sending it to one."""
+    """Retry and failover over some servers, as steps.
 
-    def __init__(
-        self, connections: "Mapping[str, Connections | AsyncConnections]", retry: Retry
-    ) -> None:
+    Args:
+        connections: The connections to each server, in order of preference.
+        policy: How often a request is sent again to a server.
+        notify: Is called before a delay.
+    """
+
+    def __init__(self, connections: Mapping[str, Any], policy: RetryPolicy, notify: Notify) -> None:
         self._servers = tuple(connections)
-        self._transports = {
-            server: RetryTransport(inner, retry) for server, inner in connections.items()
-        }
-        # Parsed once: to parse an address costs more than to send a request to it.
+        self._connections = connections
+        self._policy = policy
+        self._notify = notify
+        # Parsed once: parsing a URL costs more than sending a request to it.
         self._urls = {server: httpx.URL(server) for server in connections}
 
-    def _in_order(self) -> list[str]:
-        """Return the servers, the one that answered last first."""
+    def _steps(self, request: httpx.Request) -> Generator[Any, Any, httpx.Response]:
+        """Yield connections to send the request with, and delays in seconds; return the response.
+
+        A connection step is answered with its outcome. Raises the exception of the last attempt.
+        """
         first = _answered.get(self._servers)
-        return sorted(self._servers, key=lambda server: server != first)
+        servers = sorted(self._servers, key=lambda server: server != first)
+        failed = request.extensions[FAILED] = []
+        for server in servers:
+            self._direct(request, server)
+            attempt = 0
+            while True:
+                attempt += 1
+                exchange = request.extensions[EXCHANGE] = Exchange()
+                outcome = yield self._connections[server]
+                safe = is_safe(outcome, exchange)
+                delay = self._policy.delay_after(attempt, outcome) if safe else None
+                if delay is None:
+                    break
+                self._notify(outcome, delay)
+                yield delay
+            is_error = isinstance(outcome, Exception)
+            if not safe or not (is_error or outcome.status_code in FAILOVER_STATUSES):
+                if not is_error:
+                    _answered[self._servers] = server
+                break
+            if server != servers[-1]:
+                failed.append((self._urls[server].host, outcome))
+        if isinstance(outcome, Exception):
+            raise outcome
+        response: httpx.Response = outcome
+        response.headers[SERVER_HEADER] = server
+        return response
 
-    def _aim(self, request: httpx.Request, server: str) -> RetryTransport:
-        """Direct the request to the server; return what carries it there."""
-        aimed = request.extensions.get(_SERVER, self._servers[0])
-        if aimed != server:
-            old, new = self._urls[aimed], self._urls[server]
-            path = request.url.raw_path.removeprefix(old.raw_path.rstrip(b"/"))
-            request.url = request.url.copy_with(
-                scheme=new.scheme,
-                host=new.host,
-                port=new.port,
-                raw_path=new.raw_path.rstrip(b"/") + path,
-            )
-            request.headers["Host"] = new.netloc.decode("ascii")
-            request.extensions[_SERVER] = server
-        return self._transports[server]
-
-    def _answers(self, server: str, response: httpx.Response) -> bool:
-        """Return whether the response is an answer, not a reason to try another server."""
-        if response.status_code in FAILOVER_STATUSES:
-            return False
-        _answered[self._servers] = server
-        return True
+    def _direct(self, request: httpx.Request, server: str) -> None:
+        """Change the URL and the Host header of the request to those of the server."""
+        directed = request.extensions.get(_SERVER, self._servers[0])
+        if directed == server:
+            return
+        old, new = self._urls[directed], self._urls[server]
+        path = request.url.raw_path.removeprefix(old.raw_path.rstrip(b"/"))
+        request.url = request.url.copy_with(
+            scheme=new.scheme,
+            host=new.host,
+            port=new.port,
+            raw_path=new.raw_path.rstrip(b"/") + path,
+        )
+        request.headers["Host"] = new.netloc.decode("ascii")
+        request.extensions[_SERVER] = server
 
 
 class Transport(_Servers, httpx.BaseTransport):
-    """Sends a request to the servers in turn, until one answers.
-
-    Args:
-        connections: What reaches each server, in the order of preference.
-        retry: The policy of retry_policy().
-    """
+    """httpx transport over several servers, with retry and failover."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the first answer, else what the last server says.
+        """Return the first response that is not a reason to try again, else the last one.
 
-        A reply that is no event stream is read. Raises httpx.TransportError, and
-        IncompleteReplyError for a reply without an end.
+        Raises httpx.TransportError, BadReplyError, and IncompleteReplyError for too large a reply.
         """
-        *others, last = self._in_order()
-        for server in others:
-            try:
-                response = self._send(request, server)
-            except httpx.TransportError as failure:
-                if not is_unreachable(failure):
-                    raise
-                continue
-            if self._answers(server, response):
-                return read_reply(request, response)
-        response = self._send(request, last)
-        self._answers(last, response)
-        return read_reply(request, response)
-
-    def _send(self, request: httpx.Request, server: str) -> httpx.Response:
+        steps = self._steps(request)
+        step = next(steps)
         try:
-            return self._aim(request, server).handle_request(request)
-        except WaitTooLongError as too_long:
-            return too_long.response
+            while True:
+                if isinstance(step, float):
+                    time.sleep(step)
+                    step = next(steps)
+                    continue
+                try:
+                    outcome: Outcome = step.handle_request(request)
+                except httpx.TransportError as failure:
+                    outcome = failure
+                step = steps.send(outcome)
+        except StopIteration as end:
+            response: httpx.Response = end.value
+            return response
 
     def close(self) -> None:
         """Close the connections."""
-        for transport in self._transports.values():
-            transport.close()
+        for connections in self._connections.values():
+            connections.close()
+
+    def retire(self) -> None:
+        """Close the connections as soon as they are idle."""
+        for connections in self._connections.values():
+            connections.retire()
 
 
 class AsyncTransport(_Servers, httpx.AsyncBaseTransport):
@@ -110,27 +138,29 @@ class AsyncTransport(_Servers, httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As Transport.handle_request."""
-        *others, last = self._in_order()
-        for server in others:
+        steps = self._steps(request)
+        step = next(steps)
+        while True:
             try:
-                response = await self._send(request, server)
-            except httpx.TransportError as failure:
-                if not is_unreachable(failure):
-                    raise
-                continue
-            if self._answers(server, response):
-                return await aread_reply(request, response)
-        response = await self._send(request, last)
-        self._answers(last, response)
-        return await aread_reply(request, response)
-
-    async def _send(self, request: httpx.Request, server: str) -> httpx.Response:
-        try:
-            return await self._aim(request, server).handle_async_request(request)
-        except WaitTooLongError as too_long:
-            return too_long.response
+                if isinstance(step, float):
+                    await asyncio.sleep(step)
+                    step = next(steps)
+                    continue
+                try:
+                    outcome: Outcome = await step.handle_async_request(request)
+                except httpx.TransportError as failure:
+                    outcome = failure
+                step = steps.send(outcome)
+            except StopIteration as end:
+                response: httpx.Response = end.value
+                return response
 
     async def aclose(self) -> None:
         """Close the connections."""
-        for transport in self._transports.values():
-            await transport.aclose()
+        for connections in self._connections.values():
+            await connections.aclose()
+
+    async def aretire(self) -> None:
+        """Close the connections as soon as they are idle."""
+        for connections in self._connections.values():
+            await connections.aretire()

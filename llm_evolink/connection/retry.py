@@ -1,90 +1,83 @@
-"""Which requests are sent again, and after which delay."""
+"""Which requests are sent again, and after which delay.
 
-import asyncio
+A request that a server may have worked on is not sent again: it may be billed. Once it is written,
+it is sent again only if the server refuses it with one of RETRY_STATUSES, if a reused connection
+turns out to be closed, or if a new one is dropped within DROP_SECONDS; never after a byte of a
+response.
+"""
+
+import random
 import re
-import sys
 import time
-from contextlib import suppress
-from email.utils import mktime_tz, parsedate_tz
+from typing import NamedTuple
 
-import click
 import httpx
-from httpx_retries import Retry
 
-RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 504, *range(520, 530)})
-"""Statuses after which the same request may succeed."""
+from ..retry_after import retry_after
+from .network import Exchange
 
-_UNREACHABLE = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.ProxyError,
-    httpx.ReadError,
-    httpx.WriteError,
+RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 521, 522, 523, 529})
+"""HTTP statuses with which a server refuses a request that may succeed later.
+
+Not 504, 520 and 524: the server behind the gateway may have worked.
+"""
+
+FAILOVER_STATUSES = frozenset({502, 503, 521, 522, 523, 529})
+"""Those of RETRY_STATUSES after which another server may succeed."""
+
+DROP_SECONDS = 1.0
+"""A new connection that is dropped without a response after longer than this may have worked."""
+
+_NOT_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+_DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+_QUOTA = re.compile(
+    rb"insufficient[_ ](?:user[_ ])?(?:quota|balance|credit)|exceeded your current quota|"
+    rb"per_?day|daily (?:limit|quota)|quota[_ ](?:exhausted|not[_ ]enough)|billing_hard_limit",
+    re.IGNORECASE,
 )
 
 
-def is_unreachable(failure: Exception) -> bool:
-    """Return whether the server was not reached, or broke the connection before it answered."""
-    if isinstance(failure, httpx.RemoteProtocolError):
-        return "without sending a response" in str(failure)
-    return isinstance(failure, _UNREACHABLE)
+class RetryPolicy(NamedTuple):
+    """How often a request is sent again to a server.
+
+    Attributes:
+        retries: Attempts after the first, at each server.
+        max_delay: Maximum delay before another attempt, in seconds.
+    """
+
+    retries: int
+    max_delay: float
+
+    def delay_after(self, attempt: int, outcome: httpx.Response | Exception) -> float | None:
+        """Return the seconds to wait after the attempt (1 is the first); None for no other attempt.
+
+        The outcome must be safe to send again (see is_safe).
+        """
+        if attempt > self.retries:
+            return None
+        backoff: float = min(0.25 * 2**attempt * random.uniform(0.5, 1), self.max_delay)  # noqa: S311
+        if isinstance(outcome, Exception):
+            # Another attempt does not change a certificate.
+            return None if "CERTIFICATE" in str(outcome) else backoff
+        advised = retry_after(outcome.headers, outcome.content)
+        if advised is None:
+            return backoff
+        return advised if advised <= self.max_delay else None
 
 
-def retry_policy(retries: int, max_wait: float) -> Retry:
-    """Return the policy: tries after the first, at most; seconds to wait for one, at most."""
-    return _Policy(
-        total=retries,
-        allowed_methods=["POST"],
-        backoff_factor=0.25,
-        backoff_jitter=0.5,
-        max_backoff_wait=max_wait,
-        status_forcelist=RETRY_STATUSES,
-    )
+def is_safe(outcome: httpx.Response | Exception, exchange: Exchange) -> bool:
+    """Return True if the request was certainly not worked on and may be sent again."""
+    if isinstance(outcome, httpx.Response):
+        return outcome.status_code in RETRY_STATUSES and not is_quota_used_up(outcome.content)
+    if isinstance(outcome, _NOT_REACHED):
+        return True
+    if not isinstance(outcome, _DROPPED) or exchange.received:
+        return False
+    if exchange.written_at is None or exchange.reused:
+        return True
+    return time.monotonic() - exchange.written_at < DROP_SECONDS
 
 
-class WaitTooLongError(Exception):
-    """Tells the transport that a server asks for a longer wait than anyone sits through."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-
-
-class _Policy(Retry):
-    """Which responses and failures are tried again, and after which wait."""
-
-    def is_retryable_exception(self, exception: Exception) -> bool:
-        """Return whether trying again can help; a certificate stays what it is."""
-        return is_unreachable(exception) and "CERTIFICATE" not in str(exception)
-
-    def sleep(self, response: httpx.Response | Exception) -> None:
-        """Wait before the next try. Raises WaitTooLongError."""
-        time.sleep(self._wait(response))
-
-    async def asleep(self, response: httpx.Response | Exception) -> None:
-        """As sleep, for an event loop."""
-        await asyncio.sleep(self._wait(response))
-
-    def _wait(self, response: httpx.Response | Exception) -> float:
-        """Return the seconds to wait, told to a person who watches when more than one."""
-        seconds, reason = self.backoff_strategy(), "The connection failed"
-        if isinstance(response, httpx.Response):
-            reason = f"EvoLink answered {response.status_code}"
-            advised = _advised_wait(response)
-            seconds = seconds if advised is None else advised
-            if seconds > self.max_backoff_wait:
-                raise WaitTooLongError(response)
-        if seconds > 1 and click.get_current_context(silent=True) and sys.stderr.isatty():
-            click.echo(f"{reason}; trying again in {seconds:.0f} s", err=True)
-        return seconds
-
-
-def _advised_wait(response: httpx.Response) -> float | None:
-    """Return the seconds that the server asks for, in the header or else in its advice."""
-    header = response.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", header):
-        return float(header)
-    with suppress(ValueError, OverflowError):
-        if date := parsedate_tz(header):
-            return max(0.0, mktime_tz(date) - time.time())
-    found = re.search(rb"retry after ([0-9]{1,9}) second", response.content, re.IGNORECASE)
-    return float(found[1]) if found else None
+def is_quota_used_up(content: bytes) -> bool:
+    """Return True if the body of an error reports a quota that waiting does not restore."""
+    return bool(_QUOTA.search(content))

@@ -1,6 +1,7 @@
 """Settings from EVOLINK_* environment variables."""
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -15,29 +16,43 @@ from ..errors import InvalidRequestError
 
 N = TypeVar("N", int, float)
 
-TIMEOUT = 60.0
-"""Seconds between bytes, unless EVOLINK_TIMEOUT says otherwise."""
+TIMEOUT = 600.0
+"""Default of EVOLINK_TIMEOUT, in seconds. A model that thinks sends nothing for minutes."""
 
 MAX_RETRIES = 2
-"""Tries after the first, at each server, unless EVOLINK_MAX_RETRIES says otherwise."""
+"""Default of EVOLINK_MAX_RETRIES: attempts after the first, at each server."""
 
 MAX_WAIT = 20.0
-"""Most seconds to wait before another try, unless EVOLINK_MAX_WAIT says otherwise."""
+"""Default of EVOLINK_MAX_WAIT: maximum delay before another attempt, in seconds."""
+
+IDLE_CONNECTIONS = 8
+"""Connections to a server that stay open for the next prompts."""
+
+_API_PATH = re.compile(r"(?:/+v1|/+chat/completions)*/*$", re.IGNORECASE)
 
 
 class Settings(NamedTuple):
-    """What the environment says of the connection."""
+    """Settings of a connection.
+
+    Attributes:
+        servers: Base URLs in order of preference, without /v1.
+        timeout: Seconds without progress after which a request fails.
+        max_retries: Attempts after the first, at each server.
+        max_wait: Maximum delay before another attempt, in seconds.
+        connections: Idle connections to a server that stay open.
+    """
 
     servers: tuple[str, ...]
     timeout: float
     max_retries: int
     max_wait: float
+    connections: int = IDLE_CONNECTIONS
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read EVOLINK_BASE_URL, EVOLINK_TIMEOUT, EVOLINK_MAX_RETRIES and EVOLINK_MAX_WAIT.
 
-        A server that is named is the only one: what is meant for it goes nowhere else.
+        EVOLINK_BASE_URL names the only server: nothing is sent to any other.
         Raises InvalidRequestError, naming the variable, for a value that cannot be used.
         """
         return cls(servers(), timeout(), max_retries(), max_wait())
@@ -47,11 +62,11 @@ def servers() -> tuple[str, ...]:
     """Return the server of EVOLINK_BASE_URL, else the document's. Raises InvalidRequestError."""
     plain_allowed = os.environ.get("EVOLINK_ALLOW_HTTP") == "1"
     if named := os.environ.get("EVOLINK_BASE_URL", "").strip():
-        return (_base_url(named, "EVOLINK_BASE_URL", plain_allowed=plain_allowed),)
+        return (base_url(named, "EVOLINK_BASE_URL", plain_allowed=plain_allowed),)
     if not SERVERS:
         raise InvalidRequestError("The document names no server: set EVOLINK_BASE_URL")
     source = "A server of the document"
-    return tuple(_base_url(server, source, plain_allowed=plain_allowed) for server in SERVERS)
+    return tuple(base_url(server, source, plain_allowed=plain_allowed) for server in SERVERS)
 
 
 def timeout() -> float:
@@ -70,16 +85,34 @@ def max_wait() -> float:
 
 
 def names_a_host(url: httpx.URL) -> bool:
-    """Return True if the URL has a host name and a valid port."""
-    return bool(url.host) and "%" not in url.host and (url.port or 0) < 2**16
+    """Return True if the URL has a valid port and a host name that can be looked up."""
+    if not url.host or "%" in url.host or (url.port or 0) >= 2**16:
+        return False
+    with suppress(ValueError):
+        return bool(ip_address(url.host))
+    try:
+        # As a socket encodes it: labels of 1 to 63 characters, and valid Punycode.
+        url.host.rstrip(".").encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 @lru_cache
-def _base_url(named: str, source: str, *, plain_allowed: bool) -> str:
-    """Return the URL that the source names, without the /v1 that many write at its end."""
+def base_url(named: str, source: str, *, plain_allowed: bool) -> str:
+    """Return the base URL of a server, without the API's path that many write at its end.
+
+    Args:
+        named: The URL, such as https://direct.evolink.ai/v1.
+        source: Where it is from, for messages: the name of a variable.
+        plain_allowed: Whether http may be used for more than loopback.
+
+    Raises:
+        InvalidRequestError: It is not the URL of a server, or would send the key unencrypted.
+    """
     if "@" in named:
-        # Not shown: it may hold a password.
-        raise InvalidRequestError(f"{source} holds a user name: give the address alone")
+        # Not shown, as it may contain a password.
+        raise InvalidRequestError(f"{source} contains a user name: give the URL without it")
     try:
         url = httpx.URL(named)
         usable = url.scheme in ("http", "https") and names_a_host(url)
@@ -87,31 +120,31 @@ def _base_url(named: str, source: str, *, plain_allowed: bool) -> str:
         usable = False
     if not usable or url.query or url.fragment:
         raise InvalidRequestError(
-            f"{source} is not a server's address, such as https://direct.evolink.ai: {named!r}"
+            f"{source} is not the URL of a server, such as https://direct.evolink.ai: {named!r}"
         )
     if url.scheme == "http" and not (plain_allowed or is_loopback(url.host)):
         raise InvalidRequestError(
             f"{source} would send the key unencrypted to {url.host}: use https://, "
             "or set EVOLINK_ALLOW_HTTP=1"
         )
-    return named.rstrip("/").removesuffix("/v1").rstrip("/")
+    return _API_PATH.sub("", named)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether the host is this machine: localhost, 127.0.0.0/8 or ::1."""
+    """Return True if the host is this machine: localhost, 127.0.0.0/8 or ::1."""
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost"
 
 
-def _number(variable: str, default: N, kind: Callable[[str], N], least: float, most: float) -> N:
-    """Return the variable's value, the default for none. Raises InvalidRequestError."""
+def _number(variable: str, default: N, convert: Callable[[str], N], low: float, high: float) -> N:
+    """Return the value of the variable, the default if it is unset. Raises InvalidRequestError."""
     text = os.environ.get(variable, "").strip()
     if not text:
         return default
     with suppress(ValueError):
-        number = kind(text)
-        if least <= number <= most:
+        number = convert(text)
+        if low <= number <= high:
             return number
-    whole = "a whole number" if kind is int else "a number"
-    raise InvalidRequestError(f"{variable} is not {whole} from {least:g} to {most:g}: {text!r}")
+    name = "a whole number" if convert is int else "a number"
+    raise InvalidRequestError(f"{variable} is not {name} from {low:g} to {high:g}: {text!r}")

@@ -12,7 +12,7 @@ from ..errors import InvalidRequestError
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the process's TLS context: the system's trusted authorities, else certifi's.
+    """Return the process's TLS context: the system's CA certificates, else certifi's.
 
     SSL_CERT_FILE and SSL_CERT_DIR name others, on every system.
     Raises InvalidRequestError for an SSL_CERT_FILE that holds no certificate.
@@ -30,7 +30,7 @@ def tls_context() -> ssl.SSLContext:
         import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    found = system_authorities()
+    found = system_ca_certificates()
     if directories and "capath" not in found:
         return ssl.create_default_context()
     if not found:
@@ -40,13 +40,13 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=found.get("cafile"), capath=found.get("capath"))
 
 
-def system_authorities() -> dict[str, str]:
-    """Return where OpenSSL keeps the authorities to trust: a capath or a cafile, or neither.
+def system_ca_certificates() -> dict[str, str]:
+    """Return where OpenSSL finds the system's CA certificates: a capath, a cafile, or neither.
 
-    Of a directory with hashed names, a handshake reads what it needs; a file costs 20 ms.
+    From a directory with hashed names a handshake reads what it needs; a file costs 20 ms.
     """
     paths = ssl.get_default_verify_paths()
-    with suppress(OSError):  # A directory that cannot be read is as good as none.
+    with suppress(OSError):  # A directory that cannot be read is ignored.
         names = os.listdir(paths.capath) if paths.capath else []
         if any(re.fullmatch("[0-9a-f]{8}[.][0-9]", name) for name in names):
             return {"capath": paths.capath}

@@ -1,19 +1,15 @@
 """Streams that go wrong, and streams that only look as if."""
 
 import asyncio
-import gzip
 import json
-import tracemalloc
 from typing import Any
 
 import httpx
 import llm
 import pytest
 
-from generated_client import responses
 from llm_evolink import errors
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
-from llm_evolink.connection import bounds
 from tests import scripted_server
 from tests.four_ways import (
     COMPLETE,
@@ -31,7 +27,7 @@ from tests.four_ways import (
 
 HI = {"choices": [{"delta": {"content": "Hi"}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
-SILENT = "127.0.0.1 was silent for 60 s; try again, or set EVOLINK_TIMEOUT to more seconds"
+SILENT = "127.0.0.1 was silent for 600 s; try again, or set EVOLINK_TIMEOUT to more seconds"
 BROKEN = (
     "the connection broke (peer closed connection without sending complete message body "
     "(incomplete chunked read)); try again"
@@ -160,7 +156,7 @@ def test_a_silent_server(monkeypatch):
         outcome = ask(SYNC_STREAMED)
 
     assert type(outcome.error) is errors.TimedOutError
-    assert str(outcome.error) == SILENT.replace("60 s", "2 s")
+    assert str(outcome.error) == SILENT.replace("600 s", "2 s")
 
 
 @pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
@@ -315,7 +311,13 @@ def test_a_reply_cut_short(monkeypatch, way: Way):
 @whole
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"not gzip at all", "Error -3 while decompressing data: incorrect header check")],
+    [
+        (
+            b"not gzip at all",
+            "The response cannot be decompressed (Error -3 while decompressing data: incorrect "
+            "header check)",
+        )
+    ],
 )
 def test_a_reply_that_cannot_be_decompressed(monkeypatch, way: Way, content, reason):
     def handler(reply: scripted_server.Reply) -> None:
@@ -396,88 +398,6 @@ def test_streams_one_after_the_other_share_a_connection(monkeypatch, way: Way):
 
     assert texts == ["hi"] * 3
     assert server.connections == 1
-
-
-# What has no end, and the bound at which it is given up.
-
-
-def endless(head: dict[str, Any], part: bytes) -> scripted_server.Handler:
-    def handler(reply: scripted_server.Reply) -> None:
-        reply.start(**head)
-        while True:
-            reply.chunk(part)
-
-    return handler
-
-
-JSON = {"content_type": "application/json"}
-EVENT = b'data: {"choices": [{"delta": {"content": "' + b"x" * 2**14 + b'"}}]}\n\n'
-
-
-@pytest.fixture
-def low_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MAX_REPLY_BYTES", 2**20)
-    monkeypatch.setattr(bounds, "MAX_STREAM_BYTES", 2**21)
-    monkeypatch.setattr(bounds, "MAX_ERROR_BYTES", 2**18)
-    monkeypatch.setattr(responses, "MAX_EVENT_BYTES", 2**20)
-
-
-@pytest.mark.parametrize(
-    ("way", "head", "part", "line"),
-    [
-        pytest.param(each, head, part, line, id=f"{way_id(each)}-{name}")
-        for name, ways, head, part, line in [
-            ("a line", STREAMED, {}, b"x" * 2**14, "the server sent data without an end"),
-            ("comments", STREAMED, {}, b": x\n\n" * 2**12, "the server sent data without an end"),
-            ("events", STREAMED, {}, EVENT, "it has no end within 2 MiB"),
-            ("a reply", COMPLETE, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
-            ("another reply", STREAMED, JSON, b"[" * 2**14, "it has no end within 1 MiB"),
-            ("a stream not asked for", COMPLETE, {}, EVENT, "it has no end within 1 MiB"),
-        ]
-        for each in ways
-    ],
-)
-def test_what_has_no_end_is_given_up(monkeypatch, low_bounds, way: Way, head, part, line):
-    with serving(monkeypatch, endless(head, part)) as server:
-        tracemalloc.start()
-        outcome = ask(way)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-
-    assert str(outcome.error) == f"The answer is incomplete: {line}; try again"
-    assert len(server.requests) == 1
-    assert peak < 20 * 2**20
-
-
-@pytest.mark.parametrize("status", [400, 503])
-def test_an_error_without_an_end_is_read_to_a_bound(monkeypatch, low_bounds, way: Way, status):
-    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "1")
-    with serving(monkeypatch, endless({"status": status}, b"no " * 2**12)) as server:
-        outcome = ask(way)
-
-    assert outcome.error.status_code == status
-    assert str(outcome.error).startswith("no no no")
-    assert len(server.requests) == {400: 1, 503: 2}[status]
-
-
-@whole
-def test_a_bomb_of_gzip_is_read_to_a_bound(monkeypatch, low_bounds, way: Way):
-    bomb = gzip.compress(b"x" * 2**24)
-
-    def handler(reply: scripted_server.Reply) -> None:
-        reply.respond(200, bomb, content_encoding="gzip")
-
-    with serving(monkeypatch, handler):
-        outcome = ask(way)
-
-    assert str(outcome.error) == "The answer is incomplete: it has no end within 1 MiB; try again"
-
-
-def test_the_bounds_are_what_security_md_says():
-    assert bounds.MAX_REPLY_BYTES == 64 * 2**20
-    assert bounds.MAX_STREAM_BYTES == 256 * 2**20
-    assert bounds.MAX_ERROR_BYTES == 2**20
-    assert responses.MAX_EVENT_BYTES == 16 * 2**20
 
 
 def test_a_server_that_cannot_be_connected_to_is_given_up_in_time(monkeypatch, way: Way):

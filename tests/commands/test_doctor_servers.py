@@ -336,7 +336,7 @@ def test_a_certificate_that_is_trusted(monkeypatch, tls, certificate, fresh_cont
 
 
 def test_the_system_s_authorities(fresh_context):
-    places = list(tls_module.system_authorities().values())
+    places = list(tls_module.system_ca_certificates().values())
     if not places:
         pytest.skip("the system has none")
 
@@ -400,9 +400,9 @@ def test_a_proxy_that_is_not_for_this_machine(monkeypatch):
 
 def test_a_proxy_of_no_use(monkeypatch, documented_servers):
     documented_servers("https://one.example")
-    monkeypatch.setenv("ALL_PROXY", "socks5://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "ftp://user:secret@127.0.0.1:9")
 
-    problem = "ALL_PROXY is not the address of an http:// or https:// proxy"
+    problem = "ALL_PROXY is not the URL of an http://, https:// or socks5:// proxy"
     assert found("proxy") == [("broken", problem)]
     assert found("server") == [("broken", problem)]
 

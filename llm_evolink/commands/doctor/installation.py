@@ -118,7 +118,7 @@ def certificates() -> Result:
         return "ok", named
     if sys.platform in ("darwin", "win32"):
         return "ok", "the system's trust store"
-    for path in tls.system_authorities().values():
+    for path in tls.system_ca_certificates().values():
         return "ok", f"the system's trust store, {path}"
     return "ok", "certifi's CA certificates; the system has none"
 

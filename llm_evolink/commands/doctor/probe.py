@@ -16,7 +16,7 @@ from generated_client.types import Response
 
 from ... import errors, failures
 from ...connection import clients, settings
-from ...connection.failover import FAILOVER_STATUSES
+from ...connection.retry import FAILOVER_STATUSES
 from ...constants import MODEL_ID
 from ...failures import request_id
 from ...redaction import Redactor

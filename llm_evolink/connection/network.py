@@ -1,0 +1,195 @@
+"""TCP and TLS streams under httpx that record how far a request got.
+
+httpx reports a broken connection in the same way whether the server had the request or not. What
+may be sent again depends on it, so the streams record what was written and read. They also end a
+response head that arrives too slowly, and refuse to reuse a connection with unread data.
+"""
+
+import re
+import ssl
+import time
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+_INFORMATIONAL = re.compile(rb"HTTP/[0-9.]+ 1")
+
+
+class Exchange:
+    """How far one request got.
+
+    Attributes:
+        written_at: Value of time.monotonic() when a part of the request was last written; None
+            before.
+        reused: Whether its connection had carried another request.
+        received: Whether a byte of a response arrived, an informational one (1xx) included.
+    """
+
+    __slots__ = ("received", "reused", "written_at")
+
+    def __init__(self) -> None:
+        self.written_at: float | None = None
+        self.reused = False
+        self.received = False
+
+
+current: ContextVar[Exchange | None] = ContextVar("evolink_exchange", default=None)
+"""The exchange of the request that is being sent in this thread or task."""
+
+
+class _Recorder:
+    """What the sync and the async stream have in common."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._exchange: Exchange | None = None
+        self._head: bytearray | None = None  # Of the response, until it is complete.
+        self._last = b""
+
+    def _note_write(self, data: bytes) -> None:
+        exchange = current.get()
+        if exchange is None or data.startswith(b"CONNECT "):  # To a proxy.
+            return
+        if exchange is not self._exchange:
+            exchange.reused = self._exchange is not None
+            self._exchange = exchange
+            self._head = bytearray()
+        exchange.written_at = time.monotonic()
+
+    def _limit(self, timeout: float | None) -> float | None:
+        """Return the seconds to wait for data. Raises httpcore.ReadTimeout if none are left.
+
+        A response head has to be complete within the read time-out: informational responses and
+        single bytes are no progress.
+        """
+        if self._head is None or timeout is None or self._exchange is None:
+            return timeout
+        left = (self._exchange.written_at or 0.0) + timeout - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the response did not begin in time")
+        return left
+
+    def _note_read(self, data: bytes) -> None:
+        self._last = data
+        if self._exchange is None or not data:
+            return
+        self._exchange.received = True
+        if self._head is None:
+            return
+        self._head += data
+        while end := _END_OF_HEAD.search(self._head):
+            if not _INFORMATIONAL.match(self._head):
+                self._head = None
+                return
+            del self._head[: end.end()]
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what the stream knows; data after the response counts as readable.
+
+        httpcore closes an idle connection that is readable, and does not look at what it has read
+        already: a second response in the same packet would answer the next request.
+        """
+        if info == "is_readable" and b"HTTP/1." in self._last[5:]:
+            return True
+        return self._stream.get_extra_info(info)
+
+
+class RecordingStream(_Recorder, httpcore.NetworkStream):
+    """A network stream that records the exchange it carries."""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
+        data: bytes = self._stream.read(max_bytes, timeout=self._limit(timeout))
+        self._note_read(data)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write the bytes. Raises httpcore.WriteTimeout and httpcore.WriteError."""
+        self._stream.write(buffer, timeout=timeout)
+        self._note_write(buffer)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> "RecordingStream":
+        """Return the stream inside TLS."""
+        return RecordingStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+
+class AsyncRecordingStream(_Recorder, httpcore.AsyncNetworkStream):
+    """As RecordingStream, for an event loop."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
+        data: bytes = await self._stream.read(max_bytes, timeout=self._limit(timeout))
+        self._note_read(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write the bytes. Raises httpcore.WriteTimeout and httpcore.WriteError."""
+        await self._stream.write(buffer, timeout=timeout)
+        self._note_write(buffer)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> "AsyncRecordingStream":
+        """Return the stream inside TLS."""
+        return AsyncRecordingStream(
+            await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        )
+
+
+class RecordingBackend(httpcore.NetworkBackend):
+    """Connects with the backend it is given, and records on each connection."""
+
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+        self._backend = backend
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> RecordingStream:
+        """Return a stream to the host. Raises httpcore.ConnectError and ConnectTimeout."""
+        return RecordingStream(
+            self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
+
+
+class AsyncRecordingBackend(httpcore.AsyncNetworkBackend):
+    """As RecordingBackend, for an event loop."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> AsyncRecordingStream:
+        """Return a stream to the host. Raises httpcore.ConnectError and ConnectTimeout."""
+        return AsyncRecordingStream(
+            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        )

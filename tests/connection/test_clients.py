@@ -1,0 +1,128 @@
+"""Clients are kept for the next prompt, a few at a time."""
+
+import asyncio
+import gc
+
+import httpcore
+import pytest
+
+from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink.connection import clients
+from llm_evolink.connection.settings import Settings
+from tests.four_ways import answer, serving
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "_clients", {})
+    monkeypatch.setattr(clients, "_async_clients", {})
+
+
+def test_the_least_recently_used_client_is_closed(monkeypatch):
+    with serving(monkeypatch, answer) as server:
+        for number in range(3 * clients.MAX_CLIENTS):
+            EvolinkChat().prompt("hi", key=f"sk-user-{number}").text()
+            EvolinkChat().prompt("hi", key="sk-used-often").text()
+        kept = [key for _, key in clients._clients]
+        open_connections = sum(
+            len(connections._pool.connections)
+            for _, transport in clients._clients.values()
+            for connections in transport._connections.values()
+        )
+        clients._close()
+
+    assert len(kept) == clients.MAX_CLIENTS
+    assert kept[-1] == "sk-used-often"
+    assert open_connections == clients.MAX_CLIENTS
+    assert server.connections == 3 * clients.MAX_CLIENTS + 1
+
+
+def test_an_evicted_client_finishes_its_stream(monkeypatch):
+    monkeypatch.setattr(clients, "MAX_CLIENTS", 1)
+    with serving(monkeypatch, answer):
+        first = iter(EvolinkChat().prompt("hi", key="sk-first-key"))
+        text = next(first)
+        transport = next(iter(clients._clients.values()))[1]
+        EvolinkChat().prompt("hi", key="sk-second-key").text()
+        text += "".join(first)
+        left = [each._pool.connections for each in transport._connections.values()]
+        clients._close()
+
+    assert (text, left) == ("hi", [[]])
+
+
+def test_an_evicted_async_client_finishes_its_stream(monkeypatch):
+    monkeypatch.setattr(clients, "MAX_CLIENTS", 1)
+
+    async def main() -> tuple[str, int]:
+        first = aiter(AsyncEvolinkChat().prompt("hi", key="sk-first-key"))
+        text = await anext(first)
+        await AsyncEvolinkChat().prompt("hi", key="sk-second-key").text()
+        async for part in first:
+            text += part
+        return text, len(clients._async_clients)
+
+    with serving(monkeypatch, answer):
+        assert asyncio.run(main()) == ("hi", 1)
+
+
+def test_many_keys_leave_few_sockets_open(monkeypatch):
+    async def main() -> int:
+        for number in range(3 * clients.MAX_CLIENTS):
+            await AsyncEvolinkChat().prompt("hi", key=f"sk-user-{number}").text()
+        gc.collect()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return len(clients._async_clients)
+
+    with serving(monkeypatch, answer):
+        assert asyncio.run(main()) == clients.MAX_CLIENTS
+
+
+def test_a_client_of_a_closed_event_loop_is_forgotten(monkeypatch):
+    with serving(monkeypatch, answer):
+        for _ in range(3):
+            loop = asyncio.new_event_loop()
+            # Not asyncio.run(), which would close the client with the loop.
+            loop.run_until_complete(clients.async_client("sk-test-loop"))
+            loop.close()
+
+    assert len(clients._async_clients) == 1
+
+
+def test_settings_can_be_changed_for_a_context(monkeypatch):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    with clients.changed_settings(max_retries=0, connections=32):
+        with clients.changed_settings(max_wait=1.0):
+            inner = clients._settings()
+        outer = clients._settings()
+
+    assert inner == Settings(("http://127.0.0.1:1",), 600.0, 0, 1.0, 32)
+    assert outer == Settings(("http://127.0.0.1:1",), 600.0, 0, 20.0, 32)
+    assert clients._settings() == Settings.from_environment()
+
+
+def test_as_many_connections_stay_open_as_are_asked_for(monkeypatch):
+    together = 20
+
+    async def main() -> None:
+        model = AsyncEvolinkChat()
+        for _ in range(3):
+            await asyncio.gather(*(model.prompt("hi").text() for _ in range(together)))
+
+    with (
+        serving(monkeypatch, answer) as server,
+        clients.changed_settings(connections=together),
+    ):
+        asyncio.run(main())
+
+    assert server.connections <= together
+
+
+def test_httpcore_has_what_the_connections_rely_on():
+    pool = httpcore.ConnectionPool()
+
+    assert isinstance(pool._network_backend, httpcore.NetworkBackend)
+    assert pool._assign_requests_to_connections() == []
+    assert hasattr(pool, "_optional_thread_lock")
+    assert hasattr(pool, "_max_keepalive_connections")

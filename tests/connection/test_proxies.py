@@ -1,0 +1,169 @@
+"""Proxies of the environment. A request for an https:// server begins with CONNECT."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from llm_evolink import errors
+from llm_evolink.connection import clients, proxies
+from tests import scripted_server
+from tests.four_ways import SYNC_STREAMED, Way, answer, ask, serving
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Proxies and CA certificates are looked up when a client is made.
+    monkeypatch.setattr(clients, "_clients", {})
+    yield
+    clients._close()
+
+
+@pytest.fixture
+def named_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://evolink.invalid")
+    monkeypatch.setenv("EVOLINK_ALLOW_HTTP", "1")
+    return monkeypatch
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_the_environments_proxy_is_used(named_proxy, variable, scheme):
+    if variable == "HTTP_PROXY":
+        named_proxy.delenv("REQUEST_METHOD", raising=False)
+    with scripted_server.serve(answer) as proxy:
+        named_proxy.setenv(variable, proxy.url.replace("http://", scheme))
+        assert ask(SYNC_STREAMED).text == "hi"
+
+    assert proxy.requests[0].path == "http://evolink.invalid/v1/chat/completions"
+
+
+def test_no_proxy(named_proxy):
+    with scripted_server.serve(answer) as proxy:
+        named_proxy.setenv("HTTP_PROXY", proxy.url)
+        named_proxy.setenv("NO_PROXY", "other.example,evolink.invalid")
+        assert str(ask(SYNC_STREAMED).error).startswith("Cannot reach evolink.invalid: ")
+
+    assert proxy.requests == []
+
+
+def test_loopback_is_never_reached_through_a_proxy(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with serving(monkeypatch, answer):
+        assert ask(SYNC_STREAMED).text == "hi"
+
+
+def test_a_proxy_that_refuses(monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://evolink.invalid")
+    with scripted_server.serve(lambda reply: reply.head(403, content_length=0)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        outcome = ask(way)
+
+    assert str(outcome.error) == "Cannot reach evolink.invalid through the proxy: 403 Scripted"
+    assert "authorization" not in proxy.requests[0].headers
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "value",
+    ["ftp://proxy", "http://me:secret@[::1", "http://p:99999", "http://", "http://u:secret@a..b:1"],
+)
+def test_a_proxy_that_cannot_be_used(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(errors.InvalidRequestError) as raised:
+        proxies.proxy_for(httpx.URL("https://evolink.invalid"))
+
+    line = f"{variable} is not the URL of an http://, https:// or socks5:// proxy"
+    assert str(raised.value) == line
+
+
+def test_a_proxy_that_cannot_be_used_in_each_way(monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://evolink.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy")
+
+    assert str(ask(way).error).startswith("HTTPS_PROXY is not the URL of an http://")
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "is_used"),
+    [
+        ("evolink.invalid:8443", "https://evolink.invalid:8443", False),
+        ("evolink.invalid:8443", "https://evolink.invalid", True),
+        ("evolink.invalid:443", "https://evolink.invalid", False),
+        ("evolink.invalid:80", "http://evolink.invalid", False),
+        ("evolink.invalid", "https://evolink.invalid:8443", False),
+        ("invalid", "https://evolink.invalid", False),
+        ("other.invalid", "https://evolink.invalid", True),
+    ],
+)
+def test_no_proxy_with_a_port(monkeypatch, no_proxy, url, is_used):
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.invalid:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+
+    assert bool(proxies.proxy_for(httpx.URL(url))) == is_used
+
+
+def socks_server(listener: socket.socket, server: tuple[str, int]) -> None:
+    """Serve one SOCKS 5 client without a password, as RFC 1928 describes."""
+    client, _ = listener.accept()
+    with client, socket.create_connection(server) as upstream:
+        client.recv(3)
+        client.sendall(b"\x05\x00")
+        client.recv(262)
+        client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+        client.settimeout(60)
+
+        def copy_reply() -> None:
+            while data := upstream.recv(65536):
+                client.sendall(data)
+
+        copier = threading.Thread(target=copy_reply)
+        copier.start()
+        while data := client.recv(65536):
+            upstream.sendall(data)
+        upstream.shutdown(socket.SHUT_RDWR)
+        copier.join()
+
+
+def test_a_socks_proxy(named_proxy, way: Way):
+    with scripted_server.serve(answer) as server, socket.create_server(("127.0.0.1", 0)) as proxy:
+        host, port = server.url.removeprefix("http://").split(":")
+        thread = threading.Thread(target=socks_server, args=[proxy, (host, int(port))])
+        thread.start()
+        named_proxy.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
+        outcome = ask(way)
+        clients._close()
+        thread.join()
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+    assert server.requests[0].headers["host"] == "evolink.invalid"
+
+
+def test_a_socks_proxy_without_the_extra(monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5h://me:secret@127.0.0.1:1080")
+    monkeypatch.setattr(proxies, "find_spec", lambda name: None)
+
+    with pytest.raises(errors.InvalidRequestError) as raised:
+        proxies.proxy_for(httpx.URL("https://evolink.invalid"))
+
+    assert str(raised.value) == (
+        "ALL_PROXY is a SOCKS proxy, which needs: llm install 'llm-evolink[socks]'"
+    )
+
+
+@pytest.mark.parametrize("form", ["secret-word", "me:secret-word", "bWU6c2VjcmV0LXdvcmQ="])
+def test_a_proxy_that_sends_its_password_back(monkeypatch, form):
+    def refuse(reply: scripted_server.Reply) -> None:
+        reply.send(f"HTTP/1.1 407 {form}\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://evolink.invalid")
+    with scripted_server.serve(refuse) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:secret-word@"))
+        outcome = ask(SYNC_STREAMED)
+
+    assert proxy.requests[0].headers["proxy-authorization"] == "Basic bWU6c2VjcmV0LXdvcmQ="
+    assert str(outcome.error).startswith("Cannot reach evolink.invalid through the proxy: 407 …")
+    assert form not in str(outcome.error)

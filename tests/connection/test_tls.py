@@ -1,0 +1,195 @@
+"""Which CA certificates are trusted."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from llm_evolink import errors
+from llm_evolink.connection import clients
+from llm_evolink.connection import tls as tls_module
+from tests import scripted_server
+from tests.four_ways import SYNC_STREAMED, Way, answer, ask
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Proxies and CA certificates are looked up when a client is made.
+    monkeypatch.setattr(clients, "_clients", {})
+    yield
+    clients._close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that nobody signed, with its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        "-keyout key.pem -out certificate.pem -subj /CN=127.0.0.1 "
+        "-addext subjectAltName=IP:127.0.0.1",
+        shell=True,
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch):
+    tls_module.tls_context.cache_clear()
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
+    yield context
+    tls_module.tls_context.cache_clear()
+
+
+def test_a_certificate_that_nobody_signed(monkeypatch, tls, way: Way):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "2")
+    with scripted_server.serve(answer, tls=tls) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.CertificateError
+    line = str(outcome.error)
+    assert line.startswith(f"Cannot reach {server.url[8:]}: [SSL: CERTIFICATE_VERIFY_FAILED]")
+    assert line.endswith("; SSL_CERT_FILE can name the file of an authority to trust")
+    assert (server.connections, server.requests) == (1, [])
+
+
+def test_a_certificate_that_is_trusted(monkeypatch, tls, certificate, way: Way):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
+    with scripted_server.serve(answer, tls=tls) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+        outcome = ask(way)
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+
+
+def test_a_certificate_of_another_name(monkeypatch, tls, certificate):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
+    with scripted_server.serve(answer, tls=tls) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url.replace("127.0.0.1", "localhost"))
+        outcome = ask(SYNC_STREAMED)
+
+    assert type(outcome.error) is errors.CertificateError
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
+def test_a_file_of_authorities_that_holds_none(monkeypatch, tls, tmp_path, way: Way, content):
+    named = tmp_path / "authorities.pem"
+    if content is not None:
+        named.write_bytes(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(named))
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://127.0.0.1:1")
+
+    line = str(ask(way).error)
+
+    assert line.startswith(
+        f"SSL_CERT_FILE names a file without a readable certificate: '{named}' ("
+    )
+
+
+def test_a_system_without_authorities_has_those_of_certifi(monkeypatch, tls):
+    monkeypatch.setattr(tls_module, "system_ca_certificates", dict)
+
+    assert tls_module.tls_context().cert_store_stats()["x509_ca"] > 50
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_systems_that_keep_authorities_elsewhere(monkeypatch, tls, platform):
+    elsewhere = SimpleNamespace(SSLContext=lambda protocol: ("truststore", protocol))
+    monkeypatch.setitem(sys.modules, "truststore", elsewhere)
+    monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
+
+    assert tls_module.tls_context() == ("truststore", ssl.PROTOCOL_TLS_CLIENT)
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
+@pytest.mark.parametrize("directories", [None, ""])
+def test_every_system_trusts_the_file_that_is_named(
+    monkeypatch, tls, certificate, platform, directories
+):
+    monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
+    if directories is not None:
+        monkeypatch.setenv("SSL_CERT_DIR", directories)
+
+    assert tls_module.tls_context().cert_store_stats()["x509"] == 1
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_every_system_trusts_the_directory_that_is_named(
+    monkeypatch, tls, certificate, tmp_path, platform
+):
+    (tmp_path / "01234567.0").touch()
+    monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    assert tls_module.tls_context().cert_store_stats()["x509"] == 0
+
+
+@pytest.mark.parametrize(
+    ("cafile", "names", "found"),
+    [
+        ("file", ["002c0b4f.0", "authority.pem"], "capath"),
+        ("file", ["authority.pem"], "cafile"),
+        (None, ["authority.pem"], None),
+        ("file", None, "cafile"),
+        (None, None, None),
+    ],
+)
+def test_where_openssl_has_its_authorities(monkeypatch, tmp_path, cafile, names, found):
+    for name in names or []:
+        (tmp_path / name).touch()
+    paths = SimpleNamespace(cafile=cafile, capath=None if names is None else str(tmp_path))
+    monkeypatch.setattr(tls_module.ssl, "get_default_verify_paths", lambda: paths)
+
+    assert tls_module.system_ca_certificates() == ({found: getattr(paths, found)} if found else {})
+
+
+def test_a_directory_of_authorities_that_cannot_be_read(monkeypatch):
+    def listdir(path: str) -> list[str]:
+        raise PermissionError
+
+    paths = SimpleNamespace(cafile="file", capath="/root")
+    monkeypatch.setattr(tls_module.ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setattr(tls_module.os, "listdir", listdir)
+
+    assert tls_module.system_ca_certificates() == {"cafile": "file"}
+
+
+def test_several_directories_of_authorities_are_openssl_s_to_read(monkeypatch, tls, tmp_path):
+    monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}{os.pathsep}{tmp_path}")
+
+    assert tls_module.tls_context().cert_store_stats() == (
+        ssl.create_default_context().cert_store_stats()
+    )
+
+
+def test_a_server_that_does_not_speak_tls(monkeypatch, tls, way: Way):
+    def refuse() -> None:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(4096)
+            accepted.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=refuse)
+        server.start()
+        monkeypatch.setenv("EVOLINK_BASE_URL", f"https://127.0.0.1:{listener.getsockname()[1]}")
+        outcome = ask(way)
+        server.join()
+
+    assert type(outcome.error) is errors.UnreachableError
+    assert str(outcome.error).startswith("Cannot reach 127.0.0.1:")
