@@ -251,12 +251,15 @@ def _interrupts() -> Iterator[None]:
     The model prints a notice for a person who waits for one prompt: those with a click context.
     """
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    context = click.get_current_context()
-    pop_context()
+    contexts = []
+    while context := click.get_current_context(silent=True):
+        contexts.append(context)
+        pop_context()
     try:
         yield
     finally:
-        push_context(context)
+        for context in reversed(contexts):
+            push_context(context)
         signal.signal(signal.SIGTERM, previous)
 
 

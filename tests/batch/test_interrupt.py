@@ -1,0 +1,245 @@
+"""Ctrl-C, SIGTERM, a kill, a second process and a terminal: real processes and signals."""
+
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from llm_evolink.batch.errors import BatchError
+from llm_evolink.batch.lock import Lock
+from llm_evolink.batch.state import Reader
+from tests import llm_process
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(count):
+        path = tmp_path / "rows.csv"
+        path.write_text("id,text\n" + "".join(f"{n},row {n}\n" for n in range(count)))
+        return str(path)
+
+    return write
+
+
+class Gate:
+    """Holds the answers from a row on until the test opens it."""
+
+    def __init__(self, model, first):
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+        self.first = first
+        self.model = model
+        model.respond = self.respond
+
+    def respond(self, text, _):
+        if len(self.model.asked) >= self.first:
+            self.reached.set()
+            assert self.opened.wait(60)
+        return "a"
+
+
+def stored(database):
+    connection = sqlite3.connect(database)
+    rows = connection.execute(
+        "select row_id from evolink_rows where turn_id is not null"
+    ).fetchall()
+    connection.close()
+    return {int(row_id) for (row_id,) in rows}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_in_flight_comes_in(model, table, database, number):
+    gate = Gate(model, 20)
+    command = ["evolink", "batch", table(500), "$text", "-d", str(database), "-c", "4"]
+    with llm_process.start(*command) as process:
+        assert gate.reached.wait(60)
+        process.send_signal(number)
+        line = ""
+        while "requests in flight" not in line:
+            line = process.stderr.readline()
+        gate.opened.set()
+        output = process.stdout.read()
+        error = process.stderr.read()
+        assert process.wait() == 130
+    ids = [int(json.loads(line)["id"]) for line in output.splitlines()]
+    assert ids == sorted(ids) == list(range(len(model.asked)))
+    assert stored(database) == set(ids)
+    assert 20 <= len(ids) <= 24
+    assert f"not asked {500 - len(ids)} of 500 rows" in error
+    assert error.endswith("To continue, run the same command again\n")
+
+
+def test_a_second_ctrl_c_leaves_what_is_in_flight(model, table, database):
+    gate = Gate(model, 20)
+    command = ["evolink", "batch", table(500), "$text", "-d", str(database), "-c", "4"]
+    with llm_process.start(*command) as process:
+        assert gate.reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        line = ""
+        while "requests in flight" not in line:
+            line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        # It ends while the server still holds the answers.
+        process.stdout.read()
+        assert process.wait() == 130
+        assert not gate.opened.is_set()
+        gate.opened.set()
+    assert 16 <= len(stored(database)) < 20
+
+
+def test_ctrl_c_during_a_pause_ends_at_once(model, table, database):
+    paused = threading.Event()
+    from tests.batch.conftest import Refusal
+
+    def respond(text, _):
+        if text == "row 5":
+            paused.set()
+            return Refusal(429, headers={"retry_after": "300"})
+        return "a"
+
+    model.respond = respond
+    command = ["evolink", "batch", table(50), "$text", "-d", str(database), "-c", "1"]
+    with llm_process.start(*command) as process:
+        assert paused.wait(60)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait() == 130
+    assert stored(database) == {0, 1, 2, 3, 4}
+
+
+def test_ctrl_c_while_the_table_is_read(environment, database):
+    reader, writer = os.pipe()
+    command = ["evolink", "batch", "-", "$text", "-d", str(database)]
+    with llm_process.start(*command, stdin=reader) as process:
+        os.close(reader)
+        os.write(writer, b"id,text\n" * 10_000)  # More than a pipe holds: it is being read.
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 130
+    os.close(writer)
+
+
+def test_a_second_process_is_refused_with_the_first_ones_pid(model, table, database):
+    gate = Gate(model, 1)
+    command = ["evolink", "batch", table(5), "$text", "-d", str(database)]
+    with llm_process.start(*command) as first:
+        assert gate.reached.wait(60)
+        second = llm_process.run(*command)
+        assert second.returncode == 1
+        assert second.stderr == f"Error: This batch is already being run by process {first.pid}\n"
+        gate.opened.set()
+        assert first.wait() == 0
+    assert llm_process.run(*command).returncode == 0
+    assert len(model.asked) == 5
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    path = tmp_path / "lock"
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        Lock(path)
+        os.write(writer, b"x")
+        signal.pause()
+    os.read(reader, 1)
+    with pytest.raises(BatchError, match=f"already being run by process {child}$"):
+        Lock(path)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    Lock(path).release()
+    assert not path.exists()
+    for each in (reader, writer):
+        os.close(each)
+
+
+def kill_and_continue(model, table, database, count, kills, concurrency):
+    """Kill the command after so many requests, each time a few more; then let it end."""
+    command = ["evolink", "batch", table(count), "$text", "-d", str(database)]
+    command += ["-c", str(concurrency)]
+    moments = sorted(random.Random(7).sample(range(1, count), kills))
+    for moment in moments:
+        reached = threading.Event()
+
+        def respond(text, _, moment=moment, reached=reached):
+            if len(model.asked) >= moment:
+                reached.set()
+            return f"answer to {text}"
+
+        model.respond = respond
+        with llm_process.start(*command, stdout=llm_process.DEVNULL) as process:
+            while not reached.wait(0.01):
+                if process.poll() is not None:
+                    break
+            process.kill()
+            process.wait()
+    done = llm_process.run(*command)
+    assert done.returncode == 0
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["id"] for answer in answers] == [str(number) for number in range(count)]
+    assert [answer["answer"] for answer in answers] == [
+        f"answer to row {number}" for number in range(count)
+    ]
+    assert len({answer["turn_id"] for answer in answers}) == count
+    assert count <= len(model.asked) <= count + kills * concurrency
+
+
+def test_each_row_is_answered_once_after_three_kills(model, table, database):
+    kill_and_continue(model, table, database, 60, 3, 8)
+
+
+def test_each_row_is_answered_once_after_twenty_kills(model, table, database, request):
+    if not request.config.getoption("fuzz"):
+        pytest.skip("twenty kills run with --fuzz")
+    kill_and_continue(model, table, database, 500, 20, 32)
+
+
+def test_a_killed_run_leaves_a_file_that_a_dry_run_can_read(model, table, database, tmp_path):
+    """The rows are in the write-ahead log, which a dry run reads and leaves as it is."""
+    gate = Gate(model, 10)
+    command = ["evolink", "batch", table(50), "$text", "-d", str(database), "-c", "2"]
+    with llm_process.start(*command) as process:
+        assert gate.reached.wait(60)
+        process.kill()
+        process.wait()
+        gate.opened.set()
+    saved = len(stored_read_only(database))
+    assert saved >= 8
+    done = llm_process.run(*command, "--dry-run")
+    assert done.stdout.startswith(f"50 rows, {50 - saved} to ask, {saved} asked already\n")
+
+
+def stored_read_only(database):
+    reader = Reader(Path(database), read_only=True)
+    found = [number for number in range(50) if reader.find(str(number))]
+    reader.close()
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal as Linux closes it")
+def test_a_bar_is_shown_on_a_terminal(model, table, database, tmp_path):
+    command = ["evolink", "batch", table(8), "$text", "-d", str(database)]
+    with (
+        llm_process.Terminal() as terminal,
+        (tmp_path / "out").open("w") as out,
+        llm_process.start(*command, stdout=out, stderr=terminal.fd) as process,
+    ):
+        text = terminal.read()
+        assert process.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    last = text.split("\r")[-1]
+    assert "8/8" in last
+    assert re.search(r"100%|8/8 .* rows/s, 112 tokens", last)
+    assert "Answered 8, failed 0 of 8 rows" in text
+    assert len((tmp_path / "out").read_text().splitlines()) == 8
+
+
+def test_no_bar_elsewhere(model, table, database):
+    done = llm_process.run("evolink", "batch", table(3), "$text", "-d", str(database))
+
+    assert done.stderr.startswith("Answered 3, failed 0 of 3 rows\n")
