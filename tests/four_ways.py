@@ -85,6 +85,10 @@ def way_id(way: Way) -> str:
     return ("async-" * way.asynchronous) + ("streamed" if way.stream else "complete")
 
 
+# For a table of cases of what the ways share; another test has one of them in all four ways.
+one_way = pytest.mark.parametrize("way", [SYNC_STREAMED], ids=way_id)
+
+
 @contextmanager
 def scripted(*replies: dict[str, Any]) -> Iterator[scripted_server.Server]:
     """Serve these replies in turn, streamed or not, as each request asks.
@@ -112,9 +116,6 @@ def scripted(*replies: dict[str, Any]) -> Iterator[scripted_server.Server]:
         yield server
 
 
-COMPLETE_REPLY: dict[str, Any] = {
-    "choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]
-}
 STREAM_EVENTS: list[Any] = [
     {"choices": [{"delta": {"content": "hi"}}]},
     {"choices": [{"delta": {}, "finish_reason": "stop"}]},

@@ -9,7 +9,16 @@ import pytest
 from llm_evolink import errors, failures
 from llm_evolink.connection import clients
 from tests import scripted_server
-from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, WAYS, Way, ask, serving, way_id
+from tests.four_ways import (
+    COMPLETE,
+    STREAMED,
+    SYNC_STREAMED,
+    Way,
+    ask,
+    one_way,
+    serving,
+    way_id,
+)
 
 UNSAID = "EvoLink reported an error without saying which"
 
@@ -115,6 +124,7 @@ DOCUMENTED = [
 @pytest.mark.parametrize(
     ("status", "said", "kind", "line"), DOCUMENTED, ids=[str(case[0]) for case in DOCUMENTED]
 )
+@one_way
 def test_a_documented_error(monkeypatch, way: Way, status, said, kind, line):
     def handler(reply: scripted_server.Reply) -> None:
         reply.respond(status, said, x_request_id="r-1")
@@ -195,8 +205,22 @@ SHAPES = [
 ]
 
 
+def test_an_error_in_each_way(monkeypatch, way: Way):
+    with serving(monkeypatch, lambda reply: reply.respond(402, body("No credit"))) as server:
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.QuotaError
+    assert str(outcome.error).startswith("No credit; top up at ")
+    assert (type(outcome.second_read), str(outcome.second_read)) == (
+        errors.QuotaError,
+        str(outcome.error),
+    )
+    assert outcome.error.__context__ is outcome.error.__cause__ is None
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(("status", "said", "told"), SHAPES)
-@pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=way_id)
+@one_way
 def test_a_body_of_another_shape(monkeypatch, way: Way, status, said, told):
     def handler(reply: scripted_server.Reply) -> None:
         reply.respond(status, said)

@@ -23,6 +23,7 @@ from tests.four_ways import (
     Way,
     answer,
     ask,
+    one_way,
     serving,
     way_id,
 )
@@ -70,6 +71,7 @@ ECHOES = [
 
 
 @pytest.mark.parametrize(("status", "body", "headers"), ECHOES)
+@one_way
 def test_an_error_that_echoes_the_key(monkeypatch, way: Way, status, body, headers):
     with serving(monkeypatch, echo(status, body, **headers)):
         outcome = ask(way)

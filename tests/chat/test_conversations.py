@@ -9,7 +9,7 @@ from llm.parts import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 from generated_client import models
 from llm_evolink.errors import InvalidRequestError
-from tests.four_ways import INTRODUCTION, MODEL, Way
+from tests.four_ways import INTRODUCTION, MODEL, Way, one_way
 
 ONE = f'{INTRODUCTION} You said: "one"'
 SYSTEM_ONE = f'{ONE}\nSystem prompt: "Old"\nMessages: system, user.'
@@ -181,6 +181,7 @@ FOREIGN += [
 
 
 @pytest.mark.parametrize(("parts", "messages"), FOREIGN)
+@one_way
 def test_what_another_model_said_is_sent_as_text(sandbox, way, parts, messages):
     way.prompt(messages=[llm.user("one"), llm.assistant(*parts), llm.user("two")])
 

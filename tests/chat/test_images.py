@@ -11,7 +11,7 @@ from llm.parts import ToolResultPart
 
 from llm_evolink.constants import MAX_IMAGE_BYTES
 from llm_evolink.errors import InvalidRequestError
-from tests.four_ways import INTRODUCTION, MODEL
+from tests.four_ways import INTRODUCTION, MODEL, one_way
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -106,6 +106,7 @@ ATTACHED = [
 
 
 @pytest.mark.parametrize(("attachment", "url"), ATTACHED)
+@one_way
 def test_an_attachment_without_text(sandbox, way, attachment, url):
     way.prompt(attachments=[attachment])
 
@@ -113,6 +114,7 @@ def test_an_attachment_without_text(sandbox, way, attachment, url):
 
 
 @pytest.mark.parametrize(("attachment", "url"), ATTACHED)
+@one_way
 def test_an_attachment_within_messages_keeps_its_place(sandbox, way, attachment, url):
     way.prompt(messages=[llm.user("Compare", attachment, "with", llm.Attachment(content=JPEG))])
 
@@ -208,6 +210,7 @@ def test_what_cannot_be_sent_is_refused_wherever_it_comes_from(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
+@one_way
 def test_what_cannot_be_sent_is_named(sandbox, way, attachment, told):
     with pytest.raises(InvalidRequestError, match=f"^{re.escape(told)}") as raised:
         way.prompt("hello", attachments=[attachment])

@@ -11,10 +11,9 @@ import llm
 import pytest
 
 from llm_evolink.errors import BadReplyError
-from tests.four_ways import WAYS, way_id
+from tests.four_ways import COMPLETE, WAYS, one_way, way_id
 
 STREAMED = [way for way in WAYS if way.stream]
-COMPLETE_REPLY = [way for way in WAYS if not way.stream]
 
 MADE_UP = re.compile("call_[0-9a-f]{32}")
 TOOLS = [
@@ -228,7 +227,7 @@ DONE = {"message": {"content": "Done."}}
 
 
 @pytest.mark.parametrize(("pieces", "calls"), PIECES.values(), ids=PIECES)
-@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+@one_way
 def test_pieces_of_a_stream_make_the_calls(scripted, way, pieces, calls):
     deltas = [{"tool_calls": [each]} for each in pieces]
 
@@ -243,7 +242,7 @@ def test_pieces_can_come_together(scripted, pieces, calls):
 
 
 @pytest.mark.parametrize(("sent", "calls"), CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize("way", COMPLETE_REPLY, ids=way_id)
+@pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 def test_calls_of_a_whole_reply(scripted, way, sent, calls):
     message = {"role": "assistant", "content": "", "tool_calls": sent}
 
@@ -264,6 +263,7 @@ def test_text_before_a_call_is_kept(scripted, way):
     ["[1]", "null", '"text"', "{", '{"x": 1} and more', "x" * 30, "[" * 100_000],
     ids=lambda arguments: arguments[:20],
 )
+@one_way
 def test_arguments_that_are_no_object_name_the_tool(scripted, way, arguments):
     scripted({"message": {"tool_calls": [piece("f", arguments, id="a")]}})
 
