@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from ..errors import BadReplyError, IncompleteReplyError
+from . import debug
 from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current
 
 MAX_REPLY_BYTES = 64 * 2**20
@@ -42,6 +43,7 @@ class Connections(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response. Raises httpx.TransportError, BadReplyError, IncompleteReplyError."""
+        debug.show_request(request)
         token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
         try:
             response = super().handle_request(request)
@@ -80,6 +82,7 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As Connections.handle_request."""
+        debug.show_request(request)
         token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
         try:
             response = await super().handle_async_request(request)
@@ -137,6 +140,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         # httpx would decompress a second time, without a limit.
         response.headers.pop("content-encoding", None)
         response.stream = self
+        self._trace = debug.trace_response(request, response)
 
     def __iter__(self) -> Iterator[bytes]:
         for raw in self._stream:
@@ -152,9 +156,15 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
+        self._end_trace()
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        self._end_trace()
+
+    def _end_trace(self) -> None:
+        if self._trace:
+            self._trace.end()
 
     def keep(self, part: bytes) -> None:
         """Take a part of a complete reply or an error."""
@@ -181,6 +191,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         )
 
     def _check(self, part: bytes) -> None:
+        if self._trace:
+            self._trace.add(part)
         self._count += len(part)
         if self._count > self._limit:
             raise IncompleteReplyError(f"it is larger than {self._limit / 2**20:g} MiB")
