@@ -72,6 +72,12 @@ def _require_bounded(root: Node | None, name: str) -> None:
 
 def validate(document: dict[str, Any], name: str) -> None:
     """Raise RegenerationError unless this is valid OpenAPI 3.1 that refers only to itself."""
+    _validate(json.dumps(document), name)
+
+
+@lru_cache(maxsize=16)
+def _validate(text: str, name: str) -> None:
+    document: dict[str, Any] = json.loads(text)
     declared = document.get("openapi", document.get("swagger"))
     if declared is None:
         raise RegenerationError(f"{name} is not an OpenAPI document: it has no openapi field")

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import tomllib
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,23 @@ def with_overlays(document: dict[str, Any], openapi: Path) -> Effective:
     overlay, for refused servers and for a result that is invalid; OSError for a file that cannot be
     read.
     """
-    models = tuple(model_names(document))
-    document = with_checked_servers(document)
     overlays = sorted((openapi / "overlays").glob("*.yaml"))
     if not overlays:
         raise RegenerationError(f"{openapi / 'overlays'} holds no overlay")
+    contents = tuple((path.name, path.read_bytes()) for path in overlays)
+    text, outcomes = _applied(json.dumps(document), contents)
+    return Effective(json.loads(text), tuple(model_names(document)), list(outcomes))
+
+
+@lru_cache(maxsize=8)
+def _applied(
+    published: str, overlays: tuple[tuple[str, bytes], ...]
+) -> tuple[str, tuple[Outcome, ...]]:
+    """Return the effective document as JSON, and the outcomes of the actions."""
+    document = with_checked_servers(json.loads(published))
     outcomes = []
-    for path in overlays:
-        outcomes += apply_overlay(document, load_yaml(path.read_bytes(), path.name), path.name)
+    for name, content in overlays:
+        outcomes += apply_overlay(document, load_yaml(content, name), name)
     try:
         validate(document, "the document with its overlays")
     except RegenerationError as error:
@@ -89,7 +98,7 @@ def with_overlays(document: dict[str, Any], openapi: Path) -> Effective:
     schemas = document.get("components", {}).get("schemas", {})
     # In an order of its own, so that the order in which EvoLink publishes them changes nothing.
     document.setdefault("components", {})["schemas"] = dict(sorted(schemas.items()))
-    return Effective(deepcopy(document), models, outcomes)
+    return json.dumps(document), tuple(outcomes)
 
 
 def source_record(openapi: Path, document: bytes, url: str | None) -> str:
