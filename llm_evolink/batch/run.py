@@ -7,12 +7,14 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from contextvars import copy_context
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
 import llm
 
+from ..connection.clients import changed_settings
 from ..errors import (
     AccessError,
     AuthenticationError,
@@ -96,6 +98,9 @@ class Run:
         self._arguments["system_fragments"] = requests.asked.system_fragments
         if key:
             self._arguments["key"] = key
+        # A batch tries again by itself, and keeps as many connections as it may use.
+        with changed_settings(max_retries=0, connections=concurrency):
+            self._context = copy_context()
         self._stopping = False
         self._fatal: BatchError | None = None
         self._next = 0  # Position of the next row to read.
@@ -194,7 +199,7 @@ class Run:
     def _start(self, asking: _Asking) -> None:
         asking.started = self.pace.start()
         asking.sent = asking.request is None
-        task = asyncio.create_task(self._ask(asking))
+        task = asyncio.create_task(self._ask(asking), context=self._context)
         self._tasks[task] = asking
         task.add_done_callback(self._ended)
 

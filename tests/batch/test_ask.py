@@ -168,6 +168,18 @@ def test_a_row_fails_after_three_tries_and_the_rest_go_on(model, database, statu
     assert read(database, stored) == [("server", 3)]
 
 
+def test_the_transport_tries_nothing_again_and_keeps_the_connections(model, database, monkeypatch):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "5")
+    model.respond = lambda text, before: Refusal(503) if before < 1 else "a"
+    results, stopped = asked(table(1), database)
+    assert (stopped, results["0"].tries, len(model.asked)) == (None, 1, 2)
+
+    model.respond = lambda *_: "a"
+    before = model.connections()
+    asked(table(300), database, concurrency=32)
+    assert model.connections() - before <= 32
+
+
 def test_a_second_try_can_answer(model, database):
     model.respond = lambda text, before: Refusal(500) if before < 2 else "a"
     results, _ = asked(table(3), database)

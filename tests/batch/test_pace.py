@@ -1,7 +1,10 @@
 """The pace of a batch, with a clock of the test's own."""
 
 import asyncio
+import random
 import sys
+from collections import Counter
+from heapq import heappop, heappush
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -153,6 +156,48 @@ def test_refusals_without_an_answer_end_the_run_after_max_wait(clock):
         clock.now += 100
     with pytest.raises(PauseTooLongError, match="refused every request for --max-wait 600 s"):
         control.refused(control.start(), 100.0)
+
+
+def simulate(rows, ceiling, allowed, window, latency, seed):
+    """Ask rows of a server that allows so many requests a window; return refusals and seconds."""
+    uniform = random.Random(seed).uniform
+    clock = Clock()
+    began = clock.now
+    control = Pace(ceiling, 600, clock, uniform)
+    events: list[tuple[float, int, float, float | None]] = []
+    counts: Counter[int] = Counter()
+    left, answered, refused, number = rows, 0, 0, 0
+    while answered < rows:
+        while left and control.delay() == 0:
+            left, number = left - 1, number + 1
+            started, place = control.start(), int(clock.now / window)
+            counts[place] += 1
+            if counts[place] > allowed:
+                wait = (place + 1) * window - clock.now
+                heappush(events, (clock.now + latency * 0.2, number, started, wait))
+            else:
+                heappush(events, (clock.now + latency * uniform(0.8, 1.2), number, started, None))
+        delay = control.delay() if left else None
+        if delay and (not events or clock.now + delay < events[0][0]):
+            clock.now += delay + 1e-9
+            continue
+        clock.now, _, started, retry_after = heappop(events)
+        if retry_after is None:
+            control.answered()
+            answered += 1
+        else:
+            control.refused(started, retry_after)
+            refused, left = refused + 1, left + 1
+        control.finish()
+    return refused, clock.now - began
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_server_of_100_requests_per_2_seconds_refuses_few_and_is_used(seed):
+    refused, seconds = simulate(1000, 64, 100, 2.0, 0.2, seed)
+
+    assert refused <= 150
+    assert 1000 / seconds >= 0.85 * 50
 
 
 class Limiter:

@@ -49,13 +49,13 @@ class Day:
     cost: float | None = None
 
 
-def read_days(path: Path, selection: Selection, price_of: PriceOf) -> list[Day]:
+def read_days(paths: Sequence[Path], selection: Selection, price_of: PriceOf) -> list[Day]:
     """Return the usage by day and model of what EvoLink's servers answered, the first day first.
 
-    Raises ClickException when the database cannot be used.
+    Raises ClickException when a database cannot be used.
     """
     days: dict[tuple[str, str], Day] = {}
-    for group in read_groups(path, "day", selection):
+    for group in read_groups(paths, "day", selection):
         if not is_evolink(group["server"]):
             continue
         name, model = group["key"], group["model"] or "unknown"

@@ -12,7 +12,7 @@ import llm
 from ..registered import registered_models
 from . import output, prices
 from .chart import read_days, write_page
-from .log import Selection
+from .log import Selection, log_paths
 from .period import period
 from .report import LABELS, Report, report
 from .table import as_table
@@ -87,7 +87,7 @@ def usage(
     html: Path | None,
     database: str | None,
 ) -> None:
-    """Show how many tokens were used, from llm's log.
+    """Show how many tokens were used, from llm's log and the files of batches.
 
     Cached and image tokens are part of the input, reasoning is part of the output;
     p50 and p95 are the median and the 95th percentile of the duration of prompts.
@@ -112,12 +112,12 @@ def usage(
     flags = {"in": price_in, "out": price_out, "cached": price_cached}
     given = {name: price for name, price in flags.items() if price is not None}
     price_of = prices.pricing(stored, given)
-    path = Path(database) if database else folder / "logs.db"
+    paths = [Path(database)] if database else log_paths(folder)
     selection = Selection([] if every else _model_ids(models), first, last, utc)
 
-    found = report(path, by=by, selection=selection, price_of=price_of)
+    found = report(*paths, by=by, selection=selection, price_of=price_of)
     if html:
-        write_page(html, read_days(path, selection, price_of))
+        write_page(html, read_days(paths, selection, price_of))
         click.echo(html)
     else:
         _print(found, json_=json_, csv_=csv_)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import merge
 from pathlib import Path
 
 import click
@@ -59,31 +60,53 @@ class Selection:
     utc: bool = False
 
 
-def read_groups(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
+def log_paths(folder: Path) -> list[Path]:
+    """Return the paths of llm's log and of the state files of batches, in llm's folder."""
+    log, batches = folder / "logs.db", sorted((folder / "evolink-batches").glob("*.db"))
+    return [log, *batches] if log.exists() or not batches else batches
+
+
+def read_groups(paths: Sequence[Path], by: str, selection: Selection) -> Iterator[sqlite3.Row]:
     """Yield sums for each label, model and server; groups with the same label are adjacent.
 
-    Sums are floats, None where no prompt has the count. Raises ClickException when the database
+    Sums are floats, None where no prompt has the count. Raises ClickException when a database
     is missing, unreadable or not one of llm.
     """
+    groups = [_read(path, by, selection) for path in paths]
+    return merge(*groups, key=lambda group: group["key"] or "")
+
+
+def _read(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
     if not path.exists():
         raise click.ClickException(f"No log database at {path}: run a prompt first")
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
+        if _is_at_rest(path):
+            uri += "&immutable=1"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             columns = _columns(connection)
             if not columns.keys() & {"turns", "responses"}:
                 raise click.ClickException(f"{path} is not a log database of llm")
             where, parameters = _where(selection)
+            is_batch = "evolink_rows" in columns
+            parameters["batch"] = path.stem if is_batch else None
             yield from connection.execute(_query(columns, where, by, selection), parameters)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise click.ClickException(f"{path} cannot be read: {error}") from None
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Return whether the file of a batch has no write-ahead log, which reading would create."""
+    with path.open("rb") as file:
+        versions = file.read(20)[18:]
+    return versions == b"\2\2" and not path.with_name(f"{path.name}-wal").exists()
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
     """Return the columns of each of llm's tables; older versions of llm had fewer of both."""
     found = {}
-    for table in ("turns", "responses", "threads", "conversations"):
+    for table in ("turns", "responses", "threads", "conversations", "evolink_rows"):
         if columns := {row["name"] for row in connection.execute(f"pragma table_info({table})")}:
             found[table] = columns
     # llm 0.36 has the table and does not write it: a union with an empty table costs time.
@@ -94,9 +117,11 @@ def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
     return found
 
 
-def _where(selection: Selection) -> tuple[str, dict[str, str]]:
+def _where(selection: Selection) -> tuple[str, dict[str, str | None]]:
     """Return the condition on a prompt, and its parameters."""
-    parameters = {f"model{number}": model for number, model in enumerate(selection.models)}
+    parameters: dict[str, str | None] = {
+        f"model{number}": model for number, model in enumerate(selection.models)
+    }
     names = ", ".join(f":{name}" for name in parameters)
     conditions = [f"model in ({names})"] if parameters else []
     # Stored times are ISO 8601 in UTC: they compare as text. An unknown time is an empty text.
@@ -120,9 +145,9 @@ def _query(columns: Mapping[str, set[str]], where: str, by: str, selection: Sele
     if by == "conversation":
         keys = ["conversation"]
         name = _conversation_name(columns)
-    elif by in ("model", "server"):
+    elif by in ("model", "server", "batch"):
         # By day too: the durations that SQLite collects for a group stay few.
-        keys = [by, day]
+        keys = [":batch" if by == "batch" else by, day]
     else:
         keys = [day]
     if len(selection.models) != 1 and by != "model":

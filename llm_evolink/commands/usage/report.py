@@ -31,6 +31,7 @@ LABELS: dict[str, tuple[str, Callable[[str], str]]] = {
     "model": ("model", str),
     "conversation": ("conversation", str),
     "server": ("server", str),
+    "batch": ("batch", str),
 }
 """What a row can be for: the name of its label, and the label of a key that SQL returned."""
 
@@ -68,25 +69,24 @@ class Report:
 
 
 def report(
-    path: Path,
-    *,
+    *paths: Path,
     by: str = "day",
     selection: Selection | None = None,
     price_of: PriceOf = lambda model: None,
 ) -> Report:
-    """Return the usage of the selected prompts in a log database, which is opened read-only.
+    """Return the usage of the selected prompts in log databases, which are opened read-only.
 
     A period without prompts has no row. A count is None where no prompt has it; percentiles are
     interpolated, in whole milliseconds; `cost` leaves out what has no price, and is None where
     nothing has one. Of each prompt only its duration is kept in memory.
 
-    Raises ClickException when the database is missing, unreadable or not one of llm.
+    Raises ClickException when a database is missing, unreadable or not one of llm.
     """
     name, label = LABELS[by]
     total, other = _Sum(), _Sum()
     rows = []
     unpriced, other_urls = set(), set()
-    groups = read_groups(path, by, selection or Selection())
+    groups = read_groups(paths, by, selection or Selection())
     for key, parts in groupby(groups, lambda part: part["key"] and label(part["key"])):
         row = _Sum()
         row_name = {}

@@ -1,0 +1,67 @@
+"""`llm evolink usage` counts the files of batches."""
+
+import json
+
+import pytest
+
+from llm_evolink.batch import ask
+
+
+@pytest.fixture
+def batches(model, user_path):
+    """Two batches in llm's folder, of 3 and 2 rows."""
+    for name, count in (("reviews", 3), ("mails", 2)):
+        rows = [{"id": number, "text": f"row {number}"} for number in range(count)]
+        list(ask(rows, "$text", database=user_path / "evolink-batches" / f"{name}.db"))
+
+
+def usage(llm_in_process, *arguments):
+    done = llm_in_process("evolink", "usage", "--by", "batch", "--all", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def counts(found):
+    other = found["other_servers"]["prompts"]
+    return {row["batch"]: row["prompts"] for row in found["rows"]}, other
+
+
+@pytest.fixture(autouse=True)
+def _our_server(model, monkeypatch):
+    """Have the test's server count as EvoLink's: others are counted apart."""
+    import os
+
+    from llm_evolink.commands.usage import report
+
+    servers = frozenset({os.environ["EVOLINK_BASE_URL"]})
+    monkeypatch.setattr(report, "_evolink_servers", lambda: servers)
+
+
+def test_batches_without_a_log(batches, llm_in_process, user_path):
+    before = sorted((user_path / "evolink-batches").iterdir())
+
+    assert counts(usage(llm_in_process)) == ({"reviews": 3, "mails": 2}, 0)
+    assert usage(llm_in_process)["total"]["input_tokens"] == 50
+    assert sorted((user_path / "evolink-batches").iterdir()) == before
+
+
+def test_batches_beside_the_log(batches, empty_log_with_prompt, llm_in_process):
+    assert counts(usage(llm_in_process)) == ({"reviews": 3, "mails": 2, None: 1}, 0)
+    done = llm_in_process("evolink", "usage", "--by", "model", "--json")
+    assert json.loads(done.stdout)["total"]["prompts"] == 6
+    shown = llm_in_process("evolink", "usage", "--by", "batch")
+    assert "reviews" in shown.stdout
+
+
+def test_one_file_alone(batches, llm_in_process, user_path):
+    path = str(user_path / "evolink-batches" / "mails.db")
+
+    assert counts(usage(llm_in_process, "-d", path)) == ({"mails": 2}, 0)
+
+
+@pytest.fixture
+def empty_log_with_prompt(_migrated, batches, user_path, llm_command):
+    import shutil
+
+    shutil.copy(_migrated, user_path / "logs.db")
+    assert llm_command("-m", "gemini-3.5-flash", "hello").returncode == 0
