@@ -1,6 +1,7 @@
 """The scripts a person runs: demo, with and without a key, from any folder, stopped half-way."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import scripted_server
+from tests import llm_process, scripted_server
 from tests.four_ways import KEY
 from tests.llm_process import TIMEOUT
 
@@ -24,10 +25,22 @@ def no_key(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def demo(*arguments: str, cwd: Path, script: Path = DEMO) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [DEMO, *arguments], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        [script, *arguments], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
+
+
+@pytest.fixture
+def forked_demo(tmp_path: Path) -> Path:
+    """The demo in a checkout whose `llm` is forked, and where there is nothing to install."""
+    scripts, programs = tmp_path / "scripts", tmp_path / ".venv" / "bin"
+    scripts.mkdir()
+    programs.mkdir(parents=True)
+    shutil.copy(DEMO, scripts)
+    (scripts / "install").symlink_to(shutil.which("true"))
+    llm_process.install(programs)
+    return scripts / "demo"
 
 
 def processes(text: str) -> list[Path]:
@@ -40,6 +53,7 @@ def processes(text: str) -> list[Path]:
     return found
 
 
+@pytest.mark.fresh_llm
 def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(no_key, tmp_path):
     done = demo("What is a pelican?", cwd=tmp_path)
 
@@ -67,7 +81,7 @@ def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(no_key,
 
 
 def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
-    no_key, tmp_path, monkeypatch, user_path
+    no_key, forked_demo, tmp_path, monkeypatch, user_path
 ):
     def answer(reply: scripted_server.Reply) -> None:
         assert reply.request.headers["authorization"] == f"Bearer {KEY}"
@@ -79,7 +93,7 @@ def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
     with scripted_server.serve(answer) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        done = demo(cwd=tmp_path)
+        done = demo(cwd=tmp_path, script=forked_demo)
 
     assert done.stdout.startswith(f"A key is set: asking gemini-3.5-flash at {server.url}.\n")
     assert "\nHello!\n" in done.stdout
@@ -88,17 +102,18 @@ def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
     assert not (user_path / "logs.db").exists()
 
 
-def test_a_failure_is_told_and_nothing_stays(no_key, tmp_path, monkeypatch):
+def test_a_failure_is_told_and_nothing_stays(no_key, forked_demo, tmp_path, monkeypatch):
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
 
-    done = demo(cwd=tmp_path)
+    done = demo(cwd=tmp_path, script=forked_demo)
 
     assert done.stderr == "Error: Cannot reach 127.0.0.1:1: [Errno 111] Connection refused\n"
     assert done.returncode == 1
 
 
+@pytest.mark.fresh_llm
 def test_ctrl_c_stops_the_sandbox_too(no_key, tmp_path, monkeypatch):
     marker = str(tmp_path / "marked")
     os.mkdir(marker)
