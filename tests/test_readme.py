@@ -14,6 +14,13 @@ from tests import llm_process
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+REVIEWS = """\
+id,text
+r1,"The soup was cold, and the waiter laughed."
+r2,A wonderful evening. We will be back!
+r3,It was all right.
+"""
+
 
 def png(width: int, height: int) -> bytes:
     """An orange image."""
@@ -52,6 +59,7 @@ def folder(sandbox, llm_command, tmp_path, monkeypatch) -> Path:
     llm_process.install(commands)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "pelican.png").write_bytes(png(640, 480))
+    (tmp_path / "reviews.csv").write_text(REVIEWS)
     (tmp_path / "notes.txt").write_text("Pelicans are large.\n")
     (tmp_path / "page.md").write_text(changed_page(), encoding="utf-8")
     llm_command("-m", "gemini-3.5-flash", "What is a pelican?")
