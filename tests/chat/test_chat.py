@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from generated_client import SERVERS
+from llm_evolink.commands import COMMANDS
 from tests import scripted_server
 from tests.four_ways import KEY
 
@@ -234,13 +235,8 @@ def test_the_model_is_listed(environment, llm_command):
 def test_the_commands_are_listed(environment, llm_command):
     listed = llm_command("evolink", "--help").stdout
 
-    assert [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()] == [
-        "doctor",
-        "models",
-        "usage",
-        "batch",
-        "sandbox",
-    ]
+    names = [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()]
+    assert names == list(COMMANDS)
 
 
 def test_servers_are_those_of_the_document():
