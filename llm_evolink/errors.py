@@ -26,6 +26,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         param: The parameter that the server names.
         request_id: What EvoLink's support asks for.
         fallback_suggestion: The server's own advice.
+        retry_after: Seconds after which the server asks to be tried again; None if it names none.
     """
 
     what: ClassVar[str] = ""
@@ -41,6 +42,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         param: str | None = None,
         request_id: str | None = None,
         fallback_suggestion: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         self.told = told
         self.status_code = status_code
@@ -48,6 +50,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         self.param = param
         self.request_id = request_id
         self.fallback_suggestion = fallback_suggestion
+        self.retry_after = retry_after
         suggested = fallback_suggestion and f"the server suggests: {fallback_suggestion}"
         said = (self.what + told.rstrip(". "), suggested or self.advice, self.remedy)
         facts = {"status": status_code, "param": param, "request": request_id}
@@ -69,6 +72,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
             param=fit(self.param),
             request_id=fit(self.request_id or request_id),
             fallback_suggestion=fit(self.fallback_suggestion),
+            retry_after=self.retry_after,
         )
 
 

@@ -26,6 +26,7 @@ from .errors import (
     TooLargeError,
     UnreachableError,
 )
+from .retry_after import retry_after
 from .text import MAX_PAGE_BYTES, clean
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
         target = clean(headers.get("location")) or "another address"
         redirects = f"The server redirects to {target}; redirects are not followed"
         return NoReplyError(redirects, status_code=status_code)
-    return _build(_kind(status_code), _read_body(content), status_code)
+    error = _build(_kind(status_code), _read_body(content), status_code)
+    error.retry_after = retry_after(headers, content)
+    return error
 
 
 def from_event(error: Any) -> EvolinkError:
@@ -127,7 +130,9 @@ def _incomplete(error: EvolinkError) -> EvolinkError:
 
 
 def _build(kind: type[EvolinkError], told: dict[str, Any], status_code: int | None) -> EvolinkError:
-    fields = {name: clean(told.get(name)) for name in ("type", "param", "fallback_suggestion")}
+    fields: dict[str, Any] = {
+        name: clean(told.get(name)) for name in ("type", "param", "fallback_suggestion")
+    }
     message = clean(told.get("message")) or "EvoLink reported an error without saying which"
     return kind(message, status_code=status_code, **fields)
 

@@ -195,9 +195,6 @@ def test_a_request_that_is_refused_for_what_it_is_is_not_sent_again(model, datab
     assert results["2"].failure == "invalid request"
 
 
-@pytest.mark.skipif(
-    not hasattr(EvolinkError("x"), "retry_after"), reason="errors do not hold the delay yet"
-)
 @pytest.mark.parametrize("status", [429, 503])
 def test_waiting_for_a_rate_limit_is_no_try(model, database, status):
     """Rows are refused more often than a row has tries."""
@@ -211,9 +208,6 @@ def test_waiting_for_a_rate_limit_is_no_try(model, database, status):
     assert set(model.counts.values()) == {6}
 
 
-@pytest.mark.skipif(
-    not hasattr(EvolinkError("x"), "retry_after"), reason="errors do not hold the delay yet"
-)
 def test_a_wait_over_max_wait_ends_the_run_which_can_be_continued(model, database):
     model.respond = lambda text, _: (
         Refusal(429, headers={"retry_after": "86400"}) if text == "row 7" else "a"
