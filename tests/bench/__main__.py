@@ -34,6 +34,7 @@ class Measure:
         field: Field of the result of a case.
         scale: Factor from the unit of the result to `unit`.
         slow: Whether --quick leaves it out.
+        times: Pairs to run; 11, or 3 if it is slow, by default.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Measure:
     unit: str = "ms"
     scale: float = 1000.0
     slow: bool = False
+    times: int = 0
 
 
 MEASURES = [
@@ -151,6 +153,57 @@ MEASURES = [
         "1.2",
         field="cpu",
         slow=True,
+    ),
+    Measure(
+        "rows/s of a batch / xargs -P 8 llm",
+        "batch:ours",
+        "xargs:ours",
+        "ours/theirs",
+        ">100",
+        unit="rows/s",
+        scale=1,
+        slow=True,
+    ),
+    Measure(
+        "CPU of a row of a batch / of a bare loop",
+        "batch:ours",
+        "loop:ours",
+        "ours/theirs",
+        "2.5",
+        field="cpu",
+        slow=True,
+    ),
+    Measure(
+        "rows/s of a batch / of a bare loop",
+        "batch:ours",
+        "loop:ours",
+        "ours/theirs",
+        ">0.5",
+        unit="rows/s",
+        scale=1,
+        slow=True,
+    ),
+    Measure(
+        "memory of 100,000 rows / of 10,000",
+        "batch-100,000:ours",
+        "batch-10,000:ours",
+        "ours/theirs",
+        "1.1",
+        field="peak",
+        unit="MB",
+        scale=1,
+        slow=True,
+        times=1,
+    ),
+    Measure(
+        "CPU of a row in a second run of 100,000 / of a bare loop",
+        "batch-again:ours",
+        "loop:ours",
+        "ours/theirs",
+        "0.05",
+        field="cpu",
+        slow=True,
+        times=1,
     ),
     Measure(
         "memory of 100 MB streamed / echo",
@@ -301,7 +354,7 @@ def main() -> None:
         for measure in MEASURES:
             if (arguments.quick and measure.slow) or arguments.only not in measure.name:
                 continue
-            times = 3 if arguments.quick or measure.slow else 11
+            times = measure.times or (3 if arguments.quick or measure.slow else 11)
             sides = side(measure, measure.ours), side(measure, measure.theirs)
             result = compare(*sides, measure.ratio, times)
             rows.append((measure, result))

@@ -8,9 +8,11 @@ import importlib
 import json
 import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 KEY = "sk-bench-0123456789"
@@ -160,6 +162,59 @@ def large(whose: str, url: str) -> dict[str, float]:
     return {"value": peak()}
 
 
+def rows(count: int) -> Iterator[dict[str, str]]:
+    return ({"id": str(number), "text": f"review {number} " * 20} for number in range(count))
+
+
+def batch(whose: str, url: str, number: int = 2000, runs: int = 1) -> dict[str, float]:
+    """Measure the rows a second of a batch, the CPU time of each, and peak memory.
+
+    The last of so many runs is measured: after the first, all rows have an answer.
+    """
+    import llm
+
+    from llm_evolink.batch import ask
+
+    for _ in range(runs):
+        began, cpu = time.perf_counter(), time.process_time()
+        database = llm.user_dir() / "batch.db"
+        answers = ask(rows(number), "Sentiment: $text", database=database)
+        assert sum(result.answer == "Hello there" for result in answers) == number
+        cpu = time.process_time() - cpu
+    return {"value": number / (time.perf_counter() - began), "cpu": cpu / number, "peak": peak()}
+
+
+def loop(whose: str, url: str, number: int = 2000) -> dict[str, float]:
+    """Measure a bare loop of asynchronous prompts, 32 at once, that logs nothing."""
+    import llm
+
+    model = llm.get_async_model(MODELS[whose])
+    left = rows(number)
+
+    async def ask_rows() -> None:
+        for row in left:
+            text = await model.prompt(f"Sentiment: {row['text']}").text()
+            assert text == "Hello there"
+
+    async def main() -> None:
+        await asyncio.gather(*(ask_rows() for _ in range(32)))
+
+    began, cpu = time.perf_counter(), time.process_time()
+    asyncio.run(main())
+    cpu = time.process_time() - cpu
+    return {"value": number / (time.perf_counter() - began), "cpu": cpu / number}
+
+
+def xargs(whose: str, url: str, number: int = 40) -> dict[str, float]:
+    """Measure the rows a second of a shell loop, which starts llm for each."""
+    script = f"seq {number} | xargs -P 8 -I N {Path(sys.executable).with_name('llm')} 'review N'"
+    environment = {**os.environ, "LLM_MODEL": MODELS[whose]}
+    began = time.perf_counter()
+    # Some fail with "database is locked", and xargs reports it: that is part of the comparison.
+    subprocess.run(["sh", "-c", script], env=environment, capture_output=True, check=False)
+    return {"value": number / (time.perf_counter() - began)}
+
+
 CASES: dict[str, Callable[..., dict[str, float]]] = {
     "load": load,
     "prompt": prompt,
@@ -169,6 +224,12 @@ CASES: dict[str, Callable[..., dict[str, float]]] = {
     "some": lambda whose, url: at_once(whose, url, 300, 100),
     "many": lambda whose, url: at_once(whose, url, 10_000, 100),
     "large": large,
+    "batch": batch,
+    "loop": loop,
+    "xargs": xargs,
+    "batch-10,000": lambda whose, url: batch(whose, url, 10_000),
+    "batch-100,000": lambda whose, url: batch(whose, url, 100_000),
+    "batch-again": lambda whose, url: batch(whose, url, 100_000, runs=2),
 }
 
 if __name__ == "__main__":
