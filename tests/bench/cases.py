@@ -175,6 +175,7 @@ def batch(whose: str, url: str, number: int = 2000, runs: int = 1) -> dict[str, 
 
     from llm_evolink.batch import ask
 
+    llm.get_async_model(MODELS[whose])  # Both sides have llm's plugins loaded.
     for _ in range(runs):
         began, cpu = time.perf_counter(), time.process_time()
         database = llm.user_dir() / "batch.db"
