@@ -187,7 +187,13 @@ def _shown(client: AuthenticatedClient | Client, text: str, limit: int) -> str:
 
 
 class _Stream(Generic[T]):
-    """What both streams have in common: the request, the client that sends it, and how an event is read."""
+    """What both streams have in common: the request, the client that sends it, and how an event is read.
+
+    Attributes:
+        read_other: Returns the model of an event that is not as the API description says, given its
+            data and whether it is named `error`. By default it raises errors.ErrorEvent or
+            errors.InvalidEvent; the stream ends when it raises.
+    """
 
     _HOW = "with"
 
@@ -201,6 +207,7 @@ class _Stream(Generic[T]):
         self._request = request
         self._from_dict = from_dict
         self._response: httpx.Response | None = None
+        self.read_other: Callable[[str, bool], T] = self._raise_unread
 
     @property
     def headers(self) -> httpx.Headers:
@@ -216,7 +223,7 @@ class _Stream(Generic[T]):
         return self._response
 
     def _read(self, data: str, *, is_error: bool) -> T:
-        """Return the event as a model. Raises errors.ErrorEvent and errors.InvalidEvent."""
+        """Return the event as a model, what read_other returns for any other event."""
         try:
             value, end = _decode(data)
             if (
@@ -228,6 +235,9 @@ class _Stream(Generic[T]):
                 return self._from_dict(value)
         except _UNREADABLE:
             pass
+        return self.read_other(data, is_error)
+
+    def _raise_unread(self, data: str, is_error: bool) -> T:
         raise self._unread(data, is_error)
 
     def _unread(self, data: str, is_error: bool) -> errors.StreamError:
@@ -311,7 +321,8 @@ class EventStream(_Stream[T]):
             if reader.done:
                 break
         else:
-            reader.end()
+            for data in reader.end():
+                yield self._read(data, is_error=reader.is_error)
         _drain(response)
 
 
@@ -377,7 +388,7 @@ class AsyncEventStream(_Stream[T]):
             if not self._reader.done:
                 part = await anext(self._parts, None)
                 if part is None:
-                    self._reader.end()
+                    self._found = self._reader.end()
                 else:
                     self._found = self._reader.feed(part)
         await _adrain(self._parts)
@@ -387,7 +398,8 @@ class AsyncEventStream(_Stream[T]):
 class EventReader:
     """Finds the data of server-sent events in bytes, wherever these are split.
 
-    The format is that of the HTML standard. Of the fields, only data and the name `error` count.
+    The format is that of the HTML standard. Of the fields, only data and the name `error` count. JSON
+    without a field, which some servers send for an error, counts as data.
 
     Args:
         fail: Returns the error of a class with a message.
@@ -405,6 +417,7 @@ class EventReader:
         self._fail = fail
         self._line: list[bytes] = []  # Parts of a line that is not complete.
         self._data: list[bytes] = []  # Data lines of an event that is not complete.
+        self._is_bare = False  # Whether the data began without a field.
         self._at_start = True
         self._after_return = False
         self._left = MAX_EVENT_BYTES
@@ -431,6 +444,7 @@ class EventReader:
             if line.startswith(b"data:"):
                 self._data.append(line[5:])
             elif not line:
+                self._is_bare = False
                 if self._data:
                     data = b"\n".join(self._data).decode("utf-8", "replace").strip()
                     self._data.clear()
@@ -443,11 +457,23 @@ class EventReader:
                 self.is_error = False
             elif line.startswith(b"event:"):
                 self.is_error = line[6:].strip() == b"error"
+            elif self._is_bare or line.startswith((b"{", b"[")):
+                self._is_bare = True
+                self._data.append(line)
 
-    def end(self) -> None:
-        """Check that the stream may end here: after [DONE], with or without the blank line that ends an event."""
-        for _ in self.feed(b"\n\n"):
-            break
+    def end(self) -> Iterator[str]:
+        """Yield JSON without a field at the end; check that the stream may end here.
+
+        Raises:
+            errors.IncompleteStream: Unless [DONE] came, with or without the blank line that ends an event.
+        """
+        is_bare = self._is_bare or (
+            not self._data and b"".join(self._line).startswith((b"{", b"["))
+        )
+        for data in self.feed(b"\n\n"):
+            if not is_bare:
+                break
+            yield data
         if not self.done:
             raise self._fail(errors.IncompleteStream, "The stream ended without [DONE]")
 

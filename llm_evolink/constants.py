@@ -21,8 +21,14 @@ METADATA_KEY = "evolink"
 REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
 """Response headers in which gateways of this family send the request id, first one first."""
 
+FAILED_HEADER = "llm-evolink-failed"
+"""Header that the transport adds to a response: the servers that failed before, and why."""
+
 SERVER_HEADER = "llm-evolink-server"
 """Header that the transport adds to a response: the base URL of the server that sent it."""
 
 ADDED_MODELS_FILE = "evolink-models.json"
 """File in llm's folder that lists the models which the user added."""
+
+SERVER_HEADER = "llm-evolink-server"
+"""Header that the transport adds to a response: the base URL of the server that sent it."""

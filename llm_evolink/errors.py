@@ -1,6 +1,6 @@
-"""A failure, whatever its kind, as one error that says what happened and what to do.
+"""Errors of the plugin, one class for each type of failure.
 
-The statuses and the shape of an error body are those of the document (ErrorResponse).
+The statuses and the form of an error body are those of the document (ErrorResponse).
 """
 
 from typing import ClassVar
@@ -12,30 +12,35 @@ from .redaction import Redactor
 from .text import clean
 
 MAX_TEXT = 500
-"""Most characters of a server's text that are shown."""
+"""Maximum number of characters of a server's text that are shown."""
+
+
+DOCTOR = "check with: llm evolink doctor"
+"""Instruction of errors whose cause can be in the installation or the network."""
 
 
 class EvolinkError(llm.ModelError, click.ClickException):
-    """Why a prompt failed: what happened, then what to do about it.
+    """A prompt failed. The message says what happened, then what to do about it.
 
-    llm shows it as one line, `Error: …`, and exits with 1, at the prompt and in `llm chat`.
+    llm prints it as one line, `Error: …`, and exits with status 1, for a prompt and in `llm chat`.
 
     Attributes:
-        status_code: HTTP status, None when there was no reply.
-        type: The server's kind of error, such as rate_limit_error.
-        param: The parameter that the server names.
-        request_id: What EvoLink's support asks for.
-        fallback_suggestion: The server's own advice.
-        retry_after: Seconds after which the server asks to be tried again; None if it names none.
+        reason: What happened, without what to do about it.
+        status_code: HTTP status, None when there was no response.
+        type: The server's type of error, such as rate_limit_error.
+        param: Name of the request parameter that the server objects to.
+        request_id: Id of the request, which EvoLink's support asks for.
+        fallback_suggestion: The server's own suggestion.
+        retry_after: Seconds after which the server asks to be tried again; None without that.
     """
 
-    what: ClassVar[str] = ""
-    advice: ClassVar[str] = ""  # In place of the server's.
-    remedy: ClassVar[str] = ""  # Beside the server's.
+    prefix: ClassVar[str] = ""
+    suggestion: ClassVar[str] = ""  # Shown unless the server makes its own.
+    instruction: ClassVar[str] = ""  # Shown beside the server's suggestion.
 
     def __init__(
         self,
-        told: str,
+        reason: str,
         *,
         status_code: int | None = None,
         type: str | None = None,  # noqa: A002  the document's own word
@@ -44,7 +49,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         fallback_suggestion: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        self.told = told
+        self.reason = reason
         self.status_code = status_code
         self.type = type
         self.param = param
@@ -52,32 +57,34 @@ class EvolinkError(llm.ModelError, click.ClickException):
         self.fallback_suggestion = fallback_suggestion
         self.retry_after = retry_after
         suggested = fallback_suggestion and f"the server suggests: {fallback_suggestion}"
-        said = (self.what + told.rstrip(". "), suggested or self.advice, self.remedy)
+        parts = (self.prefix + reason.rstrip(". "), suggested or self.suggestion, self.instruction)
         facts = {"status": status_code, "param": param, "request": request_id}
         where = ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact)
-        super().__init__("; ".join(filter(None, said)) + (f" ({where})" if where else ""))
+        super().__init__("; ".join(filter(None, parts)) + (f" ({where})" if where else ""))
 
     def completed(self, *, redactor: Redactor, request_id: str | None) -> "EvolinkError":
-        """Return the error with the request's id, and fit for a terminal: a short line, no key."""
+        """Return the error with the id of its request, each text redacted, printable and short."""
 
-        def fit(text: str | None) -> str | None:
-            # Cut last: a part of the key would not be found.
+        def shown(text: str | None) -> str | None:
+            # Cut last: a part of the key would not be recognized.
             text = text and clean(redactor.excerpt(text))
             return text[: MAX_TEXT - 1] + "…" if text and len(text) > MAX_TEXT else text
 
         return type(self)(
-            fit(self.told) or "",
+            shown(self.reason) or "",
             status_code=self.status_code,
-            type=fit(self.type),
-            param=fit(self.param),
-            request_id=fit(self.request_id or request_id),
-            fallback_suggestion=fit(self.fallback_suggestion),
+            type=shown(self.type),
+            param=shown(self.param),
+            request_id=shown(self.request_id or request_id),
+            fallback_suggestion=shown(self.fallback_suggestion),
             retry_after=self.retry_after,
         )
 
 
 class MissingKeyError(EvolinkError, llm.NeedsKeyException):
     """No API key was given."""
+
+    instruction = DOCTOR
 
 
 class InvalidRequestError(EvolinkError):
@@ -87,13 +94,13 @@ class InvalidRequestError(EvolinkError):
 class AuthenticationError(EvolinkError):
     """The key is not valid, or has expired (401)."""
 
-    remedy = "set another key with: llm keys set evolink"
+    instruction = f"set another key with: llm keys set evolink; {DOCTOR}"
 
 
 class QuotaError(EvolinkError):
     """The account's quota is used up (402)."""
 
-    advice = "top up at https://evolink.ai/dashboard/billing"
+    suggestion = "top up at https://evolink.ai/dashboard/billing"
 
 
 class AccessError(EvolinkError):
@@ -101,50 +108,58 @@ class AccessError(EvolinkError):
 
 
 class NotFoundError(EvolinkError):
-    """The address or the model is not there (404)."""
+    """The server has no such URL or model (404)."""
 
-    advice = "check EVOLINK_BASE_URL"
+    suggestion = "check EVOLINK_BASE_URL"
 
 
 class TooLargeError(EvolinkError):
     """The request is too large (413)."""
 
-    advice = "an image may have 10 MB"
+    suggestion = "an image may have 10 MB"
 
 
 class RateLimitError(EvolinkError):
     """Too many requests (429)."""
 
-    advice = "wait, then try again"
+    suggestion = "wait, then try again"
 
 
 class ServerError(EvolinkError):
     """The server, or the service behind it, failed (5xx)."""
 
-    advice = "try again later"
+    suggestion = "try again later"
 
 
 class UnreachableError(EvolinkError):
     """The server could not be reached, or broke the connection before it answered."""
 
+    instruction = DOCTOR
+
 
 class CertificateError(UnreachableError):
-    """The server could not show that it is the one that was asked for."""
+    """The server's certificate is not trusted, or not for this server."""
 
-    advice = "SSL_CERT_FILE can name the file of an authority to trust"
+    suggestion = "SSL_CERT_FILE can name a file with the CA certificate to trust"
 
 
 class TimedOutError(EvolinkError):
-    """The server was silent for too long; what was shown of an answer is not the whole."""
+    """The server sent no data for too long; what was shown of an answer is incomplete."""
 
-    advice = "try again, or set EVOLINK_TIMEOUT to more seconds"
+    suggestion = "try again, or set EVOLINK_TIMEOUT to more seconds"
 
 
 class IncompleteReplyError(EvolinkError):
-    """The reply broke off: what was shown is not the whole answer."""
+    """The reply ended early: what was shown is not the complete answer."""
 
-    what = "The answer is incomplete: "
-    advice = "try again"
+    prefix = "The answer is incomplete: "
+    suggestion = "try again"
+
+
+class ContentFilterError(EvolinkError):
+    """A content filter withheld the answer."""
+
+    suggestion = "rephrase the prompt"
 
 
 class BadReplyError(EvolinkError):
@@ -152,6 +167,6 @@ class BadReplyError(EvolinkError):
 
 
 class NoReplyError(BadReplyError):
-    """What answered is not the API: a login page, say."""
+    """The response is not from the API; it can be a login page."""
 
-    advice = "check EVOLINK_BASE_URL, and whether the network wants a login"
+    suggestion = "check EVOLINK_BASE_URL, and whether the network wants a login"

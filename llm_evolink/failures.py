@@ -1,14 +1,14 @@
-"""Turns an exception or an error response into one EvolinkError."""
+"""Turns an exception or an error response into an EvolinkError."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .constants import REQUEST_ID_HEADERS
+from .constants import FAILED_HEADER, REQUEST_ID_HEADERS
+from .error_report import ErrorReport, read_error
 from .errors import (
     AccessError,
     AuthenticationError,
@@ -27,11 +27,27 @@ from .errors import (
     UnreachableError,
 )
 from .retry_after import retry_after
-from .text import MAX_PAGE_BYTES, clean
+from .text import MAX_PAGE_BYTES, clean, shorten
 
 if TYPE_CHECKING:
     import httpx
 
+
+MAY_BE_BILLED = "evolink_may_be_billed"
+"""Name of the request extension that tells whether the server may have worked on the request."""
+
+FAILED = "evolink_failed"
+"""Name of the request extension that lists the servers that failed before the last, and why."""
+
+_BILLED = "the request may have been billed"
+# The server behind a gateway may have worked.
+_BILLED_STATUSES = (504, 520, 524)
+
+_QUOTA = re.compile(
+    rb"insufficient[_ ](?:user[_ ])?(?:quota|balance|credit)|exceeded your current quota|"
+    rb"per_?day|daily (?:limit|quota)|quota[_ ](?:exhausted|not[_ ]enough)|billing_hard_limit",
+    re.IGNORECASE,
+)
 
 _BY_STATUS: dict[int, type[EvolinkError]] = {
     400: InvalidRequestError,
@@ -46,151 +62,159 @@ _BY_STATUS: dict[int, type[EvolinkError]] = {
 
 
 def explain(failure: Exception, *, began: bool) -> EvolinkError:
-    """Return the failure of a prompt as one error; one that is a defect of ours is raised.
+    """Return the EvolinkError of an exception; one that is a defect of the plugin is raised.
 
-    `began` tells whether some of the reply was read.
+    Args:
+        failure: What ended the prompt.
+        began: Whether a part of the reply was read.
     """
     import httpx
 
-    from generated_client import errors as wire
+    from generated_client import errors as client_errors
 
-    if isinstance(failure, wire.ErrorEvent):
-        failure = from_event(failure.error)
     if isinstance(failure, EvolinkError):
         return _incomplete(failure) if began else failure
-    if isinstance(failure, httpx.TimeoutException):
-        return _timed_out(failure, began)
     if isinstance(failure, httpx.RequestError):
-        return _broken(failure, began)
-    if isinstance(failure, wire.EventTooLarge):
-        return IncompleteReplyError("the server sent data without an end")
-    if isinstance(failure, wire.InvalidEvent):
-        return IncompleteReplyError("the server sent what cannot be read")
-    if isinstance(failure, wire.IncompleteStream):
-        return IncompleteReplyError("the server stopped before it said that it had finished")
+        is_timeout = isinstance(failure, httpx.TimeoutException)
+        error_class, reason = (_timed_out if is_timeout else _broken)(failure, began)
+        failed = failure.request.extensions.get(FAILED)
+        return error_class(_with_failed(reason, "; ".join(failed or ())))
+    if isinstance(failure, client_errors.EventTooLarge):
+        return IncompleteReplyError("the server sent an event that is too large")
+    if isinstance(failure, client_errors.InvalidEvent):
+        return IncompleteReplyError("the server sent an event that cannot be decoded")
+    if isinstance(failure, client_errors.IncompleteStream):
+        return IncompleteReplyError("the server stopped before it reported the end")
+    if isinstance(failure, RecursionError):
+        return IncompleteReplyError("the server sent data that is nested too deep")
     if isinstance(failure, UnicodeEncodeError):
         return InvalidRequestError(
-            "The prompt holds half of a surrogate pair, which cannot be sent"
+            "The prompt contains an unpaired surrogate, which is not valid Unicode"
         )
     raise failure
 
 
 def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
-    """Return the error of a reply with this status, not 200, these headers and this body."""
+    """Return the error of a response with this status, these headers and this body.
+
+    With a status of 2xx, the error is that the response is not a reply.
+    """
     if status_code < 300:
         return not_a_reply(content)
     if status_code < 400:
-        target = clean(headers.get("location")) or "another address"
+        target = clean(headers.get("location")) or "another URL"
         redirects = f"The server redirects to {target}; redirects are not followed"
         return NoReplyError(redirects, status_code=status_code)
-    error = _build(_kind(status_code), _read_body(content), status_code)
-    error.retry_after = retry_after(headers, content)
-    return error
+    is_quota = status_code in (402, 403, 429, 503) and is_quota_used_up(content)
+    report = _read_body(content)
+    message = clean(report.message) or "EvoLink reported an error without a message"
+    if status_code in _BILLED_STATUSES:
+        message = f"{message.rstrip('. ')}; {_BILLED}"
+    report.message = _with_failed(message, headers.get(FAILED_HEADER))
+    error_class = QuotaError if is_quota else _class_of(status_code)
+    return _build(error_class, report, status_code, retry_after(headers, content))
 
 
-def from_event(error: Any) -> EvolinkError:
-    """Return the error of an error object inside a reply, of the class of its code, a status."""
-    told = _read_error(error)
-    code = str(told.get("code"))
-    status_code = int(code) if re.fullmatch("[45][0-9][0-9]", code) else None
-    return _build(_kind(status_code) if status_code else IncompleteReplyError, told, status_code)
+def is_quota_used_up(content: bytes) -> bool:
+    """Return True if the body of an error reports a quota that waiting does not restore."""
+    return bool(_QUOTA.search(content))
 
 
-def unread_reply(content: bytes) -> EvolinkError:
-    """Return the error that a body with status 200 holds, or that it is not a reply."""
-    with suppress(ValueError, RecursionError):
-        data = json.loads(content)
-        if isinstance(data, dict) and data.get("error") is not None:
-            return from_event(data["error"])
-    return not_a_reply(content)
+def from_report(error: Any) -> EvolinkError:
+    """Return the error that JSON in a reply reports, of the class of the status in its code."""
+    report = read_error(error)
+    status_code = report.status_code
+    return _build(
+        _class_of(status_code) if status_code else IncompleteReplyError, report, status_code
+    )
 
 
 def not_a_reply(content: bytes) -> EvolinkError:
-    """Return the error of a body of a successful response that is not a reply."""
-    nothing = "a body without a message" if content.strip() else "an empty body"
-    said = clean(_read_body(content).get("message")) or nothing
-    return NoReplyError(f"The server answered with something that is no reply: {said}")
+    """Return the error of a body with status 2xx that is not a reply."""
+    default = "a body without a message" if content.strip() else "an empty body"
+    message = clean(_read_body(content).message) or default
+    return NoReplyError(f"The server answered with something that is not a reply: {message}")
 
 
-def _kind(status_code: int) -> type[EvolinkError]:
+def _class_of(status_code: int) -> type[EvolinkError]:
     return _BY_STATUS.get(status_code, ServerError if status_code >= 500 else BadReplyError)
 
 
 def _incomplete(error: EvolinkError) -> EvolinkError:
-    """Return the error as one that came after a part of the reply."""
+    """Return the error as one that occurred after a part of the reply."""
     if isinstance(error, (IncompleteReplyError, TimedOutError)):
         return error
     return IncompleteReplyError(
-        error.told,
+        error.reason,
         status_code=error.status_code,
         type=error.type,
         param=error.param,
         fallback_suggestion=error.fallback_suggestion,
+        retry_after=error.retry_after,
     )
 
 
-def _build(kind: type[EvolinkError], told: dict[str, Any], status_code: int | None) -> EvolinkError:
-    fields: dict[str, Any] = {
-        name: clean(told.get(name)) for name in ("type", "param", "fallback_suggestion")
-    }
-    message = clean(told.get("message")) or "EvoLink reported an error without saying which"
-    return kind(message, status_code=status_code, **fields)
+def _build(
+    error_class: type[EvolinkError],
+    report: ErrorReport,
+    status_code: int | None,
+    delay: float | None = None,
+) -> EvolinkError:
+    return error_class(
+        clean(report.message) or "EvoLink reported an error without a message",
+        status_code=status_code,
+        type=report.type,
+        param=report.param,
+        fallback_suggestion=report.fallback_suggestion,
+        retry_after=delay,
+    )
 
 
-def _broken(failure: httpx.RequestError, began: bool) -> EvolinkError:
+def _with_failed(reason: str, failed: str | None) -> str:
+    """Return the reason with the servers that failed before, and why."""
+    return f"{reason.rstrip('. ')}; before that {failed}" if failed else reason
+
+
+def _broken(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError], str]:
     import httpx
 
     reason = clean(str(failure)) or type(failure).__name__
     host = failure.request.url.netloc.decode("ascii")
     if began:
-        return IncompleteReplyError(f"the connection broke ({reason})")
+        return IncompleteReplyError, f"the connection broke ({reason})"
     if "CERTIFICATE" in reason:
-        return CertificateError(f"Cannot reach {host}: {reason}")
+        return CertificateError, f"Cannot reach {host}: {reason}"
     if isinstance(failure, httpx.ProxyError):
-        return UnreachableError(f"Cannot reach {host} through the proxy: {reason}")
+        return UnreachableError, f"Cannot reach {host} through the proxy: {reason}"
     if isinstance(failure, httpx.ConnectError):
-        return UnreachableError(f"Cannot reach {host}: {reason}")
-    return UnreachableError(f"The connection to {host} broke: {reason}")
+        return UnreachableError, f"Cannot reach {host}: {reason}"
+    billed = f"; {_BILLED}" if failure.request.extensions.get(MAY_BE_BILLED) else ""
+    return UnreachableError, f"The connection to {host} broke: {reason}{billed}"
 
 
-def _timed_out(failure: httpx.TimeoutException, began: bool) -> EvolinkError:
+def _timed_out(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError], str]:
     import httpx
 
     url, limits = failure.request.url, failure.request.extensions["timeout"]
     if isinstance(failure, httpx.ConnectTimeout):
-        return UnreachableError(f"Cannot reach {url.host} within {limits['connect']:g} s")
-    silence = f"{url.host} was silent for {limits['read']:g} s"
-    return TimedOutError(f"The answer is incomplete: {silence}" if began else silence)
+        return UnreachableError, f"Cannot reach {url.host} within {limits['connect']:g} s"
+    no_data = f"no data from {url.host} for {limits['read']:g} s"
+    if began:
+        return TimedOutError, f"The answer is incomplete: {no_data}"
+    return TimedOutError, f"N{no_data[1:]}; {_BILLED}"
 
 
-def _read_body(content: bytes) -> dict[str, Any]:
-    """Return what the body says of the error, under the names of ErrorResponse's error."""
+def _read_body(content: bytes) -> ErrorReport:
+    """Return the report of a body: JSON, the title of a web page, or text."""
     try:
-        return _read_error(json.loads(content))
+        return read_error(json.loads(content))
     except (ValueError, RecursionError):
-        text = content[:MAX_PAGE_BYTES].decode("utf-8", "replace")
+        text = shorten(content[: MAX_PAGE_BYTES + 1].decode("utf-8", "replace"))
         title = re.search("<title[^<>]*>([^<]+)", text, re.IGNORECASE)
         page = f"The server answered with a web page: {title[1]}" if title else None
-        return {"message": page or re.sub("<[^<>]*>", " ", text)}
-
-
-def _read_error(data: Any) -> dict[str, Any]:
-    """Return the error object within: under `error` or `detail`, the first of a list.
-
-    Text under these is a label, or more words, where there is a message beside it.
-    """
-    for _ in range(5):
-        if isinstance(data, list) and data:
-            data = data[0]
-        elif isinstance(data, dict) and (inner := data.get("error") or data.get("detail")):
-            if data.get("message") and not isinstance(inner, (dict, list)):
-                break
-            data = inner
-    if isinstance(data, dict):
-        return {**data, "message": data.get("message") or data.get("msg")}
-    return {"message": data}
+        return ErrorReport(page or re.sub("<[^<>]*>", " ", text))
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the id of the request that these headers answer; None for none."""
+    """Return the id of the request from the response's headers, None without one."""
     return next(filter(None, map(headers.get, REQUEST_ID_HEADERS)), None)

@@ -14,12 +14,13 @@ ALLOWED = {
     "__init__": {"commands", "chat", "constants"},
     "commands": {"batch", "chat", "connection", "sandbox", "failures", "errors", "GROUND"},
     "batch": {"chat", "connection", "failures", "errors", "GROUND"},
-    "chat": {"connection", "failures", "errors", "GROUND"},
+    "chat": {"connection", "failures", "errors", "error_report", "GROUND"},
     "connection": {"failures", "errors", "GROUND"},
-    "failures": {"errors", "GROUND"},
+    "failures": {"errors", "error_report", "GROUND"},
     "errors": {"GROUND"},
     "sandbox": {"constants"},
     "constants": set(),
+    "error_report": {"GROUND"},
     "text": set(),
     "redaction": set(),
     "terminal": set(),
@@ -79,6 +80,17 @@ def test_no_import_circle(depth):
         graph.setdefault(source, set()).update(own - {source})
 
     TopologicalSorter(graph).prepare()  # Raises CycleError, naming the circle.
+
+
+def test_private_attributes_of_llm_are_used_in_one_module():
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in module_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in PRIVATE
+    }
+
+    assert users == {"llm_evolink/chat/llm_private.py"}
 
 
 def test_the_generated_client_imports_nothing_of_the_plugin():

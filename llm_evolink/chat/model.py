@@ -112,23 +112,35 @@ class EvolinkChat(_Evolink, llm.KeyModel):
     ) -> Iterator[StreamEvent]:
         """Send the prompt and yield the reply. Raises EvolinkError for any failure."""
         from generated_client.api.chat_completion import create_chat_completion_quick as api
+        from generated_client.errors import UnexpectedResponse
 
         from ..connection import clients as connection
+        from .decoding import decode_event
         from .turn import Turn
 
         turn = Turn(prompt, stream, response, conversation, key or self.get_key())
+        complete: Any = None
         try:
             client = connection.client(turn.key)
+            body = turn.request()
             if stream:
-                with api.sync_stream(client=client, body=turn.request()) as chunks:
-                    turn.note_headers(chunks.headers)
-                    for chunk in chunks:
-                        yield from turn.reply.read_chunk(chunk)
+                events = api.sync_stream(client=client, body=body)
+                events.read_other = decode_event
+                try:
+                    with events as chunks:
+                        turn.read_headers(chunks.headers)
+                        for chunk in chunks:
+                            yield from turn.read_chunk(chunk)
+                except UnexpectedResponse as other:  # Its content type is not that of a stream.
+                    complete = other.status_code, other.headers, other.content, None
             else:
-                turn.whole = api.sync_detailed(client=client, body=turn.request())
+                found = api.sync_detailed(client=client, body=body)
+                complete = found.status_code, found.headers, found.content, found.parsed
+            if complete:
+                yield from turn.read_complete(*complete)
         except Exception as failure:
-            turn.failure = failure
-        yield from turn.end()
+            turn.fail(failure)
+        yield from turn.finish()
 
 
 class AsyncEvolinkChat(_Evolink, llm.AsyncKeyModel):

@@ -1,175 +1,278 @@
-"""A reply, whole or in chunks, as what llm wants of it: events, tool calls, usage, its log."""
+"""A reply, complete or in chunks, as llm takes it: events, tool calls, usage and log."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import llm
 from llm.parts import StreamEvent
 
 from generated_client import models
+from generated_client.types import Unset
 
-from ..constants import METADATA_KEY
-from ..errors import BadReplyError
-from ..failures import from_event
-from ..redaction import Redactor
+from ..constants import METADATA_KEY, SERVER_HEADER
+from ..errors import BadReplyError, ContentFilterError, IncompleteReplyError
+from ..failures import from_report, request_id
+from ..redaction import SHORTEST, Redactor
 from ..text import replace_surrogates
+from . import decoding
+from .finish_reason import Ending, classify
+from .sanitizer import Sanitizer
+from .think_tags import ThinkTags
 from .tool_calls import ToolCalls, merge
+from .usage import set_usage, update
 
 
 class Reply:
-    """What a reply has said so far.
+    """State of a reply while it is read.
 
     Args:
-        redactor: Keeps the key out of all of it.
+        redactor: Removes the key from all of it.
 
     Attributes:
-        finish_reason: Why it ended; None while it has not said.
-        request_id: What EvoLink's support asks for, from the response's header; None without one.
+        ending: How the answer ended, as far as is known.
+        finish_reason: The server's word for it, None without one.
+        request_id: Id of the request, from the response's headers; None without one.
+        has_choice: Whether the server sent a choice, an answer even if it is empty.
+        has_text: Whether the answer has text.
+        has_refusal: Whether the text is a refusal.
+        function_call: Name of the tool of a call in the legacy form, whose arguments are the text.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._sanitizer = Sanitizer(redactor)
+        self.ending = Ending.MISSING
         self.finish_reason: str | None = None
         self.request_id: str | None = None
+        self.has_text = False
+        self.has_refusal = False
+        self.function_call: str | None = None
+        self._server: str | None = None
         self._head: dict[str, Any] = {}
-        self._usage: models.Usage | None = None
+        self._usage: dict[str, Any] = {}
         self._calls = ToolCalls()
+        self._other_calls = ToolCalls()
         self._logprobs: dict[str, list[Any]] = {}
         self._text_metadata: dict[str, Any] = {}
-        self._began = False
-        self._thought_aloud = False
+        self._think_tags = ThinkTags()
+        self.has_choice = False
+        self._has_reasoning = False
+
+    def read_headers(self, headers: Mapping[str, str]) -> None:
+        """Note the request id and the server from the response's headers."""
+        self.request_id = self.request_id or request_id(headers)
+        self._server = headers.get(SERVER_HEADER)
 
     def read_chunk(self, chunk: models.ChatCompletionChunk) -> Iterator[StreamEvent]:
-        """Yield what is new in a chunk of a stream. Raises EvolinkError for an error in it."""
-        if chunk.error:
-            raise from_event(chunk.error)
-        self._note(chunk)
-        for choice in chunk.choices or ():
-            # One reply is asked for; should more come, the first is the answer.
-            if not choice.index:
-                self._note_choice(choice)
-                if choice.delta:
-                    yield from self._read_delta(choice.delta)
-                    for piece in choice.delta.tool_calls or ():
-                        self._calls.add_piece(piece)
+        """Yield the new events of a chunk. Raises EvolinkError for an error in it."""
+        choices: Any = chunk.choices or ()
+        if chunk.error or not (choices or chunk.usage):
+            data = {**chunk.additional_properties, "object": chunk.object_, "error": chunk.error}
+            data = {name: value for name, value in data.items() if value or name != "error"}
+            if chunk.error or decoding.reports_error(data):
+                raise from_report(data)
+        self._read_head(chunk)
+        for choice in choices:
+            yield from self._read_choice(choice, choice.delta)
 
-    def read_whole(self, completion: models.ChatCompletionResponse) -> Iterator[StreamEvent]:
-        """Yield what a reply that came in one piece says. Raises EvolinkError for an error."""
-        if error := completion.additional_properties.get("error"):
-            raise from_event(error)
-        self._note(completion)
-        for choice in (completion.choices or [])[:1]:
-            self._note_choice(choice)
-            if choice.message:
-                yield from self._read_delta(choice.message)
-                for call in choice.message.tool_calls or ():
-                    self._calls.add(call)
+    def read_completion(self, completion: models.ChatCompletionResponse) -> Iterator[StreamEvent]:
+        """Yield the events of a complete reply."""
+        self._read_head(completion)
+        for choice in completion.choices or ():
+            yield from self._read_choice(choice, choice.message)
+
+    def flush(self, *, is_cut: bool = False) -> Iterator[StreamEvent]:
+        """Yield the text that was held back because the key, or a tag, might have begun in it.
+
+        Of a reply that is cut, what is likely the beginning of the key is shown as an ellipsis.
+        """
+        for event_type, text in self._think_tags.rest():
+            yield from self._show(event_type, text)
+        for event_type, text in self._redactor.rest():
+            is_key = is_cut and len(text) >= SHORTEST
+            yield StreamEvent(type=event_type, chunk="…" if is_key else text)
 
     def finish(self, response: Any) -> Iterator[StreamEvent]:
-        """Yield what only the end tells; give llm's response its calls, usage and log.
+        """Yield the last events, and give llm's response its tool calls, usage and log.
 
-        Raises BadReplyError for a reply that said nothing, or a call with unreadable arguments.
+        Raises EvolinkError for a reply that failed, that a filter withheld, or that holds nothing.
         """
-        if not self._began:
-            raise BadReplyError("EvoLink sent a reply with nothing in it; try again")
-        yield from _events(self._redactor.rest())
+        yield from self.flush()
+        self._check_ending()
         if self._text_metadata:
-            metadata = {METADATA_KEY: self._fit(self._text_metadata)}
+            metadata = {METADATA_KEY: self._sanitizer.json(self._text_metadata)}
             yield StreamEvent(type="text", chunk="", provider_metadata=metadata)
-        for call in self._calls.finished():
-            arguments = self._fit(call.parsed_arguments())
-            name, call_id = self._fit(call.name), self._fit(call.id)
+        yield from self._finish_calls(response)
+        usage = self._sanitizer.json(self._usage)
+        reasoning_tokens = set_usage(response, usage)
+        if reasoning_tokens and not self._has_reasoning:
+            yield StreamEvent(type="reasoning", chunk="", redacted=True)
+        if "model" in self._head:
+            response.set_resolved_model(self._head["model"])
+        response.response_json = self._log(usage)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the answer has neither text nor tool calls."""
+        return not (self.has_text or self._tool_calls)
+
+    @property
+    def _tool_calls(self) -> ToolCalls:
+        """The calls of the first choice, else those of another: some servers spread them."""
+        return self._calls or self._other_calls
+
+    def _log(self, usage: dict[str, Any]) -> dict[str, Any]:
+        # No copy of the text: llm stores it elsewhere.
+        log = {**self._head, "finish_reason": self.finish_reason, "usage": usage}
+        log |= {
+            "request_id": self._sanitizer.word(self.request_id),
+            "server": self._server,
+            "logprobs": self._sanitizer.json(self._logprobs),
+        }
+        return {name: value for name, value in log.items() if value}
+
+    def _check_ending(self) -> None:
+        """Raise EvolinkError for a reply that is not an answer, or whose tool calls were cut."""
+        if self.ending is Ending.FAILED:
+            raise IncompleteReplyError(f"the server ended it with {self.finish_reason}")
+        if self.is_empty and self.ending is Ending.FILTERED:
+            raise ContentFilterError(
+                f"The server's content filter withheld the answer ({self.finish_reason})"
+            )
+        if not self.has_choice:
+            raise BadReplyError("EvoLink sent a reply with nothing in it; try again")
+        if self._tool_calls:
+            if self.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
+                raise IncompleteReplyError(
+                    f"it ended inside a tool call ({self.finish_reason})",
+                )
+            if self.ending is Ending.MISSING:
+                raise IncompleteReplyError("the server did not report the end of its tool calls")
+        elif (self.finish_reason or "").lower() in ("tool_calls", "tool_call", "tool_use"):
+            raise BadReplyError(
+                "EvoLink reported a tool call and sent none that can be read; try again"
+            )
+
+    def _finish_calls(self, response: Any) -> Iterator[StreamEvent]:
+        for call in self._tool_calls.finished():
+            if not call.arguments.strip() and self.ending is not Ending.COMPLETE:
+                raise IncompleteReplyError(f"the tool call {call.name} has no arguments")
+            arguments = self._sanitizer.json(call.parsed_arguments())
+            name = self._sanitizer.word(call.name) or ""
+            call_id = self._sanitizer.word(call.id) or ""
             response.add_tool_call(llm.ToolCall(name, arguments, call_id))
             yield StreamEvent(type="tool_call_name", chunk=name, tool_call_id=call_id)
             yield StreamEvent(
                 type="tool_call_args",
                 chunk=json.dumps(arguments),
                 tool_call_id=call_id,
-                provider_metadata={METADATA_KEY: self._fit(call.unknown)},
+                provider_metadata={METADATA_KEY: self._sanitizer.json(call.unknown)},
             )
-        usage = self._fit(self._usage.to_dict()) if self._usage else {}
-        reasoning_tokens = _set_usage(response, usage)
-        if reasoning_tokens and not self._thought_aloud:
-            yield StreamEvent(type="reasoning", chunk="", redacted=True)
-        if "model" in self._head:
-            response.set_resolved_model(self._head["model"])
-        # No copy of the text: llm keeps that elsewhere.
-        log = {**self._head, "finish_reason": self.finish_reason, "usage": usage}
-        log |= {"request_id": self._fit(self.request_id), "logprobs": self._fit(self._logprobs)}
-        response.response_json = {name: value for name, value in log.items() if value}
 
-    def _note(self, piece: models.ChatCompletionChunk | models.ChatCompletionResponse) -> None:
-        for name in ("id", "model", "created"):
-            value = getattr(piece, name)
-            if value and name not in self._head:
-                self._head[name] = self._fit(value if name == "created" else _string(value))
-        if piece.usage:
-            self._usage = piece.usage
+    def _read_head(self, part: models.ChatCompletionChunk | models.ChatCompletionResponse) -> None:
+        head = self._head
+        if part.id and "id" not in head:
+            head["id"] = self._sanitizer.word(part.id)
+        if part.model and "model" not in head:
+            head["model"] = self._sanitizer.word(part.model)
+        if part.created and "created" not in head:
+            head["created"] = self._sanitizer.json(part.created)
+        if part.usage:
+            update(self._usage, part.usage.to_dict())
 
-    def _note_choice(self, choice: models.ChunkChoice | models.Choice) -> None:
-        self._began = True
+    def _read_choice(
+        self,
+        choice: models.ChunkChoice | models.Choice,
+        delta: models.Delta | models.AssistantMessage | Unset | None,
+    ) -> Iterator[StreamEvent]:
+        """Yield the events of a choice. One is requested; of others only tool calls are read."""
+        if choice.index and str(choice.index) != "0":
+            self._read_calls(
+                delta, self._other_calls, is_delta=isinstance(choice, models.ChunkChoice)
+            )
+            return
+        self.has_choice = True
+        if delta:
+            yield from self._read_delta(delta)
+            if delta.tool_calls:
+                is_delta = isinstance(choice, models.ChunkChoice)
+                self._read_calls(delta, self._calls, is_delta=is_delta)
         if choice.finish_reason:
-            self.finish_reason = self._fit(_string(choice.finish_reason))
-        if isinstance(choice.logprobs, dict):
-            for name, tokens in choice.logprobs.items():
+            self._read_finish_reason(choice.finish_reason)
+        if choice.logprobs:
+            self._read_logprobs(choice.logprobs)
+        if choice.additional_properties:
+            yield from self._read_unknown(choice.additional_properties)
+
+    def _read_calls(self, delta: Any, calls: ToolCalls, *, is_delta: bool) -> None:
+        for call in (delta and delta.tool_calls) or ():
+            if is_delta:
+                calls.add_delta(call)
+            else:
+                calls.add(call)
+
+    def _read_finish_reason(self, value: Any) -> None:
+        """Note why the answer ended; the worst of several reasons counts."""
+        finish_reason = self._sanitizer.word(value)
+        ending = classify(finish_reason)
+        if finish_reason and (ending >= self.ending or self.ending is Ending.MISSING):
+            self.finish_reason, self.ending = finish_reason, ending
+
+    def _read_logprobs(self, logprobs: Any) -> None:
+        if isinstance(logprobs, dict):
+            for name, tokens in logprobs.items():
                 if isinstance(tokens, list):  # null where there are none.
                     self._logprobs.setdefault(name, []).extend(tokens)
 
+    def _read_unknown(self, fields: dict[str, Any]) -> Iterator[StreamEvent]:
+        """Read what belongs elsewhere: a message in a stream, legacy text, usage, an error."""
+        if not self.has_text:
+            message = decoding.valid_message(fields.get("message") or fields.get("text"))
+            if message:
+                other = models.AssistantMessage.from_dict(message)
+                yield from self._read_delta(other)
+                self._read_calls(other, self._calls, is_delta=False)
+        if isinstance(usage := fields.get("usage"), dict):
+            update(self._usage, usage)
+        if error := fields.get("error"):
+            raise from_report(error)
+
     def _read_delta(self, delta: models.Delta | models.AssistantMessage) -> Iterator[StreamEvent]:
         if reasoning := delta.reasoning_content or delta.reasoning:
-            self._thought_aloud = True
-            yield from self._said("reasoning", reasoning)
-        if delta.content:
-            yield from self._said("text", delta.content)
+            yield from self._show("reasoning", reasoning)
+        if content := delta.content:
+            if self._think_tags.in_answer:
+                yield from self._show("text", content)
+            else:
+                for event_type, text in self._think_tags.split(decoding.text_of(content)):
+                    yield from self._show(event_type, text)
         if delta.additional_properties:
-            merge(self._text_metadata, delta.additional_properties)
+            yield from self._read_unknown_of_delta(delta.additional_properties)
 
-    def _said(self, kind: str, piece: Any) -> Iterator[StreamEvent]:
-        return _events(self._redactor.deltas(kind, replace_surrogates(_string(piece))))
+    def _read_unknown_of_delta(self, fields: dict[str, Any]) -> Iterator[StreamEvent]:
+        """Show a refusal and a call in the legacy form as text; keep the other fields."""
+        if refusal := fields.get("refusal"):
+            self.has_refusal = True
+            yield from self._show("text", refusal)
+        if isinstance(call := fields.get("function_call"), dict):
+            self.function_call = self._sanitizer.word(call.get("name")) or self.function_call or ""
+            yield from self._show("text", call.get("arguments") or "")
+        merge(
+            self._text_metadata,
+            {key: fields[key] for key in fields if key not in ("refusal", "function_call")},
+        )
 
-    def _fit(self, value: Any) -> Any:
-        """Return JSON data fit to be logged: without the key, and without lone surrogates."""
-        if isinstance(value, str):
-            return self._redactor.text(replace_surrogates(value))
-        if isinstance(value, dict):
-            return {self._fit(key): self._fit(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._fit(item) for item in value]
-        return value
+    def _show(self, event_type: str, text: Any) -> Iterator[StreamEvent]:
+        if type(text) is not str:
+            text = decoding.text_of(text)
+        if event_type == "text":
+            self.has_text = self.has_text or bool(text.strip())
+        elif text:
+            self._has_reasoning = True
+        return self._events(self._redactor.deltas(event_type, replace_surrogates(text)))
 
-
-def _events(pieces: Iterator[tuple[str, str]]) -> Iterator[StreamEvent]:
-    return (StreamEvent(type=kind, chunk=text) for kind, text in pieces)
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadReplyError(f"EvoLink sent {type(value).__name__} where text was expected")
-    return value
-
-
-def _set_usage(response: Any, usage: dict[str, Any]) -> int:
-    """Give llm the counts, None for one that was not sent. Returns the reasoning tokens.
-
-    The compatibility fields input_tokens and output_tokens are 0 where the others hold the count.
-    """
-    details: dict[str, dict[str, int]] = {}
-    for name in ("prompt_tokens_details", "completion_tokens_details"):
-        counts = usage.get(name)
-        if isinstance(counts, dict):
-            counts = {key: count for key, count in counts.items() if _count(count)}
-            if counts:
-                details[name] = counts
-    response.set_usage(
-        input=_count(usage.get("prompt_tokens")),
-        output=_count(usage.get("completion_tokens")),
-        details=details or None,
-    )
-    return details.get("completion_tokens_details", {}).get("reasoning_tokens", 0)
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    def _events(self, texts: Iterator[tuple[str, str]]) -> Iterator[StreamEvent]:
+        return (StreamEvent(type=event_type, chunk=text) for event_type, text in texts)

@@ -14,6 +14,7 @@ from generated_client import models
 from ..constants import METADATA_KEY
 from ..errors import InvalidRequestError
 from .images import image_part
+from .llm_private import replace_messages
 
 
 def build_request(
@@ -41,7 +42,7 @@ def build_request(
     if prompt.tools:
         request.tools = [_tool(tool) for tool in prompt.tools]
     _set_options(request, prompt.options)
-    schema = _schema(prompt, conversation)
+    schema = schema_of(prompt, conversation)
     if schema:
         request.response_format = _schema_format(schema)
     return request
@@ -66,12 +67,12 @@ def _has_image(message: models.MessageSimple) -> bool:
 def _replace_system(prompt: llm.Prompt) -> None:
     """Put a system prompt that came beside a history in the place of the history's own.
 
-    llm logs prompt.messages, and goes on from them: they are to be what is sent.
+    llm logs prompt.messages and continues from them, so they must be what is sent.
     """
     messages = prompt.messages
     if prompt.system and messages[:1] != [llm.system(prompt.system)]:
         rest = messages[1:] if messages and messages[0].role == "system" else messages
-        prompt._explicit_messages = [llm.system(prompt.system), *rest]
+        replace_messages(prompt, [llm.system(prompt.system), *rest])
 
 
 def _arranged(messages: list[Message]) -> list[Message]:
@@ -148,7 +149,7 @@ def _assistant_message(message: Message, paired: set[int]) -> Iterator[models.Me
     for part in message.parts:
         if isinstance(part, TextPart):
             text += part.text
-            metadata.update((part.provider_metadata or {}).get(METADATA_KEY, {}))
+            metadata.update(_sent_back((part.provider_metadata or {}).get(METADATA_KEY)))
         elif isinstance(part, ToolCallPart) and id(part) in paired:
             calls.append(_tool_call(part))
         elif isinstance(part, ToolCallPart) and not part.server_executed:
@@ -163,14 +164,24 @@ def _assistant_message(message: Message, paired: set[int]) -> Iterator[models.Me
 
 
 def _tool_call(part: ToolCallPart) -> models.ToolCall:
-    """Return the call with every field that it came with."""
-    unknown = dict((part.provider_metadata or {})[METADATA_KEY])
+    """Return the call with its thought signature and the like."""
+    unknown = (part.provider_metadata or {})[METADATA_KEY]
     arguments = json.dumps(part.arguments, ensure_ascii=False)
     function = models.FunctionCall(name=part.name, arguments=arguments)
-    function.additional_properties = unknown.pop("function", {})
+    function.additional_properties = _sent_back(unknown.get("function"))
     call = models.ToolCall(id=part.tool_call_id or "", type_="function", function=function)
-    call.additional_properties = unknown
+    call.additional_properties = _sent_back(unknown)
     return call
+
+
+def _sent_back(unknown: Any) -> dict[str, Any]:
+    """Return the unknown fields of a reply to send back with it: strict servers refuse others."""
+    fields = unknown if isinstance(unknown, dict) else {}
+    return {
+        name: value
+        for name, value in fields.items()
+        if name == "extra_content" or "signature" in name.lower()
+    }
 
 
 def _tool(tool: Any) -> Any:
@@ -196,7 +207,7 @@ def _set_options(request: models.ChatCompletionQuickRequest, options: llm.Option
             request.additional_properties[name] = value
 
 
-def _schema(prompt: llm.Prompt, conversation: Any) -> Any:
+def schema_of(prompt: llm.Prompt, conversation: Any) -> Any:
     """Return the schema of the answer: the prompt's, or that of the prompt a chain began with.
 
     llm drops the schema from every round that follows a tool's result.

@@ -1,129 +1,173 @@
-"""One turn with the model: all that the sync and the async model have in common around the wire."""
+"""One request and its reply: everything that the sync and async models share. Does no I/O."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any, NoReturn
 
-import click
 import llm
 from llm.parts import StreamEvent
 
 from generated_client import models
-from generated_client.errors import IncompleteStream, UnexpectedResponse
-from generated_client.types import Response
+from generated_client.errors import IncompleteStream
+from generated_client.responses import EventReader
 
+from .. import terminal
 from ..errors import EvolinkError, IncompleteReplyError
-from ..failures import explain, from_status, request_id, unread_reply
+from ..failures import explain, from_report, from_status, not_a_reply
 from ..redaction import Redactor
+from . import decoding, llm_private
+from .finish_reason import Ending
+from .notices import notices
 from .reply import Reply
-from .request import build_request
-
-_NOTICES = {
-    "length": "The answer was cut at the token limit: raise it with -o max_tokens",
-    "content_filter": "The answer was cut by the server's content filter: rephrase the prompt",
-}
+from .request import build_request, schema_of
 
 
 class Turn:
-    """A prompt, what came back for it, and what llm is told of both.
+    """State of one prompt: builds the request, reads the reply, reports the outcome to llm.
+
+    Call request(); then read_headers() and read_chunk() for a stream, or read_complete(); fail() if
+    an exception ended the reply; at last finish().
 
     Attributes:
-        stream: Whether a stream is asked for.
-        reply: What the reply has said so far.
-        whole: The reply that came in one piece.
-        failure: What stopped the reply.
+        key: The API key.
+        stream: Whether a stream is requested.
     """
 
     def __init__(
         self, prompt: llm.Prompt, stream: bool, response: Any, conversation: Any, key: str
     ) -> None:
         self.key = key
-        self._redactor = Redactor(key)
-        self.reply = Reply(self._redactor)
-        self.whole: Response[Any] | UnexpectedResponse | None = None
-        self.failure: Exception | None = None
-        self._prompt = prompt
         self.stream = stream
+        self._redactor = Redactor(key)
+        self._reply = Reply(self._redactor)
+        self._failure: Exception | None = None
+        self._is_complete_reply = False
+        self._prompt = prompt
         self._response = response
         self._conversation = conversation
 
     def request(self) -> models.ChatCompletionQuickRequest:
         """Return the request. Raises EvolinkError for what cannot be sent, or not again."""
-        # llm asks once more when a response that failed, or was left, is read again: nothing is
-        # paid for twice, and no part passes for the whole.
-        self.raise_again()
-        if self._response._stream_events:
-            raise IncompleteReplyError("it was left before its end")
+        # llm calls the model again when a response that failed, or that the caller left, is read
+        # again. Nothing is paid for twice, and a part is not taken for the complete answer.
+        self.raise_failure()
+        if llm_private.has_events(self._response):
+            raise IncompleteReplyError("the caller stopped reading it")
         return build_request(self._prompt, self._conversation, stream=self.stream)
 
-    def raise_again(self) -> None:
-        """Raise the EvolinkError that the response ended with, if it did."""
+    def raise_failure(self) -> None:
+        """Raise the EvolinkError that the response ended with, if it failed."""
         if failure := getattr(self._response, "evolink_failure", None):
             raise failure
 
-    def note_headers(self, headers: Mapping[str, str]) -> None:
-        """Take the request id from the reply's headers."""
-        self.reply.request_id = self.reply.request_id or request_id(headers)
+    def read_headers(self, headers: Mapping[str, str]) -> None:
+        """Note what the log takes from the response's headers."""
+        self._reply.read_headers(headers)
 
-    def end(self) -> Iterator[StreamEvent]:
-        """Yield what ends the reply, and give llm its usage and log.
+    def read_chunk(self, chunk: models.ChatCompletionChunk) -> Iterator[StreamEvent]:
+        """Yield the new events of a chunk. Raises EvolinkError for an error in it."""
+        return self._reply.read_chunk(chunk)
 
-        Raises EvolinkError unless the server said that it had finished, and all of it came.
+    def read_complete(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        content: bytes,
+        completion: Any = None,
+    ) -> Iterator[StreamEvent]:
+        """Yield the events of a response that was read to its end, whatever was requested.
+
+        Args:
+            status: HTTP status.
+            headers: The response's headers.
+            content: The body: a completion, or an event stream, whatever its content type.
+            completion: The completion that the generated client decoded; anything else is ignored.
+
+        Raises:
+            EvolinkError: For an error, and for a body that is not a reply.
+        """
+        self.read_headers(headers)
+        if not 200 <= status < 300:
+            raise from_status(status, headers, content)
+        if isinstance(completion, models.ChatCompletionResponse) and completion.choices:
+            self._is_complete_reply = True
+            yield from self._reply.read_completion(completion)
+        elif decoding.is_event_stream(content):
+            yield from self._read_event_stream(status, headers, content)
+        else:
+            yield from self._read_json(content)
+
+    def fail(self, failure: Exception) -> None:
+        """Note the exception that ended the reply."""
+        self._failure = failure
+
+    def finish(self) -> Iterator[StreamEvent]:
+        """Yield the last events, and give llm the tool calls, usage and log.
+
+        Raises EvolinkError unless the server reported the end of the answer.
         """
         try:
-            if isinstance(self.failure, UnexpectedResponse):
-                self.whole = self.failure  # Plain JSON although a stream was asked for, say.
-            elif self.failure and not self._finished_without_done():
-                raise self.failure
-            if self.whole:
-                yield from self._read_whole(self.whole)
-            yield from self.reply.finish(self._response)
+            self._check_end_of_stream()
+            yield from self._reply.finish(self._response)
         except Exception as failure:
-            self.failure = failure
+            self._failure = failure
         else:
-            self._notice()
+            self._notify()
             return
-        began = self.stream and bool(self._response._stream_events)
-        error = explain(self.failure, began=began)
-        self._fail(error.completed(redactor=self._redactor, request_id=self.reply.request_id))
+        yield from self._reply.flush(is_cut=True)
+        began = self.stream and llm_private.has_events(self._response)
+        error = explain(self._failure, began=began)
+        self._raise(error.completed(redactor=self._redactor, request_id=self._reply.request_id))
 
-    def _finished_without_done(self) -> bool:
-        return isinstance(self.failure, IncompleteStream) and self.reply.finish_reason is not None
+    def _read_event_stream(
+        self, status: int, headers: Any, content: bytes
+    ) -> Iterator[StreamEvent]:
+        reader = EventReader(
+            lambda error, message: error(message, status_code=status, headers=headers)
+        )
+        for data in reader.feed(content + b"\n\n"):
+            yield from self._reply.read_chunk(decoding.decode_event(data, reader.is_error))
 
-    def _read_whole(self, whole: Response[Any] | UnexpectedResponse) -> Iterator[StreamEvent]:
-        self.note_headers(whole.headers)
-        if whole.status_code != 200:
-            raise from_status(whole.status_code, whole.headers, whole.content)
-        completion = None
-        if isinstance(whole, Response):
-            completion = whole.parsed
+    def _read_json(self, content: bytes) -> Iterator[StreamEvent]:
+        values = decoding.decode_body(content)
+        data = values[0]
+        if isinstance(data, dict) and decoding.reports_error(data):
+            raise from_report(data)
+        has_choices = isinstance(data, dict) and isinstance(data.get("choices", 0), (list, dict))
+        if len(values) == 1 and (has_choices or (isinstance(data, dict) and data.get("usage"))):
+            self._is_complete_reply = True
+            completion = models.ChatCompletionResponse.from_dict(decoding.valid_reply(data))
+            yield from self._reply.read_completion(completion)
+        elif len(values) > 1 or isinstance(data, list):
+            yield from self._reply.read_chunk(decoding.to_chunk(values))
         else:
-            with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                completion = models.ChatCompletionResponse.from_dict(json.loads(whole.content))
-        if completion is None:
-            raise unread_reply(whole.content)
-        yield from self.reply.read_whole(completion)
+            raise not_a_reply(content)
 
-    def _fail(self, error: EvolinkError) -> NoReturn:
-        """Raise the error, and see to it that any later read of the response raises it again."""
-        self.failure = None
+    def _check_end_of_stream(self) -> None:
+        """Raise what ended the reply, or IncompleteReplyError for a stream without its end."""
+        has_end = self._reply.ending is not Ending.MISSING
+        if self._failure and not (has_end and isinstance(self._failure, IncompleteStream)):
+            raise self._failure
+        if not (has_end or self._is_complete_reply or not self._reply.has_choice):
+            raise IncompleteReplyError(
+                "the server stopped before it reported the end (no finish_reason)"
+            )
+
+    def _raise(self, error: EvolinkError) -> NoReturn:
+        """Raise the error, and make any later read of the response raise it again."""
+        self._failure = None
         self._response.evolink_failure = error
         raise error
 
-    def _notice(self) -> None:
-        """Tell a person at the command line, not a caller from Python, that the answer was cut."""
-        notice = _NOTICES.get(self.reply.finish_reason or "")
-        if notice and click.get_current_context(silent=True):
-            thinking = self._shows_reasoning_last()
-            if self.stream and (thinking or sys.stdout.isatty()):
-                click.echo(err=thinking)
-            click.echo(notice, err=True)
-
-    def _shows_reasoning_last(self) -> bool:
-        """Return whether llm wrote reasoning last, on stderr, and did not end its line."""
-        shown = [event.type for event in self._response._stream_events if event.chunk]
-        return shown[-1:] == ["reasoning"] and not self._prompt.hide_reasoning
+    def _notify(self) -> None:
+        """Tell a person at the command line what is special about the answer."""
+        has_schema = bool(schema_of(self._prompt, self._conversation))
+        reasoning_last = llm_private.printed_reasoning_last(self._response)
+        is_after_reasoning = self.stream and reasoning_last and not self._prompt.hide_reasoning
+        is_after_text = self.stream
+        for notice in notices(self._reply, has_schema=has_schema):
+            terminal.notify(notice, after_stdout=is_after_text, after_stderr=is_after_reasoning)
+            is_after_text = is_after_reasoning = False
+        if has_schema and self._reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
+            terminal.exit_with_failure()

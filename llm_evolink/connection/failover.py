@@ -10,13 +10,12 @@ from typing import Any
 
 import httpx
 
-from ..constants import SERVER_HEADER
+from ..constants import FAILED_HEADER, SERVER_HEADER
+from ..failures import FAILED, MAY_BE_BILLED
+from ..text import clean
 from .bounds import EXCHANGE
 from .network import Exchange
 from .retry import FAILOVER_STATUSES, RetryPolicy, is_safe
-
-FAILED = "evolink_failed"
-"""Name of the request extension that lists host and outcome of the servers that failed before."""
 
 Outcome = httpx.Response | Exception
 Notify = Callable[[Outcome, float], None]
@@ -53,7 +52,8 @@ class _Servers:
         """
         first = _answered.get(self._servers)
         servers = sorted(self._servers, key=lambda server: server != first)
-        failed = request.extensions[FAILED] = []
+        failed: list[str] = []
+        request.extensions[FAILED] = failed
         for server in servers:
             self._direct(request, server)
             attempt = 0
@@ -73,11 +73,17 @@ class _Servers:
                     _answered[self._servers] = server
                 break
             if server != servers[-1]:
-                failed.append((self._urls[server].host, outcome))
+                reason = str(outcome) if is_error else f"status {outcome.status_code}"
+                failed.append(
+                    f"{self._urls[server].host}: {clean(reason) or type(outcome).__name__}"
+                )
         if isinstance(outcome, Exception):
+            request.extensions[MAY_BE_BILLED] = not safe and exchange.written_at is not None
             raise outcome
         response: httpx.Response = outcome
         response.headers[SERVER_HEADER] = server
+        if failed:
+            response.headers[FAILED_HEADER] = "; ".join(failed).encode("ascii", "replace").decode()
         return response
 
     def _direct(self, request: httpx.Request, server: str) -> None:
@@ -95,6 +101,12 @@ class _Servers:
         )
         request.headers["Host"] = new.netloc.decode("ascii")
         request.extensions[_SERVER] = server
+
+
+def _describe(outcome: Outcome) -> str:
+    if isinstance(outcome, httpx.Response):
+        return f"status {outcome.status_code}"
+    return clean(str(outcome)) or type(outcome).__name__
 
 
 class Transport(_Servers, httpx.BaseTransport):

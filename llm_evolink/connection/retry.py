@@ -7,12 +7,12 @@ response.
 """
 
 import random
-import re
 import time
 from typing import NamedTuple
 
 import httpx
 
+from ..failures import is_quota_used_up
 from ..retry_after import retry_after
 from .network import Exchange
 
@@ -30,11 +30,6 @@ DROP_SECONDS = 1.0
 
 _NOT_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
-_QUOTA = re.compile(
-    rb"insufficient[_ ](?:user[_ ])?(?:quota|balance|credit)|exceeded your current quota|"
-    rb"per_?day|daily (?:limit|quota)|quota[_ ](?:exhausted|not[_ ]enough)|billing_hard_limit",
-    re.IGNORECASE,
-)
 
 
 class RetryPolicy(NamedTuple):
@@ -76,8 +71,3 @@ def is_safe(outcome: httpx.Response | Exception, exchange: Exchange) -> bool:
     if exchange.written_at is None or exchange.reused:
         return True
     return time.monotonic() - exchange.written_at < DROP_SECONDS
-
-
-def is_quota_used_up(content: bytes) -> bool:
-    """Return True if the body of an error reports a quota that waiting does not restore."""
-    return bool(_QUOTA.search(content))

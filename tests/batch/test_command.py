@@ -156,7 +156,8 @@ def test_a_file_is_replaced_as_a_whole(model, batch, table, tmp_path):
     assert output.read_text() == "old"
     assert f"{output} was not written" in stopped.stderr
     assert stopped.stderr.endswith(
-        "Error: no; set another key with: llm keys set evolink (status 401)\n"
+        "Error: no; set another key with: llm keys set evolink; "
+        "check with: llm evolink doctor (status 401)\n"
     )
     model.respond = lambda *_: "a"
     done = batch(path, "$text", "-O", str(output))

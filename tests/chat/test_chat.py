@@ -59,6 +59,7 @@ def test_a_prompt_is_answered_and_logged(sandbox, llm_command, turns, flags):
     assert log.pop("id").startswith("chatcmpl-")
     assert isinstance(log.pop("created"), int)
     assert log.pop("request_id")
+    assert log.pop("server") == sandbox.url
     assert log == {"model": "gemini-3.5-flash", "finish_reason": "stop", "usage": HELLO_USAGE}
 
 
@@ -167,7 +168,7 @@ def test_no_key_is_one_line(environment, llm_command, arguments):
     assert done.returncode == 1
     assert done.stderr == (
         "Error: No key found - add one using 'llm keys set evolink' or set the EVOLINK_API_KEY "
-        "environment variable\n"
+        "environment variable; check with: llm evolink doctor\n"
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from llm_evolink import errors
 from tests.four_ways import Way, answer, ask, serving
 
-SURROGATE = "The prompt holds half of a surrogate pair, which cannot be sent"
+SURROGATE = "The prompt contains an unpaired surrogate, which is not valid Unicode"
 
 
 @pytest.fixture(autouse=True)

@@ -126,18 +126,24 @@ UNKNOWN = {
 }
 
 
-def test_every_unknown_field_of_a_call_goes_back(scripted, way):
-    call = {"id": "a", "type": "function", **UNKNOWN}
-    call["function"] = {"name": "now", "arguments": "{}", "thought": "t"}
+def test_signatures_and_extra_content_of_a_call_go_back_and_nothing_else(scripted, way):
+    signed = {"id": "a", "type": "function", "extra_content": UNKNOWN["extra_content"]}
+    signed |= {"thoughtSignature": "s"}
+    signed["function"] = {"name": "now", "arguments": "{}", "thought_signature": "t"}
+    call = {**signed, **UNKNOWN, "function": {**signed["function"], "thought": "t"}}
     server = scripted({"message": {"tool_calls": [call]}}, {"message": {"content": "Done."}})
 
     first = way.prompt("call", tools=TOOLS)
     assert way.parts(first)[0]["provider_metadata"] == {
-        "evolink": {**UNKNOWN, "function": {"thought": "t"}}
+        "evolink": {
+            **UNKNOWN,
+            "thoughtSignature": "s",
+            "function": {"thought_signature": "t", "thought": "t"},
+        }
     }
     way.reply(first)
 
-    assert server.requests[1].json()["messages"][1]["tool_calls"] == [call]
+    assert server.requests[1].json()["messages"][1]["tool_calls"] == [signed]
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.stream], ids=way_id)
@@ -146,7 +152,7 @@ def test_a_signature_can_come_in_pieces_and_late(scripted, way):
         {"index": 0, "id": "a", "function": {"name": "now", "arguments": ""}},
         {"index": 0, "extra_content": {"google": {"more": 1}}, "function": {"arguments": "{}"}},
         {"index": 0, "extra_content": {"google": {"thought_signature": "s"}}, "function": None},
-        {"index": 0, "extra_content": None, "note": ["n"], "function": {"thought": "t"}},
+        {"index": 0, "extra_content": None, "a_signature": ["n"], "function": {"signature": "t"}},
     ]
     deltas = [{"tool_calls": [piece]} for piece in pieces]
     server = scripted({"deltas": deltas}, {"message": {"content": "Done."}})
@@ -154,8 +160,8 @@ def test_a_signature_can_come_in_pieces_and_late(scripted, way):
 
     (call,) = server.requests[1].json()["messages"][1]["tool_calls"]
     assert call["extra_content"] == {"google": {"more": 1, "thought_signature": "s"}}
-    assert call["note"] == ["n"]
-    assert call["function"] == {"name": "now", "arguments": "{}", "thought": "t"}
+    assert call["a_signature"] == ["n"]
+    assert call["function"] == {"name": "now", "arguments": "{}", "signature": "t"}
 
 
 def test_of_parallel_calls_only_the_first_may_be_signed(scripted, way):

@@ -155,6 +155,26 @@ PIECES = {
         [("a", "f", {})],
     ),
     "arguments as an object": ([piece("f", {"x": 1}, index=0, id="a")], [("a", *F)]),
+    "arguments encoded twice": ([piece("f", json.dumps(A), index=0, id="a")], [("a", *F)]),
+    "null encoded": ([piece("f", "null", index=0, id="a")], [("a", "f", {})]),
+    "an empty list for no arguments": ([piece("f", "[]", index=0, id="a")], [("a", "f", {})]),
+    "raw line breaks": (
+        [piece("f", '{"x":\n "a\nb"}', index=0, id="a")],
+        [("a", "f", {"x": "a\nb"})],
+    ),
+    "white space around the name": ([piece(" f ", A, index=0, id="a")], [("a", *F)]),
+    "an index of text": (
+        [
+            piece("f", "", index="0", id="a"),
+            piece("g", B, index="1", id="b"),
+            piece(None, A, index="0"),
+        ],
+        [("a", *F), ("b", *G)],
+    ),
+    "a quotation mark between parts": (
+        [piece("f", '{"x": "\\', id="a"), piece(None, '""}')],
+        [("a", "f", {"x": '"'})],
+    ),
     "half of a surrogate pair": (
         [piece("f", '{"x": "\\ud800"}', index=0, id="a")],
         [("a", "f", {"x": "\ufffd"})],
@@ -260,7 +280,7 @@ def test_text_before_a_call_is_kept(scripted, way):
 
 @pytest.mark.parametrize(
     "arguments",
-    ["[1]", "null", '"text"', "{", '{"x": 1} and more', "x" * 30, "[" * 100_000],
+    ["[1]", '"text"', "{", '{"x": 1} and more', "x" * 30, "[" * 100_000],
     ids=lambda arguments: arguments[:20],
 )
 @one_way

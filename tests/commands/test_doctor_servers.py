@@ -35,19 +35,22 @@ ANSWERS = [
     pytest.param(replying(200, COMPLETION), None, id="an answer"),
     pytest.param(
         replying(400, "<html><title>400 Plain HTTP was sent</title></html>"),
-        "The server answered with something that is no reply: The server answered with a web page: "
+        "The server answered with something that is not a reply: The server answered with a web "
+        "page: "
         f"400 Plain HTTP was sent; {LOGIN}",
         id="400 of something else",
     ),
     pytest.param(
         replying(200, "<html><title>Hotel</title></html>", content_type="text/html"),
-        "The server answered with something that is no reply: The server answered with a web page: "
+        "The server answered with something that is not a reply: The server answered with a web "
+        "page: "
         f"Hotel; {LOGIN}",
         id="a login page",
     ),
     pytest.param(
         replying(200, {"choices": []}),
-        "The server answered with something that is no reply: a body without a message; " + LOGIN,
+        "The server answered with something that is not a reply: a body without a message; "
+        + LOGIN,
         id="no answer",
     ),
     pytest.param(
@@ -319,7 +322,7 @@ def test_a_certificate_that_nobody_trusts(monkeypatch, tls, fresh_context):
 
     assert status == "broken"
     assert message.startswith(f"Cannot reach {server.url.removeprefix('https://')}: [SSL: CERT")
-    assert message.endswith("; SSL_CERT_FILE can name the file of an authority to trust")
+    assert message.endswith("; SSL_CERT_FILE can name a file with the CA certificate to trust")
     assert server.requests == []
 
 

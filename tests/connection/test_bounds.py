@@ -58,8 +58,14 @@ def low_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param(each, head, part, line, id=f"{way_id(each)}-{name}")
         for name, ways, head, part, line in [
-            ("a line", STREAMED, {}, b"x" * 2**14, "the server sent data without an end"),
-            ("comments", STREAMED, {}, b": x\n\n" * 2**12, "the server sent data without an end"),
+            ("a line", STREAMED, {}, b"x" * 2**14, "the server sent an event that is too large"),
+            (
+                "comments",
+                STREAMED,
+                {},
+                b": x\n\n" * 2**12,
+                "the server sent an event that is too large",
+            ),
             ("events", STREAMED, {}, EVENT, "it is larger than 2 MiB"),
             ("a reply", COMPLETE, JSON, b"[" * 2**14, "it is larger than 1 MiB"),
             ("another reply", STREAMED, JSON, b"[" * 2**14, "it is larger than 1 MiB"),

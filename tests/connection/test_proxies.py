@@ -61,7 +61,10 @@ def test_a_proxy_that_refuses(monkeypatch, way: Way):
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         outcome = ask(way)
 
-    assert str(outcome.error) == "Cannot reach evolink.invalid through the proxy: 403 Scripted"
+    assert str(outcome.error) == (
+        "Cannot reach evolink.invalid through the proxy: 403 Scripted; "
+        "check with: llm evolink doctor"
+    )
     assert "authorization" not in proxy.requests[0].headers
 
 

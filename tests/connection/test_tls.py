@@ -63,7 +63,10 @@ def test_a_certificate_that_nobody_signed(monkeypatch, tls, way: Way):
     assert type(outcome.error) is errors.CertificateError
     line = str(outcome.error)
     assert line.startswith(f"Cannot reach {server.url[8:]}: [SSL: CERTIFICATE_VERIFY_FAILED]")
-    assert line.endswith("; SSL_CERT_FILE can name the file of an authority to trust")
+    assert line.endswith(
+        "; SSL_CERT_FILE can name a file with the CA certificate to trust; "
+        "check with: llm evolink doctor"
+    )
     assert (server.connections, server.requests) == (1, [])
 
 

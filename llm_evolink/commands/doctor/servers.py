@@ -19,7 +19,9 @@ _ADVICE = {
 
 def with_advice(error: errors.EvolinkError) -> str:
     """Return the message of the error, which says what to do."""
-    return "; ".join(filter(None, (str(error), _ADVICE.get(type(error)))))
+    return "; ".join(
+        filter(None, (str(error).replace(f"; {errors.DOCTOR}", ""), _ADVICE.get(type(error))))
+    )
 
 
 def no_server() -> Result:

@@ -1,0 +1,54 @@
+"""What a finish_reason means: gateways pass on the words of many services."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+
+
+class Ending(IntEnum):
+    """How an answer ended, from good to worse."""
+
+    COMPLETE = 0
+    UNKNOWN = 1
+    """A word that is not known."""
+    MISSING = 2
+    """No finish_reason."""
+    TOKEN_LIMIT = 3
+    FILTERED = 4
+    """A content filter stopped the answer or withheld it."""
+    FAILED = 5
+    """The server failed."""
+
+
+_COMPLETE = "stop|tool_calls?|tool_use|function_call|end_turn|eos|eos_token|stop_sequence"
+_CUT = "length|max_tokens|max_output_tokens|model_length|max_length"
+_FILTERED = (
+    ".*content_filter.*|.*safety.*|.*prohibited.*|.*recitation.*|.*blocklist.*|.*moderation.*|"
+    ".*guardrail.*|spii|refusal|sensitive|blocked"
+)
+_FAILED = (
+    "error|.*_error|fail(ed|ure)|insufficient_system_resources?|malformed_.*|abort(ed)?|"
+    "cancel(l?ed)?|unexpected_tool_call|too_many_tool_calls|missing_thought_signature|time_?out"
+)
+_PATTERNS = (
+    (Ending.FAILED, re.compile(_FAILED)),
+    (Ending.FILTERED, re.compile(_FILTERED)),
+    (Ending.TOKEN_LIMIT, re.compile(_CUT)),
+    (Ending.COMPLETE, re.compile(_COMPLETE)),
+)
+
+
+def classify(finish_reason: str | None) -> Ending:
+    """Return what the word means in any case; it can have a prefix or be followed by a reason.
+
+    `FinishReason.MAX_TOKENS` and `content_filter: SAFETY` are two of the forms that occur.
+    """
+    if not finish_reason:
+        return Ending.MISSING
+    words = re.split(r"[:.,;\s]+", finish_reason.lower().replace("-", "_"))
+    words = [word.removeprefix("finish_reason_") for word in words]
+    for ending, pattern in _PATTERNS:
+        if any(map(pattern.fullmatch, words)):
+            return ending
+    return Ending.UNKNOWN

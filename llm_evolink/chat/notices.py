@@ -1,0 +1,45 @@
+"""Notices on stderr about an answer that is shown and yet not all that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .finish_reason import Ending
+from .reply import Reply
+
+CUT_TEXT = (
+    "The answer was cut at the token limit: continue it with llm -c 'continue', or raise the limit "
+    "with -o max_tokens"
+)
+NO_TEXT = (
+    "The token limit was reached before any text of the answer: raise it with -o max_tokens; "
+    "reasoning counts too"
+)
+CUT_JSON = (
+    "The JSON of the answer is cut ({reason}) and must not be parsed: raise the limit with "
+    "-o max_tokens"
+)
+
+
+def notices(reply: Reply, *, has_schema: bool) -> Iterator[str]:
+    """Yield a line for each thing that a person should know about the finished answer."""
+    reason = reply.finish_reason
+    if reply.has_refusal:
+        yield "The model refused to answer; the text is its reason"
+    if reply.function_call is not None:
+        yield (
+            f"The answer came as a function_call of {reply.function_call or 'no name'}, the legacy "
+            "form of a tool call: its arguments are shown, and nothing was called"
+        )
+    if has_schema and not reply.is_empty and reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
+        yield CUT_JSON.format(reason=reason)
+    elif reply.ending is Ending.TOKEN_LIMIT:
+        yield NO_TEXT if reply.is_empty else CUT_TEXT
+    elif reply.ending is Ending.FILTERED:
+        yield f"The answer was cut by the server's content filter ({reason}): rephrase the prompt"
+    elif reply.ending is Ending.UNKNOWN:
+        yield f"The server ended the answer with an unknown finish_reason ({reason})"
+    elif reply.ending is Ending.MISSING:
+        yield "The server did not report how the answer ended: it may be incomplete"
+    if reply.is_empty and reply.ending is not Ending.TOKEN_LIMIT:
+        yield "The answer is empty: the server reported its end and sent no text"
