@@ -132,8 +132,8 @@ _credentials: dict[str, str] = {}
 
 def without_credentials(text: str) -> str:
     """Return the text without the user names and passwords of proxies."""
-    for secret, shown in _credentials.items():
-        text = text.replace(secret, shown)
+    for secret in sorted(_credentials, key=len, reverse=True):  # One may contain another.
+        text = text.replace(secret, _credentials[secret])
     return text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from llm_evolink import errors
+from llm_evolink import errors, redaction
 from llm_evolink.connection import clients, proxies
 from tests import scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, answer, ask, serving
@@ -155,6 +155,14 @@ def test_a_socks_proxy_without_the_extra(monkeypatch):
     assert str(raised.value) == (
         "ALL_PROXY is a SOCKS proxy, which needs: llm install 'llm-evolink[socks]'"
     )
+
+
+def test_a_password_that_begins_with_another_is_redacted(monkeypatch):
+    monkeypatch.setattr(redaction, "_credentials", {})
+    redaction.keep_credentials_out("me", "secret")
+    redaction.keep_credentials_out("me", "secret-word")
+
+    assert redaction.without_credentials("secret-word, me:secret-word, secret") == "…, …, …"
 
 
 @pytest.mark.parametrize("form", ["secret-word", "me:secret-word", "bWU6c2VjcmV0LXdvcmQ="])
