@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,40 +43,27 @@ def run(
     env: dict[str, str] | None = None,
     cwd: str | Path | None = None,
     stdin: File = DEVNULL,
-    timeout: float = TIMEOUT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `llm` with the arguments and return its exit code and what it wrote.
+    """Run `llm` with the arguments; the other parameters are those of subprocess.run.
 
-    Args:
-        arguments: The arguments of `llm`.
-        input: Text for its standard input.
-        env: Its complete environment; that of the tests by default.
-        cwd: Its working directory; that of the tests by default.
-        stdin: Its standard input, if `input` is None.
-        timeout: Seconds after which it is killed.
-
-    Raises:
-        subprocess.TimeoutExpired: It was killed.
+    Raises subprocess.TimeoutExpired when it was killed after TIMEOUT seconds.
     """
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as given,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as out,
-        tempfile.TemporaryFile("w+", encoding="utf-8") as err,
-    ):
+    with ExitStack() as stack:
+        given, out, err = (
+            stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3)
+        )
         if input is not None:
             given.write(input)
             given.seek(0)
             stdin = given
         process = start(*arguments, env=env, cwd=cwd, stdin=stdin, stdout=out, stderr=err)
-        with process:
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
+        try:
+            code = process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         out.seek(0)
         err.seek(0)
-        code = process.returncode or 0
         return subprocess.CompletedProcess([LLM, *arguments], code, out.read(), err.read())
 
 
@@ -87,33 +74,16 @@ def start(
     stdin: File = DEVNULL,
     stdout: File = PIPE,
     stderr: File = PIPE,
-    fresh: bool = False,
 ) -> "Process | subprocess.Popen[str]":
-    """Start `llm` with the arguments; pipes are for text.
-
-    Args:
-        arguments: The arguments of `llm`.
-        env: Its complete environment; that of the tests by default.
-        cwd: Its working directory; that of the tests by default.
-        stdin: Its standard input: a file, PIPE or DEVNULL.
-        stdout: Its standard output: a file, PIPE or DEVNULL.
-        stderr: Its standard error: a file, PIPE, DEVNULL or STDOUT.
-        fresh: Whether to start `llm` itself, without the fork server.
-    """
+    """Start `llm` with the arguments; the other parameters are those of subprocess.Popen."""
+    command = [LLM, *arguments]
     environment = dict(os.environ if env is None else env)
-    server = None if fresh or always_fresh else _server(environment)
-    if server is None:
-        return subprocess.Popen(
-            [LLM, *arguments],
-            env=environment,
-            cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-        )
-    directory = os.fspath(cwd or os.getcwd())
-    return Process(server.path, arguments, environment, directory, stdin, stdout, stderr)
+    server = None if always_fresh else _server(environment)
+    if server:
+        directory = os.fspath(cwd or os.getcwd())
+        return Process(server.path, command, environment, directory, stdin, stdout, stderr)
+    options: dict[str, Any] = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": cwd}
+    return subprocess.Popen(command, env=environment, text=True, **options)
 
 
 always_fresh = sys.platform == "win32"  # The fixture for the mark `fresh_llm` sets it too.
@@ -171,53 +141,35 @@ class Process:
     """A forked `llm`, with the attributes and methods of subprocess.Popen that tests need."""
 
     def __init__(
-        self,
-        path: str,
-        arguments: tuple[str, ...],
-        environment: dict[str, str],
-        cwd: str,
-        stdin: File,
-        stdout: File,
-        stderr: File,
+        self, path: str, argv: list[str], env: dict[str, str], cwd: str, *files: File
     ) -> None:
-        """Have the server at the path start it."""
-        self.args = [LLM, *arguments]
+        """Have the fork server at the path start it, with these three files."""
+        self.args = argv
         self.returncode: int | None = None
-        self.stdin: IO[str] | None = None
-        self.stdout: IO[str] | None = None
-        self.stderr: IO[str] | None = None
-        opened: list[int] = []  # Its ends of the pipes.
-
-        def pipe(mode: str) -> IO[str]:
-            reader, writer = os.pipe()
-            ours, its = (reader, writer) if mode == "r" else (writer, reader)
-            opened.append(its)
-            return os.fdopen(ours, mode)
-
-        def descriptor(file: File) -> int:
-            if file == DEVNULL:
-                opened.append(os.open(os.devnull, os.O_RDWR))
-                return opened[-1]
-            return file if isinstance(file, int) else file.fileno()
-
-        if stdin == PIPE:
-            self.stdin, stdin = pipe("w"), opened[-1]
-        if stdout == PIPE:
-            self.stdout, stdout = pipe("r"), opened[-1]
-        if stderr == PIPE:
-            self.stderr, stderr = pipe("r"), opened[-1]
-        elif stderr == STDOUT:
-            stderr = stdout
-        request = marshal.dumps((self.args, environment, cwd))
-        data = len(request).to_bytes(_NUMBER, "little") + request
-        self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(path)
-        files = [descriptor(file) for file in (stdin, stdout, stderr)]
-        sent = socket.send_fds(self._connection, [data], files)
-        self._connection.sendall(data[sent:])
-        for number in opened:
-            os.close(number)
-        self.pid = self._receive()
+        pipes: list[IO[str] | None] = []
+        theirs: list[int] = []
+        with ExitStack() as stack:  # Closes the process's ends of the pipes.
+            for number, file in enumerate(files):
+                ours = None
+                if file == PIPE:
+                    reader, writer = os.pipe()
+                    ours = os.fdopen(*((reader, "r") if number else (writer, "w")))
+                    file = writer if number else reader
+                    stack.callback(os.close, file)
+                elif file == DEVNULL:
+                    file = stack.enter_context(open(os.devnull, "r+"))
+                elif file == STDOUT:
+                    file = theirs[1]
+                pipes.append(ours)
+                theirs.append(file if isinstance(file, int) else file.fileno())
+            self.stdin, self.stdout, self.stderr = pipes
+            self._connection = socket.socket(socket.AF_UNIX)
+            self._connection.connect(path)
+            request = marshal.dumps((argv, env, cwd))
+            data = len(request).to_bytes(_NUMBER, "little") + request
+            sent = socket.send_fds(self._connection, [data], theirs)
+            self._connection.sendall(data[sent:])
+            self.pid = self._receive()
 
     def poll(self) -> int | None:
         """Return the exit code, or None while it runs."""
@@ -226,11 +178,7 @@ class Process:
         return self.returncode
 
     def wait(self, timeout: float = TIMEOUT) -> int:
-        """Return the exit code, negative for a signal, when it has ended.
-
-        Raises:
-            subprocess.TimeoutExpired: It did not end within so many seconds.
-        """
+        """Return its exit code, negative for a signal; raise subprocess.TimeoutExpired."""
         if self.returncode is None:
             if not select.select([self._connection], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(self.args, timeout)
@@ -274,12 +222,8 @@ class _Server:
         self._folder = tempfile.TemporaryDirectory()
         self.path = f"{self._folder.name}/socket"
         self.environment = _read_at_start(dict(os.environ))
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, "serve", self.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-        )
+        command = [sys.executable, __file__, "serve", self.path]
+        self._process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, cwd="/")
         assert self._process.stdout
         assert self._process.stdout.readline() == b"ready\n"
 
@@ -403,7 +347,7 @@ if __name__ == "__main__":
         cli = _load()
         _serve(socket_path)
         sys.exit(cli())
-    command = Process(socket_path, tuple(rest), dict(os.environ), os.getcwd(), 0, 1, 2)
+    command = Process(socket_path, [LLM, *rest], dict(os.environ), os.getcwd(), 0, 1, 2)
     for forwarded in (signal.SIGINT, signal.SIGTERM):
         signal.signal(forwarded, lambda number, _: command.send_signal(number))
     sys.exit(command.wait(60 * TIMEOUT))
