@@ -1,0 +1,294 @@
+"""How an answer ended, what the server reports of a failure, and what it counts as usage."""
+
+import json
+from typing import Any
+
+import llm
+import pytest
+
+from llm_evolink import errors
+from tests import scripted_server
+from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Outcome, Way, ask, serving, way_id
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None) -> None:
+    pass
+
+
+def reply_of(text: str | None, finish_reason: Any, **fields: Any) -> scripted_server.Handler:
+    """Reply with the text and the finish reason, as a stream if one is requested."""
+    ending = {"finish_reason": finish_reason} if finish_reason is not None else {}
+
+    def handler(reply: scripted_server.Reply) -> None:
+        message = {"content": text, **fields}
+        if reply.request.json().get("stream"):
+            reply.events(
+                {"choices": [{"delta": message}]},
+                {"choices": [{"delta": {}, **ending}]},
+                "[DONE]",
+            )
+        else:
+            reply.respond(200, {"choices": [{"message": message, **ending}]})
+
+    return handler
+
+
+def asked(monkeypatch, handler: scripted_server.Handler, way: Way = SYNC_STREAMED) -> Outcome:
+    with serving(monkeypatch, handler) as server:
+        outcome = ask(way)
+    assert len(server.requests) == 1
+    return outcome
+
+
+GOOD = ["stop", "STOP", "tool_calls", "function_call", "end_turn", "eos", "Stop"]
+CUT = ["length", "MAX_TOKENS", "max_tokens", "model_length", "FinishReason.MAX_TOKENS"]
+FILTERED = [
+    *("content_filter", "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"),
+    *("IMAGE_SAFETY", "content_filter: SAFETY"),
+]
+FAILED = [
+    *("error", "network_error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL"),
+    "FinishReason.MALFORMED_FUNCTION_CALL",
+]
+
+
+@pytest.mark.parametrize("reason", [each for each in GOOD if "call" not in each] + CUT + FILTERED)
+def test_text_is_shown_with_any_end_but_a_failure(monkeypatch, reason):
+    outcome = asked(monkeypatch, reply_of("hi", reason))
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+    assert outcome.response.response_json["finish_reason"] == reason
+
+
+@pytest.mark.parametrize("reason", FILTERED)
+def test_a_filter_without_text_is_an_error(monkeypatch, reason):
+    outcome = asked(monkeypatch, reply_of("", reason))
+
+    assert type(outcome.error) is errors.ContentFilterError
+    assert str(outcome.error) == (
+        f"The server's content filter withheld the answer ({reason}); rephrase the prompt"
+    )
+
+
+@pytest.mark.parametrize("reason", FAILED)
+def test_a_failed_end_is_an_error(monkeypatch, reason):
+    outcome = asked(monkeypatch, reply_of("half", reason))
+
+    assert type(outcome.error) is errors.IncompleteReplyError
+    assert reason in str(outcome.error)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [("MAX_TOKENS", None), ("SAFETY", None), ("error", errors.IncompleteReplyError)],
+)
+def test_the_end_in_each_way(monkeypatch, way: Way, reason, error):
+    outcome = asked(monkeypatch, reply_of("hi", reason), way)
+
+    assert outcome.text == "hi"
+    assert outcome.error is None if error is None else type(outcome.error) is error
+
+
+@pytest.mark.parametrize("done", [["[DONE]"], []], ids=["[DONE]", "no [DONE]"])
+def test_a_stream_without_a_finish_reason_is_incomplete(monkeypatch, done):
+    events = [{"choices": [{"delta": {"content": "half"}}]}, {"choices": [], "usage": {}}, *done]
+    outcome = asked(monkeypatch, lambda reply: reply.events(*events))
+
+    assert outcome.text == "half"
+    assert type(outcome.error) is errors.IncompleteReplyError
+
+
+def test_a_complete_reply_without_a_finish_reason_is_the_answer(monkeypatch):
+    outcome = asked(monkeypatch, reply_of("hi", None), COMPLETE[0])
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "wipe", "arguments": ""}}
+
+
+@pytest.mark.parametrize("reason", [*CUT[:2], *FILTERED[:2], *FAILED[:1], None])
+@pytest.mark.parametrize("way", [SYNC_STREAMED, COMPLETE[0]], ids=way_id)
+def test_a_tool_call_with_a_bad_end_is_never_handed_to_llm(monkeypatch, way, reason):
+    called: list[str] = []
+
+    def wipe(path: str = "everything") -> str:
+        called.append(path)
+        return "wiped"
+
+    with serving(monkeypatch, reply_of(None, reason, tool_calls=[CALL])):
+        model = llm.get_model("gemini-3.5-flash")
+        with pytest.raises(errors.EvolinkError):
+            model.chain("clean up", tools=[wipe], stream=way.stream).text()
+
+    assert called == []
+
+
+REPORTS = [
+    pytest.param({"error": {"message": "Out of luck"}}, id="error"),
+    pytest.param({"error": "Out of luck"}, id="error of text"),
+    pytest.param([{"error": {"message": "Out of luck"}}], id="a list"),
+    pytest.param({"object": "error", "message": "Out of luck", "code": 500}, id="object"),
+    pytest.param({"message": "Out of luck", "code": 503}, id="message and code"),
+    pytest.param({"detail": "Out of luck"}, id="detail"),
+    pytest.param({"success": False, "message": "Out of luck"}, id="success"),
+    pytest.param({"errors": [{"message": "Out of luck"}]}, id="errors"),
+    pytest.param({"error": True, "reason": "Out of luck"}, id="reason"),
+    pytest.param({"Error": {"Message": "Out of luck"}}, id="capitals"),
+    pytest.param(
+        {"error": {"message": json.dumps({"error": {"message": "Out of luck"}})}}, id="JSON in text"
+    ),
+    pytest.param(
+        {"error": {"message": "Provider error", "metadata": {"raw": "Out of luck"}}}, id="raw"
+    ),
+]
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_an_error_inside_a_stream(monkeypatch, report):
+    text = {"choices": [{"delta": {"content": "half"}}]}
+    outcome = asked(monkeypatch, lambda reply: reply.events(text, report, "[DONE]"))
+
+    assert outcome.text == "half"
+    assert type(outcome.error) is errors.IncompleteReplyError
+    assert "Out of luck" in str(outcome.error)
+
+
+@pytest.mark.parametrize("report", REPORTS)
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_error_as_a_body(monkeypatch, report, status):
+    outcome = asked(monkeypatch, lambda reply: reply.respond(status, report), COMPLETE[0])
+
+    assert outcome.text == ""
+    assert "Out of luck" in str(outcome.error)
+
+
+def test_an_event_named_error(monkeypatch):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.start()
+        reply.event({"choices": [{"delta": {"content": "half"}}]})
+        reply.chunk('event: error\ndata: {"message": "Out of luck"}\n\n', "data: [DONE]\n\n")
+        reply.end()
+
+    outcome = asked(monkeypatch, handler)
+
+    assert outcome.text == "half"
+    assert "Out of luck" in str(outcome.error)
+
+
+FULL = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
+STREAM = (
+    'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n'
+    'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize("body", [STREAM, json.dumps(FULL)], ids=["stream", "JSON"])
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", "text/plain"])
+def test_the_body_decides_how_it_is_read(monkeypatch, way, body, status, content_type):
+    outcome = asked(
+        monkeypatch, lambda reply: reply.respond(status, body, content_type=content_type), way
+    )
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+
+
+ODD = [
+    pytest.param({"id": 5}, id="a numeric id"),
+    pytest.param({"usage": "n/a"}, id="usage in words"),
+    pytest.param({"created": "yesterday"}, id="created in words"),
+    pytest.param({"model": ["a"]}, id="a list of models"),
+    pytest.param({"system_fingerprint": None}, id="null"),
+]
+
+
+@pytest.mark.parametrize("fields", ODD)
+@pytest.mark.parametrize("way", [SYNC_STREAMED, COMPLETE[0]], ids=way_id)
+def test_a_field_that_nobody_needs_withholds_no_answer(monkeypatch, way, fields):
+    def handler(reply: scripted_server.Reply) -> None:
+        if way.stream:
+            first = {"choices": [{"index": "0", "delta": {"content": "hi"}}], **fields}
+            end = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+            reply.events(first, end, "[DONE]")
+        else:
+            reply.respond(200, {**FULL, **fields})
+
+    outcome = asked(monkeypatch, handler, way)
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+
+
+@pytest.mark.parametrize("tag", ["think", "thought"])
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_thinking_tags_at_the_beginning_are_reasoning(monkeypatch, way, tag):
+    outcome = asked(monkeypatch, reply_of(f"<{tag}>Hm.</{tag}>hi", "stop"), way)
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+
+
+USAGE = [
+    ({"prompt_tokens": 5, "completion_tokens": 7}, (5, 7)),
+    ({"prompt_tokens": 5.0, "completion_tokens": "7"}, (5, 7)),
+    ({"input_tokens": 5, "output_tokens": 7}, (5, 7)),
+    ({"prompt_tokens": -1, "completion_tokens": 1.5}, (None, None)),
+    ({"prompt_tokens": 2**63, "completion_tokens": 10**30}, (None, None)),
+    ({"prompt_tokens": 2**53, "completion_tokens": 0}, (2**53, 0)),
+    (
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "total_tokens": 115,
+            "completion_tokens_details": {"reasoning_tokens": 100},
+        },
+        (10, 105),
+    ),
+    (
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 105,
+            "total_tokens": 115,
+            "completion_tokens_details": {"reasoning_tokens": 100},
+        },
+        (10, 105),
+    ),
+]
+
+
+@pytest.mark.parametrize(("usage", "counts"), USAGE)
+def test_usage_is_what_was_spent(monkeypatch, usage, counts):
+    outcome = asked(
+        monkeypatch, lambda reply: reply.respond(200, {**FULL, "usage": usage}), COMPLETE[0]
+    )
+    found = outcome.response.usage()
+
+    assert (found.input, found.output) == counts
+
+
+def test_a_later_zero_never_replaces_a_count(monkeypatch):
+    def chunk(prompt: int, completion: int) -> dict[str, Any]:
+        return {"prompt_tokens": prompt, "completion_tokens": completion}
+
+    events = [
+        {"choices": [{"delta": {"content": "hi"}}], "usage": chunk(5, 0)},
+        {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": chunk(5, 7)},
+        {"choices": [], "usage": chunk(0, 0)},
+        "[DONE]",
+    ]
+    outcome = asked(monkeypatch, lambda reply: reply.events(*events))
+    found = outcome.response.usage()
+
+    assert (found.input, found.output) == (5, 7)
+
+
+def test_the_log_is_valid_json_and_names_the_server(monkeypatch):
+    body = '{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "created": NaN}'
+    with serving(monkeypatch, lambda reply: reply.respond(200, body)) as server:
+        outcome = ask(COMPLETE[0])
+    log = outcome.response.response_json
+
+    assert log["server"] == server.url
+    assert json.loads(json.dumps(log, allow_nan=False)) == log
