@@ -18,7 +18,7 @@ ALLOWED = {
     "connection": {"failures", "errors", "GROUND"},
     "failures": {"errors", "error_report", "GROUND"},
     "errors": {"GROUND"},
-    "sandbox": {"constants"},
+    "sandbox": {"GROUND"},
     "constants": set(),
     "error_report": {"GROUND"},
     "text": set(),

@@ -15,7 +15,7 @@ COMMANDS = {
 }
 """Module of each command in this package, in the order in which help lists them."""
 
-_SANDBOX_REQUIREMENTS = ("jsonschema", "starlette", "uvicorn", "yaml")
+_SANDBOX_REQUIREMENTS = ("imagesize", "jsonschema", "regex", "starlette", "uvicorn", "yaml")
 
 
 class EvolinkGroup(click.Group):
@@ -33,8 +33,9 @@ class EvolinkGroup(click.Group):
         if name not in COMMANDS:
             return None
         if name == "sandbox" and not all(map(find_spec, _SANDBOX_REQUIREMENTS)):
+            command_line = import_module(".extra", __package__).install_command("sandbox")
             raise click.ClickException(
-                "the sandbox needs its extra: llm install 'llm-evolink[sandbox]'"
+                f"the sandbox needs packages that are not installed; add them with: {command_line}"
             )
         module = import_module(f".{COMMANDS[name]}", __package__)
         command: click.Command = getattr(module, name)

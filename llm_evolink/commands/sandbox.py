@@ -1,6 +1,7 @@
 """`llm evolink sandbox`: its options, and the loop that runs the server."""
 
 import errno
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from urllib.parse import urlsplit
 import click
 import llm
 
-from ..sandbox.faults import Faults
+from ..sandbox.faults import MAX_SECONDS, Faults
 from ..sandbox.reply.backend import Model
-from ..sandbox.reply.canned import read_replies
+from ..sandbox.reply.fixed import read_replies
 from ..sandbox.server import serve
 
 TICK = 0.1
-"""Seconds between two looks at whether a signal came."""
+"""Seconds between two checks whether a signal came."""
 
 
 def _failure(value: str) -> tuple[int, int]:
@@ -29,7 +30,14 @@ def _failure(value: str) -> tuple[int, int]:
     return int(status), int(count)
 
 
-_SECONDS = click.FloatRange(min=0)
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_SECONDS:  # False for nan as well.
+        raise click.BadParameter(f"{value!r} is not a number of seconds from 0 to {MAX_SECONDS}")
+    return seconds
 
 
 @click.command()
@@ -42,22 +50,29 @@ _SECONDS = click.FloatRange(min=0)
     help="Port to listen on; 0 for any free one.",
 )
 @click.option(
+    "--model",
+    "models",
+    metavar="NAME",
+    multiple=True,
+    help="Accept requests for this model as well, beside those of the document. Repeatable.",
+)
+@click.option(
     "--backend",
     metavar="MODEL",
-    help="Let this model of llm answer; made-up text is the default.",
+    help="Let this model of llm answer. Default: generated text.",
 )
 @click.option(
     "--reply",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Replies of your own: a YAML or JSON list of objects, each with a prompt (a regular "
-    "expression) and a reply. The first that fits is given.",
+    help="Your own replies: a YAML or JSON list of objects with a prompt (a regular expression) "
+    "and a reply. The first that matches is given.",
 )
 @click.option(
     "--record",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Append each request to FILE as a line of JSON, without its key.",
+    help="Append each request to FILE as a line of JSON, without keys.",
 )
 @click.option(
     "--fail",
@@ -67,14 +82,18 @@ _SECONDS = click.FloatRange(min=0)
     help="Answer the first COUNT requests with the error STATUS. Repeatable.",
 )
 @click.option(
-    "--latency", type=_SECONDS, metavar="SECONDS", default=0, help="Wait before each answer."
+    "--latency",
+    type=_seconds,
+    metavar="SECONDS",
+    default="0",
+    help="Wait SECONDS before each answer.",
 )
 @click.option(
     "--chunk-delay",
-    type=_SECONDS,
+    type=_seconds,
     metavar="SECONDS",
-    default=0,
-    help="Wait after each event of a stream.",
+    default="0",
+    help="Wait SECONDS after each event of a stream.",
 )
 @click.option(
     "--cut-after",
@@ -82,17 +101,18 @@ _SECONDS = click.FloatRange(min=0)
     metavar="N",
     help="Drop the connection after N chunks of a stream.",
 )
-@click.option("--garble", is_flag=True, help="Send a chunk that is not JSON in each stream.")
+@click.option("--garble", is_flag=True, help="Make the third chunk of each stream invalid JSON.")
 def sandbox(**settings: Any) -> None:
-    """Run a local server that answers as EvoLink would.
+    """Run a local server that answers in the format of EvoLink.
 
-    It checks each request against EvoLink's document, takes any key, and answers
-    with made-up text that echoes the prompt. A prompt that names an offered tool has
-    it called, with the JSON object that follows the name. With --reply the answers are
-    yours, with --backend those of a model that is installed in llm.
+    It checks each request against EvoLink's document, accepts any key, and answers
+    with generated text that echoes the prompt. A prompt that names an offered tool gets
+    a call of that tool, with the JSON object that follows the name as arguments. With
+    --reply you write the answers, with --backend a model that is installed in llm does.
 
-    It prints the two lines to paste into another shell, and then a line for each
-    request: its status, tokens in and out, milliseconds. Ctrl-C stops it.
+    It prints two lines to paste into another shell, and then one line for each
+    request: status, tokens in and out, milliseconds, and fields that the document does
+    not have. Ctrl-C stops it.
     """
     run(**settings)
 
@@ -101,47 +121,57 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
     """Run the sandbox until it is interrupted or terminated.
 
     Args:
-        reply: File of replies, as read_replies takes it.
+        reply: File of replies, in the format of read_replies.
         backend: Name of a model that is installed in llm.
-        settings: Arguments for serve.
+        settings: Arguments of serve.
+
+    Raises click.ClickException for a setting that cannot be used.
     """
     _check_failures(settings["fail"])
-    model = _model(backend) if backend else None
+    model = None if backend is None else _model(backend)
     replies = _replies(reply) if reply else []
     _on_signals(_stop)
     try:
         with (
             suppress(KeyboardInterrupt),
-            serve(backend=model, replies=replies, log=click.echo, **settings) as server,
+            serve(
+                backend=model, replies=replies, keep_requests=False, log=click.echo, **settings
+            ) as server,
         ):
             _introduce(server.url, model)
             while True:
-                # Briefly: a signal that the server's thread gets does not wake this one.
+                # Short: a signal that the server's thread receives does not wake this one.
                 time.sleep(TICK)
     except OSError as error:
         raise click.ClickException(_explain(error, settings)) from None
 
 
 def _on_signals(handle: Callable[[int, Any], None]) -> None:
-    """Have SIGTERM end it as Ctrl-C does, which a shell may have had ignored."""
+    """Handle Ctrl-C, which a shell can have set to be ignored, and SIGTERM alike."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
 
 
 def _stop(number: int, frame: Any) -> None:
-    """Interrupt it, once: a script that is interrupted sends SIGTERM after its own SIGINT."""
-    _on_signals(lambda number, frame: None)
+    """Interrupt the command; the next signal ends the process at once."""
+    _on_signals(_exit)
     raise KeyboardInterrupt
+
+
+def _exit(number: int, frame: Any) -> None:
+    os._exit(0)
 
 
 def _check_failures(fail: tuple[tuple[int, int], ...]) -> None:
     try:
-        Faults(fail).failures()
+        Faults(fail)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--fail'") from None
 
 
 def _model(name: str) -> Model:
+    if not name:
+        raise click.ClickException("--backend needs the name of a model; see: llm models list")
     try:
         return llm.get_model(name)
     except llm.UnknownModelError as error:
@@ -172,7 +202,7 @@ def _introduce(url: str, model: Model | None) -> None:
             "can use it. Clients need EVOLINK_ALLOW_HTTP=1.",
             err=True,
         )
-    source = f"answers are from {model.model_id}" if model else "no model: answers are made up"
+    source = f"answers of {model.model_id}" if model else "generated answers, no model"
     click.echo(
         f"EvoLink sandbox on {url} ({source}). Stop it with Ctrl-C.\n\n"
         f"export EVOLINK_BASE_URL={url}\nexport EVOLINK_API_KEY=sandbox\n"

@@ -1,8 +1,11 @@
-"""JSON as text: read strictly, written as it is sent, found in prose."""
+"""Reading JSON strictly, writing it, and finding it in prose."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
+
+MAX_SCANNED = 10_000_000
+"""Characters that the search for objects reads in all: a text can make it read parts many times."""
 
 
 def _refuse_constant(name: str) -> None:
@@ -13,7 +16,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def read(content: bytes | str) -> Any:
-    """Return the JSON data, UTF-8 when bytes. Raises ValueError when it is none."""
+    """Return the JSON data; bytes are UTF-8. Raises ValueError for anything but JSON."""
     text = content if isinstance(content, str) else content.decode("utf-8")
     try:
         return _DECODER.decode(text)
@@ -22,7 +25,7 @@ def read(content: bytes | str) -> Any:
 
 
 def write(value: Any) -> str:
-    """Return the value as JSON, with letters beyond ASCII as they are."""
+    """Return the value as JSON, without escaping letters beyond ASCII."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -32,7 +35,7 @@ def encode(value: Any) -> bytes:
 
 
 def object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
-    """Return the JSON object that begins there, blanks aside, and where it ends; else None, at."""
+    """Return the JSON object at this position, after white space, and its end; else None, at."""
     while text[at : at + 1].isspace():
         at += 1
     if text.startswith("{", at):
@@ -44,10 +47,18 @@ def object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
 
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects in a text, the outermost only."""
+    """Yield the JSON objects in a text, but not those inside others; stop after MAX_SCANNED."""
     at = text.find("{")
-    while at >= 0:
-        found, end = object_at(text, at)
-        if found is not None:
+    scanned = 0
+    while at >= 0 and scanned < MAX_SCANNED:
+        try:
+            found, end = _DECODER.raw_decode(text, at)
+        except RecursionError:
+            return
+        except ValueError as error:
+            stopped = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
+            scanned += stopped - at
+            at = text.find("{", at + 1)
+        else:
             yield found
-        at = text.find("{", max(end, at + 1))
+            at = text.find("{", end)

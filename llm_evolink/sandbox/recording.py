@@ -1,8 +1,14 @@
-"""A file of the requests as they came, a line of JSON each, with nothing that could be a key."""
+"""A file of the requests received, one line of JSON each, without API keys."""
 
+import base64
+import os
+import re
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -21,29 +27,31 @@ HEADERS = (
     "transfer-encoding",
     "user-agent",
 )
-"""The headers that are kept: a key could be in any other."""
+"""Headers that are recorded. Any other can hold a key."""
+
+CREDENTIALS = ("authorization", "proxy-authorization", "cookie")
+"""Headers of which each word can be a key; of any other it is the value as a whole."""
 
 REMOVED = b"[key]"
-"""What stands for the request's token, should it be anywhere else than where it belongs."""
+"""Replacement for a key in the rest of a request."""
 
-SHORTEST_KEY = 8
-"""Characters that a token has at least to be a key, and not a word such as any may write."""
+MIN_KEY_LENGTH = 8
+"""Shorter values are not replaced: they are placeholders and occur in ordinary text."""
 
 Record = Callable[[Scope], None]
 
 
 @contextmanager
 def recording(path: str | Path | None, log: Callable[[str], None]) -> Iterator[Record]:
-    """Open the file for the block, which is given what appends a request.
+    """Open the file for the block and give it a function that appends a request.
 
-    Without a path nothing is written. A line that cannot be written is told to log. Raises OSError
-    for a file that cannot be opened.
+    Without a path nothing is written. A line that cannot be written is reported to log. Only the
+    file's owner can read it. Raises OSError for a file that cannot be opened.
     """
     if path is None:
         yield lambda scope: None
         return
-    # Unbuffered: a line is there at once, and nothing is left to be written at the end.
-    with open(path, "ab", buffering=0) as file:
+    with _open(path) as file:
 
         def record(scope: Scope) -> None:
             try:
@@ -54,6 +62,15 @@ def recording(path: str | Path | None, log: Callable[[str], None]) -> Iterator[R
                 log("Not recorded: nested too deeply")
 
         yield record
+
+
+def _open(path: str | Path) -> BinaryIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with suppress(OSError):  # Another user's file: its mode is theirs to choose.
+            os.fchmod(descriptor, 0o600)
+    # Unbuffered: each line is in the file at once.
+    return open(descriptor, "ab", buffering=0)
 
 
 def _line(scope: Scope) -> bytes:
@@ -67,6 +84,24 @@ def _line(scope: Scope) -> bytes:
         "body": state.get("body"),
         "status": state["status"],
     }
-    token = headers.get("authorization", "").rpartition(" ")[2]
+    keys = {form for name, value in headers.items() for form in _key_forms(name, value)}
     line = encode(entry)
-    return line.replace(encode(token)[1:-1], REMOVED) if len(token) >= SHORTEST_KEY else line
+    if not keys:
+        return line
+    # The longest first: one form can begin another.
+    forms = sorted((re.escape(encode(key)[1:-1]) for key in keys), key=len, reverse=True)
+    return re.sub(b"|".join(forms), lambda _: REMOVED, line, flags=re.IGNORECASE)
+
+
+def _key_forms(name: str, value: str) -> Iterator[str]:
+    """Yield what a header can hold of a key: as sent, percent-encoded and in base64."""
+    if name in HEADERS:
+        return
+    values = {value}
+    if name in CREDENTIALS:
+        _, _, after_scheme = value.partition(" ")
+        values |= {after_scheme.strip(), *re.split(r"[\s;,=]+", value)}
+    for key in values:
+        if len(key) >= MIN_KEY_LENGTH:
+            encoded = base64.b64encode(key.encode("latin-1", "replace")).decode()
+            yield from (key, quote(key, safe=""), encoded, encoded.rstrip("="))

@@ -1,9 +1,12 @@
-"""Made-up values that fit a JSON Schema."""
+"""Generated values that fit a JSON Schema."""
 
 import math
+from contextlib import suppress
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from . import json_text
+from .schema_validation import is_valid
+from .step_limit import StepLimitError, spend, step_limit
 
 Schema = dict[str, Any]
 
@@ -21,9 +24,9 @@ FORMATS = {
 }
 TEXT = "sandbox"
 MAX_SIZE = 1000
-"""Most items or characters to make up."""
+"""Maximum number of items in a generated array, and of characters in a string."""
 
-# What a schema without a type must be about, by the keyword it has.
+# Type that a schema without a type describes, by a keyword of it.
 _IMPLIED_TYPES = {
     "items": "array",
     "prefixItems": "array",
@@ -41,30 +44,25 @@ class NoSampleError(ValueError):
 
 
 def sample(schema: Schema) -> Any:
-    """Return a small value that fits: of an object the required properties, of an array minItems.
+    """Return a small value that fits: an object's required properties, an array's minItems.
 
-    The keywords pattern, not, if and uniqueItems are not looked at. Raises NoSampleError for a
-    schema that nothing fits, or only something endless or large, or that refers to what it does
-    not hold.
+    The keywords pattern, not, if and uniqueItems are ignored. Raises NoSampleError for a schema
+    that no value fits, or only an endless or large one, or whose $ref is not within it.
     """
     try:
-        return _Sampler(schema).value(schema, frozenset())
+        with step_limit():
+            return _Sampler(schema).value(schema, frozenset())
+    except StepLimitError as error:
+        raise NoSampleError(f"a value that fits {error}") from None
     except OverflowError:
         raise NoSampleError("a bound is too large a number") from None
 
 
-def fits(value: Any, schema: Schema) -> bool:
-    """Return whether the value fits; False as well where that cannot be told."""
-    try:
-        return bool(Draft202012Validator(schema).is_valid(value))
-    except Exception:
-        # A pattern that Python does not read, a reference that leads back to itself: a schema can
-        # be valid and still be more than the validator handles.
-        return False
-
-
 def resolve(reference: str, root: Schema) -> Any:
-    """Return the part of the root schema that "#" or "#/…" names. Raises NoSampleError for none."""
+    """Return the part of the root schema that "#" or "#/…" names.
+
+    Raises NoSampleError if there is none.
+    """
     found: Any = root
     head, *names = reference.split("/")
     if head != "#":
@@ -79,11 +77,14 @@ def resolve(reference: str, root: Schema) -> Any:
 
 
 class _Sampler:
+    """Generates values for the parts of one schema."""
+
     def __init__(self, root: Schema) -> None:
         self._root = root
 
     def value(self, schema: Any, opened: frozenset[str]) -> Any:
-        """Return a sample; opened are the references that lead here, each taken only once."""
+        """Return a value that fits; opened are the $refs followed to get here, each only once."""
+        spend()
         flat, opened = self._flatten(schema, opened)
         if "const" in flat:
             return flat["const"]
@@ -95,23 +96,21 @@ class _Sampler:
             if keyword in flat:
                 options = flat.pop(keyword)
                 return self._first([{"allOf": [flat, option]} for option in options], opened)
-        kind = _type(flat)
-        if kind == "object":
+        type_ = _type(flat)
+        if type_ == "object":
             return self._object(flat, opened)
-        if kind == "array":
+        if type_ == "array":
             return self._array(flat, opened)
-        if kind == "string":
+        if type_ == "string":
             return _string(flat)
-        if kind in ("integer", "number"):
+        if type_ in ("integer", "number"):
             return _number(flat)
-        return False if kind == "boolean" else None
+        return False if type_ == "boolean" else None
 
     def _first(self, options: list[Schema], opened: frozenset[str]) -> Any:
         for option in options[:-1]:
-            try:
+            with suppress(NoSampleError):
                 return self.value(option, opened)
-            except NoSampleError:
-                continue
         return self.value(options[-1], opened)
 
     def _object(self, schema: Schema, opened: frozenset[str]) -> dict[str, Any]:
@@ -131,7 +130,7 @@ class _Sampler:
         ]
 
     def _flatten(self, schema: Any, opened: frozenset[str]) -> tuple[Schema, frozenset[str]]:
-        """Return the schema with what it refers to and its allOf merged in."""
+        """Return the schema with its $ref and allOf merged in, and the $refs followed."""
         if schema is False:
             raise NoSampleError("nothing fits a schema that is false")
         if schema is True:
@@ -139,7 +138,7 @@ class _Sampler:
         parts = list(schema.get("allOf", []))
         if "$ref" in schema:
             if schema["$ref"] in opened:
-                raise NoSampleError(f"$ref {schema['$ref']!r} needs itself without end")
+                raise NoSampleError(f"$ref {schema['$ref']!r} refers to itself without end")
             opened |= {schema["$ref"]}
             parts.insert(0, resolve(schema["$ref"], self._root))
         merged: Schema = {}
@@ -153,19 +152,22 @@ class _Sampler:
 
 
 def _merge(first: Schema, second: Schema) -> Schema:
+    spend(len(first) + len(second))
     merged = first | second
     if "properties" in first and "properties" in second:
+        spend(len(first["properties"]) + len(second["properties"]))
         merged["properties"] = first["properties"] | second["properties"]
     if "required" in first and "required" in second:
-        merged["required"] = first["required"] + second["required"]
+        spend(len(first["required"]) + len(second["required"]))
+        merged["required"] = list(dict.fromkeys(first["required"] + second["required"]))
     return merged
 
 
 def _type(schema: Schema) -> str:
     named = schema.get("type")
     if isinstance(named, list):
-        named = next((kind for kind in named if kind != "null"), "null")
-    implied = (kind for keyword, kind in _IMPLIED_TYPES.items() if keyword in schema)
+        named = next((each for each in named if each != "null"), "null")
+    implied = (each for keyword, each in _IMPLIED_TYPES.items() if keyword in schema)
     return named or next(implied, "object")
 
 
@@ -180,7 +182,7 @@ def _string(schema: Schema) -> str:
 def _size(schema: Schema, keyword: str) -> int:
     size = int(schema.get(keyword, 0))
     if size > MAX_SIZE:
-        raise NoSampleError(f"{keyword} is over {MAX_SIZE}, more than the sandbox makes up")
+        raise NoSampleError(f"{keyword} is over {MAX_SIZE}, the limit of the sandbox")
     return size
 
 
@@ -194,9 +196,18 @@ def _number(schema: Schema) -> Any:
     ]
     near = [at * step for bound in bounds for at in _around(bound / step)]
     for candidate in (0, *sorted(near, key=abs), *bounds, sum(bounds) / max(len(bounds), 1)):
-        if fits(candidate, schema):
+        if _fits(candidate, schema):
             return candidate
-    raise NoSampleError(f"no number found for {schema}")
+    raise NoSampleError(f"no number found for {json_text.write(schema)}")
+
+
+def _fits(number: Any, schema: Schema) -> bool:
+    try:
+        return is_valid(number, schema)
+    except StepLimitError:
+        raise
+    except Exception:  # A valid schema can still be more than jsonschema handles.
+        return False
 
 
 def _around(number: float) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Thought signatures, which Gemini puts on tool calls."""
+"""Thought signatures, which Gemini 3 puts on tool calls."""
 
 import base64
 import hashlib
@@ -6,7 +6,10 @@ import hmac
 import json
 from typing import Any
 
-# No secret: it makes a signature that any sandbox can check, and that a change breaks.
+STAND_IN = "skip_thought_signature_validator"
+"""Signature that Google documents for calls of another model; it is never checked."""
+
+# Not secret: it makes a signature that any sandbox can check, and that a change invalidates.
 _KEY = b"llm-evolink sandbox"
 
 

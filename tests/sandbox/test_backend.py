@@ -187,6 +187,7 @@ def test_tool_calls_are_signed_and_counted():
     assert (first["id"], first["function"]) == ("c1", {"name": "add", "arguments": '{"a": 1}'})
     assert second["id"].startswith("tc_")
     assert list(first["extra_content"]) == ["google"]
+    assert "extra_content" not in second
     assert response.json()["usage"]["completion_tokens"] == 4
 
 
@@ -404,6 +405,58 @@ def test_a_backend_that_fails_is_an_upstream_error(error, reason, stream):
             "fallback_suggestion": "try different model",
         }
     }
+
+
+SECRET = "bk-BACKEND-SECRET-0123456789"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [
+        llm.ModelError(f"403 for url https://example.com/?key={SECRET}\x1b]0;pwned\x07"),
+        ValueError(f"Authorization: Bearer {SECRET}"),
+        SystemExit(f"bad key {SECRET}"),
+    ],
+)
+@pytest.mark.parametrize("script", [[], ["Hi"]])
+def test_the_key_of_a_backend_and_escapes_never_reach_a_client(error, stream, script):
+    model = Scripted(*script, fail(error))
+    model.needs_key = "scripted"
+    model.get_key = lambda: SECRET
+    with sandbox(model) as client:
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": stream}
+        text = client.post("/v1/chat/completions", json=body).text
+    assert "scripted failed: " in text
+    assert SECRET not in text
+    assert "u001b" not in text
+
+
+def test_the_key_of_a_backend_is_not_in_a_400():
+    class Keyed(Plain):
+        needs_key = "keyed"
+
+        def get_key(self):
+            return SECRET
+
+        def prompt(self, *arguments, **options):
+            raise ValueError(f"not with {SECRET}\x1b[2J")
+
+    error = error_of(ask(Keyed()))
+    assert error["code"] == 400
+    assert error["message"].startswith("not with ")
+    assert SECRET not in error["message"]
+    assert "\x1b" not in error["message"]
+
+
+def test_an_option_that_the_document_does_not_have_reaches_the_backend():
+    class Sampling(Scripted):
+        class Options(llm.Options):
+            top_k: int | None = None
+
+    model = Sampling("Hi")
+    assert ask(model, top_k=40, other=1).status_code == 200
+    assert dict(model.prompts[0].options) == {"top_k": 40}
 
 
 def test_a_backend_that_fails_late_fails_the_whole_reply():

@@ -1,4 +1,6 @@
+import base64
 import json
+import stat
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -60,14 +62,14 @@ def test_a_stream_is_recorded_as_well(path):
     assert (entry["body"]["stream"], entry["status"]) == (True, 200)
 
 
-def test_lines_are_added_to_those_that_are_there(path):
+def test_lines_are_appended(path):
     for _ in range(2):
         with serve(record=str(path)) as server:
             send(server, json=BODY)
     assert len(read(path)) == 2
 
 
-def test_what_is_refused_is_recorded(path):
+def test_a_refused_request_is_recorded(path):
     with serve(record=path, fail=[(429, 1)]) as server:
         send(server, json=BODY)
         send(server, content=b"no \xff JSON")
@@ -79,7 +81,7 @@ def test_what_is_refused_is_recorded(path):
     ]
 
 
-def test_the_key_is_nowhere_in_it(path):
+def test_no_key_is_recorded(path):
     with serve(record=path) as server:
         body = {**BODY, "user": f"I am {KEY}", KEY: [KEY, 1]}
         headers = {"X-Api-Key": "other-key", "Cookie": "session=1", "User-Agent": f"me {KEY}"}
@@ -93,14 +95,57 @@ def test_the_key_is_nowhere_in_it(path):
     assert second["path"] == "/[key]"
 
 
-@pytest.mark.parametrize("headers", [{"Authorization": ""}, {"Authorization": "Bearer user"}])
-def test_a_word_that_is_no_key_stays(path, headers):
+def test_a_short_word_in_place_of_a_key_is_not_replaced(path):
     with serve(record=path) as server:
-        send(server, json=BODY, headers=headers)
+        send(server, json=BODY, key="user")
     assert read(path)[0]["body"] == BODY
 
 
-def test_half_a_surrogate_pair_is_recorded_as_unknown(path):
+def test_the_body_of_a_request_without_a_key_is_not_read(path):
+    with serve(record=path) as server:
+        send(server, json=BODY, headers={"Authorization": ""})
+    (entry,) = read(path)
+    assert (entry["body"], entry["status"]) == (None, 401)
+
+
+OTHER = "Xy/z+0123456789"
+
+
+@pytest.mark.parametrize(
+    ("headers", "secret"),
+    [
+        ({}, KEY),
+        ({}, KEY.upper()),
+        ({}, base64.b64encode(KEY.encode()).decode()),
+        ({}, base64.b64encode(f"Bearer {KEY}".encode()).decode()),
+        ({"Authorization": f"Bearer {KEY} extra-words"}, KEY),
+        ({"Authorization": f"Bearer {KEY} extra-words"}, f"{KEY} extra-words"),
+        ({"Authorization": f"Bearer {KEY} extra-words"}, "extra-words"),
+        ({"X-Api-Key": OTHER}, OTHER),
+        ({"X-Api-Key": OTHER}, "Xy%2Fz%2B0123456789"),
+        ({"X-Anything": 'a"quoted"key'}, 'a"quoted"key'),
+        ({"Cookie": f"a=b; session={OTHER}"}, OTHER),
+    ],
+)
+def test_a_key_is_removed_in_each_form(path, headers, secret):
+    with serve(record=path) as server:
+        send(server, json={**BODY, "user": f"before {secret} after"}, headers=headers)
+    (entry,) = read(path)
+    assert entry["body"]["user"] == "before [key] after"
+
+
+@pytest.mark.parametrize("mode", [None, 0o644])
+def test_only_the_owner_can_read_the_file(path, mode):
+    if mode is not None:
+        path.touch()
+        path.chmod(mode)
+    with serve(record=path) as server:
+        send(server, json=BODY)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(read(path)) == 1
+
+
+def test_an_unpaired_surrogate_is_recorded_as_a_question_mark(path):
     with serve(record=path) as server:
         send(server, content=b'"\\ud83d"', headers={"Content-Type": "application/json"})
     assert read(path)[0]["body"] == "?"
@@ -121,24 +166,24 @@ def abandon(server):
         send(server, json=BODY)
 
 
-def test_a_line_that_cannot_be_written_is_told():
+def test_a_line_that_cannot_be_written_is_reported():
     lines = []
     with serve(record="/dev/full", log=lines.append) as server:
         assert send(server, json=BODY).status_code == 200
         assert send(server, json=BODY).status_code == 200
-    told = [line for line in lines if not line.startswith("POST")]
-    assert told == ["Not recorded: No space left on device"] * 2
+    reported = [line for line in lines if not line.startswith("POST")]
+    assert reported == ["Not recorded: No space left on device"] * 2
 
 
-def test_what_is_nested_deeply_is_recorded_or_told(path):
+def test_a_deeply_nested_body_is_recorded_or_reported(path):
     lines = []
     depths = range(850, 1000, 4)
     with serve(record=path, log=lines.append) as server:
         for depth in depths:
             content = b"[" * depth + b"]" * depth
             assert send(server, content=content).status_code == 400
-    told = [line for line in lines if line == "Not recorded: nested too deeply"]
-    assert len(path.read_text().splitlines()) + len(told) == len(depths)
+    reported = [line for line in lines if line == "Not recorded: nested too deeply"]
+    assert len(path.read_text().splitlines()) + len(reported) == len(depths)
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path):

@@ -3,7 +3,7 @@ import base64
 import httpx
 import pytest
 
-from llm_evolink.sandbox import Server
+from llm_evolink.sandbox import Server, patterns
 from llm_evolink.sandbox.signatures import sign
 from tests.four_ways import MODEL, check_documented, error_of, post_to, tool
 
@@ -30,7 +30,7 @@ def test_a_request_without_a_valid_token_is_not_authenticated(server, authorizat
     assert len(response.headers["x-request-id"]) == 32
 
 
-def test_the_scheme_of_the_token_may_be_in_any_case(server):
+def test_the_scheme_of_the_token_can_be_in_any_case(server):
     with httpx.Client(
         base_url=server.url, headers={"Authorization": "bearer x"}, trust_env=False
     ) as client:
@@ -47,7 +47,7 @@ def test_the_scheme_of_the_token_may_be_in_any_case(server):
         (b"[]", "The body of the request is not a JSON object"),
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(http, content, message):
+def test_a_body_other_than_a_json_object_is_refused(http, content, message):
     response = http.post(URL, content=content, headers={"Content-Type": "application/json"})
     error = error_of(response)
     assert (error["code"], error["type"]) == (400, "invalid_request_error")
@@ -60,7 +60,7 @@ def test_a_body_must_be_sent_as_json(http):
     assert error["message"] == "The Content-Type of the request is not application/json"
 
 
-def test_the_content_type_may_have_parameters(http):
+def test_the_content_type_can_have_parameters(http):
     body = b'{"model": "gemini-3.5-flash", "messages": [{"role": "user", "content": "a"}]}'
     headers = {"Content-Type": "application/json; charset=utf-8"}
     assert http.post(URL, content=body, headers=headers).status_code == 200
@@ -81,7 +81,7 @@ def test_another_model_is_not_found(post):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "kind"),
+    ("method", "path", "status", "error_type"),
     [
         ("GET", "/", 404, "not_found_error"),
         ("POST", "/v1/completions", 404, "not_found_error"),
@@ -89,7 +89,7 @@ def test_another_model_is_not_found(post):
         ("GET", "/v1/chat/completions", 405, "invalid_request_error"),
     ],
 )
-def test_an_unknown_path_or_method_is_said_to_be(http, method, path, status, kind):
+def test_an_unknown_path_or_method_is_named(http, method, path, status, error_type):
     response = http.request(method, path)
     check_documented("ErrorResponse", response.json())
     assert response.status_code == status
@@ -97,7 +97,7 @@ def test_an_unknown_path_or_method_is_said_to_be(http, method, path, status, kin
     assert response.json()["error"] == {
         "code": status,
         "message": f"The sandbox has no {method} {path}",
-        "type": kind,
+        "type": error_type,
         "fallback_suggestion": "POST /v1/chat/completions",
     }
 
@@ -108,21 +108,22 @@ JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}
 @pytest.mark.parametrize(
     ("fields", "param", "problem"),
     [
-        ({"model": 5}, "model", "5 is not of type 'string'"),
-        ({"messages": []}, "messages", "[] should be non-empty"),
-        ({"messages": "a"}, "messages", "'a' is not of type 'array'"),
+        ({"model": []}, "model", "[] is not of type string"),
+        ({"model": 5}, "model", "5 is not of type string"),
+        ({"messages": []}, "messages", "is empty"),
+        ({"messages": "a"}, "messages", '"a" is not of type array'),
         ({"messages": [{"role": "user"}]}, "messages.0.content", "is required"),
         (
             {"messages": [{"role": "human", "content": "a"}]},
             "messages.0.role",
-            "'human' is not one of ['user', 'system', 'assistant', 'tool']",
+            '"human" is not one of "user", "system", "assistant", "tool"',
         ),
         (
             {"messages": [{"role": "user", "content": 5}]},
             "messages.0.content",
-            "5 is not of type 'string' or 'array' or 'null'",
+            "5 is not of type string or array or null",
         ),
-        ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "[] should be non"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "is empty"),
         (
             {"messages": [USER, {"role": "user", "content": [{"type": "text"}]}]},
             "messages.1.content.0.text",
@@ -141,41 +142,44 @@ JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}
         (
             {"messages": [{"role": "user", "content": [{"type": "audio"}]}]},
             "messages.0.content.0.type",
-            "'audio' is not 'text' or 'image_url'",
+            '"audio" is not "text" or "image_url"',
         ),
         (
             {"messages": [{"role": "user", "content": None}]},
             "messages.0.content",
-            "is null, without tool calls beside it",
+            "is required",
         ),
         (
             {"messages": [{"role": "system", "content": "a"}]},
             "messages",
             "there is nothing to answer beside the system prompt",
         ),
-        ({"stream": None}, "stream", "None is not of type 'boolean'"),
-        ({"temperature": "hot"}, "temperature", "'hot' is not of type 'number'"),
+        ({"stream": 1}, "stream", "1 is not of type boolean"),
+        ({"stream_options": True}, "stream_options", "true is not of type object"),
+        ({"messages": [None]}, "messages.0", "null is not of type object"),
+        ({"response_format": 5}, "response_format", "5 is not of type object"),
+        ({"temperature": "hot"}, "temperature", '"hot" is not of type number'),
         ({"temperature": 2.1}, "temperature", "2.1 is greater than the maximum of 2"),
         ({"max_tokens": 0}, "max_tokens", "0 is less than the minimum of 1"),
-        ({"n": 9}, "n", "9 is greater than 8"),
-        ({"stop": 5}, "stop", "5 is not of type 'string' or 'array'"),
-        ({"stop": ["a", 5]}, "stop.1", "5 is not of type 'string'"),
+        ({"n": 9}, "n", "9 is greater than the maximum of 8"),
+        ({"stop": 5}, "stop", "5 is not of type string or array"),
+        ({"stop": ["a", 5]}, "stop.1", "5 is not of type string"),
         (
             {"reasoning_effort": "vast"},
             "reasoning_effort",
-            "'vast' is not one of ['minimal', 'low', 'medium', 'high']",
+            '"vast" is not one of "minimal", "low", "medium", "high"',
         ),
         (
             {"tool_choice": "x"},
             "tool_choice",
-            "'x' is not one of ['none', 'auto', 'required']",
+            '"x" is not one of "none", "auto", "required"',
         ),
-        ({"tool_choice": {"type": "x"}}, "tool_choice.type", "'x' is not 'function'"),
-        ({"tool_choice": "required"}, "tool_choice", "'required' needs tools"),
+        ({"tool_choice": {"type": "x"}}, "tool_choice.type", '"x" is not "function"'),
+        ({"tool_choice": "required"}, "tool_choice", '"required" needs tools'),
         (
             {"tool_choice": {"type": "function", "function": {"name": "b"}}, "tools": [tool("a")]},
             "tool_choice.function.name",
-            "'b' is not a tool",
+            'no tool has the name "b"',
         ),
         (
             {"tools": [{"type": "function", "function": {}}]},
@@ -189,7 +193,7 @@ JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}
         ),
     ],
 )
-def test_a_field_at_fault_is_named(http, fields, param, problem):
+def test_an_invalid_field_is_named(http, fields, param, problem):
     error = error_of(http.post(URL, json={"model": MODEL, "messages": [USER], **fields}))
     assert error["type"] == "invalid_request_error"
     assert error["param"] == param
@@ -199,7 +203,7 @@ def test_a_field_at_fault_is_named(http, fields, param, problem):
 def test_the_message_of_an_error_stays_short(post):
     error = error_of(post([{"role": "x" * 1000, "content": "a"}]))
     assert len(error["message"]) == 293
-    assert error["message"].endswith("is not one of ['user', 'system', 'assistant', 'tool']")
+    assert error["message"].endswith('is not one of "user", "system", "assistant", "tool"')
 
 
 def test_a_deeply_nested_schema_is_refused(http):
@@ -222,10 +226,13 @@ def data_url(content: bytes, media_type: str = "image/png") -> str:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("file:///etc/passwd", "not an http(s) address, nor data:<type>;base64,<image>"),
-        ("data:image/png,abc", "not an http(s) address, nor data:<type>;base64,<image>"),
-        ("data:image/png;base64", "not an http(s) address, nor data:<type>;base64,<image>"),
-        (data_url(b"GIF89a", "image/gif"), "an image cannot be 'image/gif'; take jpeg, png or"),
+        ("file:///etc/passwd", "is neither an http(s) URL nor data:<type>;base64,<image>"),
+        ("data:image/png,abc", "is neither an http(s) URL nor data:<type>;base64,<image>"),
+        ("data:image/png;base64", "is neither an http(s) URL nor data:<type>;base64,<image>"),
+        (
+            data_url(b"GIF89a", "image/gif"),
+            '"image/gif" is not the type of a jpeg, png or webp image',
+        ),
         ("data:image/png;base64,a b", "the image is not base64"),
         (data_url(b""), "not a readable jpeg, png or webp image"),
         (data_url(PNG[:20]), "not a readable jpeg, png or webp image"),
@@ -243,7 +250,7 @@ def test_an_image_that_cannot_be_read_is_refused(post, url, problem):
 
 
 @pytest.mark.parametrize(("size", "status"), [(10 * 2**20, 200), (10 * 2**20 + 1, 413)])
-def test_an_image_may_have_10_megabytes(post, size, status):
+def test_an_image_can_have_10_megabytes(post, size, status):
     url = data_url(PNG + b"\0" * (size - len(PNG)))
     response = post(
         [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
@@ -261,13 +268,13 @@ def test_an_image_may_have_10_megabytes(post, size, status):
 
 def call(call_id: str = "c1", **changes):
     signature = sign(call_id, "add", {"a": 1})
-    whole = {
+    complete = {
         "id": call_id,
         "type": "function",
         "function": {"name": "add", "arguments": '{"a": 1}'},
         "extra_content": {"google": {"thought_signature": signature}},
     }
-    return whole | changes
+    return complete | changes
 
 
 def assistant(*calls, **fields):
@@ -289,11 +296,11 @@ CHANGED = "the thought_signature is not that of this call"
         ([{"role": "tool", "content": "2"}], "messages.1.tool_call_id", WRONG_ANSWER),
         ([assistant(call()), result("c2")], "messages.2.tool_call_id", WRONG_ANSWER),
         ([assistant(call()), result(), result()], "messages.3.tool_call_id", WRONG_ANSWER),
-        ([assistant(call())], "messages.1.tool_calls", "no tool message answers the call 'c1'"),
+        ([assistant(call())], "messages.1.tool_calls", 'no tool message answers the call "c1"'),
         (
             [assistant(call("c1"), call("c2")), result("c1"), USER],
             "messages.1.tool_calls",
-            "no tool message answers the call 'c2'",
+            'no tool message answers the call "c2"',
         ),
         (
             [assistant(call(), role="user")],
@@ -322,7 +329,7 @@ CHANGED = "the thought_signature is not that of this call"
         ),
     ],
 )
-def test_calls_and_their_answers_belong_together(post, messages, param, problem):
+def test_calls_and_results_must_match(post, messages, param, problem):
     error = error_of(post([USER, *messages]))
     assert (error["code"], error["param"]) == (400, param)
     assert error["message"].startswith(f"{param}: {problem}")
@@ -336,10 +343,12 @@ def test_a_call_without_its_signature_is_refused_as_by_gemini(post, extra):
         "message": UNSIGNED,
         "type": "invalid_request_error",
         "param": "messages.1.tool_calls.0",
+        "fallback_suggestion": "send id, function and extra_content.google.thought_signature "
+        "of the call back as they came",
     }
 
 
-def test_a_call_that_comes_back_as_it_was_is_taken(post):
+def test_a_call_that_comes_back_unchanged_is_accepted(post):
     arguments = {"name": "add", "arguments": '{"a":1}'}
     response = post([USER, assistant(call(function=arguments)), result()])
     assert response.status_code == 200
@@ -348,12 +357,12 @@ def test_a_call_that_comes_back_as_it_was_is_taken(post):
 @pytest.mark.parametrize(
     ("schema", "where", "problem"),
     [
-        ({"type": "objekt"}, ".type", "'objekt' is not valid under any of the given schemas"),
-        ({"properties": {"a": 3}}, ".properties.a", "3 is not of type 'object', 'boolean'"),
+        ({"type": "objekt"}, ".type", '"objekt" is not one of "array", "boolean"'),
+        ({"properties": {"a": 3}}, ".properties.a", "3 is not of type object or boolean"),
         ({"$ref": "https://example.com/a"}, "", "$ref 'https://example.com/a' is not within"),
         ({"properties": {"a": {"$ref": "#/$defs/a"}}}, "", "$ref '#/$defs/a' leads nowhere"),
         ({"prefixItems": [{}], "items": {"$ref": "#/prefixItems/1"}}, "", "$ref '#/prefixItems/1'"),
-        ({"$ref": "#"}, "", "$ref '#' needs itself without end"),
+        ({"$ref": "#"}, "", "$ref '#' refers to itself without end"),
         ({"enum": []}, "", "an empty enum allows nothing"),
         ({"required": ["a"], "additionalProperties": False}, "", "nothing fits a schema that is"),
         ({"type": "integer", "minimum": 1, "maximum": 0}, "", "no number found for"),
@@ -362,7 +371,7 @@ def test_a_call_that_comes_back_as_it_was_is_taken(post):
         ({"type": "string", "minLength": 1e9}, "", "minLength is over 1000"),
     ],
 )
-def test_a_schema_that_nothing_fits_is_refused(post, schema, where, problem):
+def test_a_schema_that_no_value_fits_is_refused(post, schema, where, problem):
     for param, fields in {
         "tools.0.function.parameters": {"tools": [tool("add", **schema)]},
         "response_format.json_schema.schema": {
@@ -377,7 +386,7 @@ def test_a_schema_that_nothing_fits_is_refused(post, schema, where, problem):
         assert error["message"].startswith(f"{param}{where}: {problem}")
 
 
-def test_a_property_may_have_the_name_of_a_keyword(post):
+def test_a_property_can_have_the_name_of_a_keyword(post):
     parameters = {"properties": {"$ref": {"type": "string"}}}
     assert post(tools=[tool("add", **parameters)]).status_code == 200
 
@@ -398,3 +407,150 @@ def test_the_server_keeps_a_request_it_could_not_read(server: Server, http):
     server.requests.clear()
     http.post(URL, content=b"no")
     assert [request.body for request in server.requests] == [None]
+
+
+HISTORY = [USER, assistant(call(), call("c2", extra_content=None)), result(), result("c2")]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        HISTORY,
+        # The signature of an earlier turn is not checked, as by Gemini.
+        [USER, assistant(call(extra_content=None)), result(), USER],
+        [USER, assistant(call(extra_content={"google": {}})), result(), assistant(), USER],
+        [
+            USER,
+            assistant(
+                call(
+                    extra_content={
+                        "google": {"thought_signature": "skip_thought_signature_validator"}
+                    }
+                )
+            ),
+            result(),
+        ],
+    ],
+)
+def test_signatures_are_checked_as_by_gemini(post, messages):
+    messages = [
+        {"role": "assistant", "content": "Hi"} if each == assistant() else each for each in messages
+    ]
+    assert post(messages).status_code == 200
+
+
+def test_each_round_of_the_current_turn_needs_a_signature(post):
+    error = error_of(post([*HISTORY, assistant(call("c3", extra_content=None)), result("c3")]))
+    assert (error["message"], error["param"]) == (UNSIGNED, "messages.4.tool_calls.0")
+
+
+NULLS = dict.fromkeys(
+    (
+        *("temperature", "max_tokens", "max_completion_tokens", "top_p", "stop", "seed", "n"),
+        *("stream", "stream_options", "tools", "tool_choice", "response_format", "logprobs"),
+        *("top_logprobs", "reasoning_effort", "frequency_penalty", "presence_penalty", "user"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        NULLS,
+        {"tools": []},
+        {"messages": [{**USER, "tool_calls": None, "name": None}]},
+        {"messages": [USER, {"role": "assistant", "content": "a", "tool_calls": []}, USER]},
+        {
+            "messages": [
+                USER,
+                {name: field for name, field in assistant(call()).items() if name != "content"},
+                result(),
+            ]
+        },
+        {"tools": [{"type": "function", "function": {"name": "a", "description": None}}]},
+        {"tools": [{"type": "function", "function": {"name": "a", "parameters": None}}]},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "a", "strict": None, "schema": {"const": None}},
+            }
+        },
+    ],
+)
+def test_null_and_empty_fields_of_the_openai_format_are_accepted(http, fields):
+    response = http.post(URL, json={"model": MODEL, "messages": [USER], **fields})
+    assert response.status_code == 200, response.text
+
+
+def test_null_in_a_schema_has_its_meaning(post):
+    response_format = {
+        "type": "json_schema",
+        "json_schema": {"name": "a", "schema": {"const": None}},
+    }
+    response = post(response_format=response_format)
+    assert response.json()["choices"][0]["message"]["content"] == "null"
+
+
+def nested(depth):
+    """An array in an array, and so on, of 1000 items each."""
+    schema = {"type": "integer"}
+    for _ in range(depth):
+        schema = {"type": "array", "minItems": 1000, "items": schema}
+    return schema
+
+
+def doubled(keyword="allOf"):
+    """Definitions that each refer twice to the one before: 2**40 steps to the first."""
+    definitions = {"a0": {"required": ["a"], "minProperties": 1}}
+    for number in range(40):
+        definitions[f"a{number + 1}"] = {keyword: [{"$ref": f"#/$defs/a{number}"}] * 2}
+    return {"$defs": definitions}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        nested(3),
+        {**doubled(), "$ref": "#/$defs/a40"},
+        {"required": ["x"], "properties": {"x": nested(4)}},
+        {"properties": {f"p{number}": {"type": "string"} for number in range(30_000)}},
+    ],
+)
+def test_a_schema_that_takes_too_many_steps_is_refused(post, schema):
+    response_format = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    error = error_of(post(response_format=response_format))
+    assert error["param"] == "response_format.json_schema.schema"
+    assert error["message"].endswith("needs more than 50000 steps, the limit of the sandbox")
+
+
+@pytest.mark.parametrize(
+    ("schema", "prompt"),
+    [
+        ({"properties": {"a": {"pattern": "^(a|aa)+$"}}}, '{"a": "%s!"}' % ("a" * 60)),
+        ({"patternProperties": {"^(a|aa)+$": {}}}, '{"%s!": 1}' % ("a" * 60)),
+        (
+            {"additionalProperties": {"const": 1}, "patternProperties": {"^(a|aa)+$": True}},
+            '{"%s!": 1}' % ("a" * 60),
+        ),
+        ({**doubled(), "not": {"$ref": "#/$defs/a40"}}, '{"a": 1}'),
+        ({**doubled("anyOf"), "not": {"not": {"$ref": "#/$defs/a40"}}}, '{"b": 1}'),
+        ({"properties": {"a": {"uniqueItems": True}}}, '{"a": [%s{}]}' % ("{}," * 2000)),
+        ({}, '{"a":' * 10_000),
+    ],
+)
+def test_an_object_that_takes_too_long_to_check_is_not_taken(post, monkeypatch, schema, prompt):
+    monkeypatch.setattr(patterns, "TIMEOUT", 0.01)
+    response_format = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    response = post(prompt, response_format=response_format)
+    assert response.json()["choices"][0]["message"]["content"] == "{}"
+
+
+def test_a_request_of_too_many_values_is_refused(http):
+    stop = ["a"] * 100_000
+    error = error_of(http.post(URL, json={"model": MODEL, "messages": [USER], "stop": stop}))
+    assert error["message"] == "The request has more than 100000 JSON values"
+
+
+def test_stop_has_at_most_100_texts(post):
+    error = error_of(post(stop=["a"] * 101))
+    assert (error["param"], error["message"]) == ("stop", "stop: has more than 100 items")

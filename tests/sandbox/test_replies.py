@@ -45,7 +45,7 @@ def test_a_reply_has_exactly_the_published_fields(post):
     }
 
 
-def test_a_reply_tells_what_was_received(post):
+def test_a_reply_lists_what_was_received(post):
     response = post(
         [
             {"role": "system", "content": "Be brief."},
@@ -72,11 +72,11 @@ def test_a_reply_tells_what_was_received(post):
         [{"role": "assistant", "content": ""}],
     ],
 )
-def test_without_a_user_message_nothing_was_said(post, messages):
+def test_without_a_user_message_the_echo_is_empty(post, messages):
     assert text_of(post(messages)) == f'{INTRODUCTION} You said: ""'
 
 
-def test_half_a_surrogate_pair_does_no_harm(http):
+def test_an_unpaired_surrogate_is_answered(http):
     body = (
         rb'{"model": "gemini-3.5-flash",'
         rb' "messages": [{"role": "user", "content": "a\ud800b"}]}'
@@ -95,7 +95,7 @@ JPEG = (
     + b"\0" * 10
 )
 WEBP = b"RIFF\0\0\0\0WEBP"
-LOSSY = WEBP + b"VP8 " + b"\0" * 10 + struct.pack("<HH", 0x4000 | 40, 0x8000 | 50)
+LOSSY = WEBP + b"VP8 " + b"\0" * 10 + struct.pack("<HH", 40, 50)
 LOSSLESS = WEBP + b"VP8L" + b"\0" * 5 + struct.pack("<I", 59 | 69 << 14)
 EXTENDED = WEBP + b"VP8X" + b"\0" * 8 + (79).to_bytes(3, "little") + (70_000).to_bytes(3, "little")
 
@@ -112,7 +112,7 @@ EXTENDED = WEBP + b"VP8X" + b"\0" * 8 + (79).to_bytes(3, "little") + (70_000).to
         (EXTENDED, "image/webp", "image/webp, 80x70001 pixels, 30 bytes"),
     ],
 )
-def test_a_reply_tells_what_an_image_is(post, content, media_type, described):
+def test_a_reply_describes_an_image(post, content, media_type, described):
     url = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
     parts = [
         {"type": "text", "text": "look"},
@@ -129,7 +129,7 @@ def test_a_reply_tells_what_an_image_is(post, content, media_type, described):
 
 
 @pytest.mark.parametrize("effort", ["low", "medium", "high"])
-def test_reasoning_is_told_and_counted(post, effort):
+def test_reasoning_is_returned_and_counted(post, effort):
     response = post(reasoning_effort=effort)
     thought = f"The sandbox pretends to think; reasoning_effort is {effort}."
     assert message_of(response)["reasoning_content"] == thought
@@ -139,8 +139,25 @@ def test_reasoning_is_told_and_counted(post, effort):
     assert usage["completion_tokens"] == 17 + tokens
 
 
-def test_minimal_effort_is_not_told(post):
+def test_minimal_effort_returns_no_reasoning(post):
     assert "reasoning_content" not in message_of(post(reasoning_effort="minimal"))
+
+
+@pytest.mark.parametrize(
+    ("extra_body", "thought"),
+    [
+        (
+            {"google": {"thinking_config": {"include_thoughts": True}}},
+            "The sandbox pretends to think.",
+        ),
+        ({"google": {"thinking_config": {"include_thoughts": False}}}, None),
+        ({"google": {"thinking_config": None}}, None),
+        ({"google": "text"}, None),
+        (None, None),
+    ],
+)
+def test_google_s_include_thoughts_returns_reasoning(post, extra_body, thought):
+    assert message_of(post(extra_body=extra_body)).get("reasoning_content") == thought
 
 
 @pytest.mark.parametrize(
@@ -161,7 +178,7 @@ def test_minimal_effort_is_not_told(post):
         ({"reasoning_effort": "low", "max_tokens": 15}, "This", "length"),
     ],
 )
-def test_limits_and_stops_end_the_text(post, fields, text, finish_reason):
+def test_token_limit_and_stop_end_the_text(post, fields, text, finish_reason):
     response = post(**fields)
     assert text_of(response) == text
     assert response.json()["choices"][0]["finish_reason"] == finish_reason
@@ -178,7 +195,7 @@ def test_a_text_is_cut_between_characters(post):
     assert [-(-len(text.encode()) // 4) for text in texts] == list(range(1, 20))
 
 
-def test_n_choices_are_made(post):
+def test_n_choices_are_returned(post):
     response = post(n=2, seed=1, temperature=0, top_p=1, presence_penalty=0, frequency_penalty=0)
     choices = response.json()["choices"]
     assert [choice["index"] for choice in choices] == [0, 1]
@@ -186,7 +203,7 @@ def test_n_choices_are_made(post):
     assert response.json()["usage"]["completion_tokens"] == 34
 
 
-def test_logprobs_are_those_of_the_first_tokens(post):
+def test_logprobs_are_of_the_first_tokens(post):
     (choice,) = post(logprobs=True).json()["choices"]
     assert choice["logprobs"]["content"][0] == {
         "token": "This",
@@ -209,16 +226,16 @@ def test_logprobs_are_those_of_the_first_tokens(post):
         ("{" * 3, {"sandbox": INTRODUCTION, "you_said": "{{{"}),
     ],
 )
-def test_a_json_object_is_made_when_asked_for(post, prompt, value):
+def test_a_json_object_is_returned_when_asked_for(post, prompt, value):
     assert json.loads(text_of(post(prompt, response_format={"type": "json_object"}))) == value
 
 
-def test_free_text_may_be_asked_for(post):
+def test_response_format_text_returns_text(post):
     response_format = {"type": "text", "json_schema": "not looked at"}
     assert text_of(post(response_format=response_format)) == f'{INTRODUCTION} You said: "hello"'
 
 
-def test_a_deeply_nested_object_in_the_prompt_is_left_alone(post):
+def test_a_deeply_nested_object_in_the_prompt_is_ignored(post):
     prompt = '{"a":' * 5000
     given = json.loads(text_of(post(prompt, response_format={"type": "json_object"})))
     assert given["you_said"] == prompt
@@ -283,7 +300,7 @@ INHERITANCE = {
         (INHERITANCE, {"id": 0, "c": {}}),
     ],
 )
-def test_json_is_made_that_fits_the_schema(post, schema, value):
+def test_the_generated_json_fits_the_schema(post, schema, value):
     response_format = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     assert json.loads(text_of(post(response_format=response_format))) == value
 
@@ -294,8 +311,15 @@ def test_json_is_made_that_fits_the_schema(post, schema, value):
         ({"required": ["b"]}, {"b": "x"}),
         ({"properties": {"b": {"pattern": "^x"}}, "required": ["b"]}, {"b": "x"}),
         ({"properties": {"b": {"pattern": "^y"}}, "required": ["b"]}, {"b": "sandbox"}),
-        # What cannot be told to fit is not taken.
-        ({"properties": {"b": {"pattern": r"\p{L}"}}, "required": ["b"]}, {"b": "sandbox"}),
+        ({"properties": {"b": {"pattern": r"\p{L}"}}, "required": ["b"]}, {"b": "x"}),
+        ({"patternProperties": {"^b": {"const": "x"}}, "additionalProperties": False}, {"b": "x"}),
+        ({"patternProperties": {"^b": {"const": "y"}}, "required": []}, {"a": 1}),
+        ({"patternProperties": {"^b": {}, "^[a-z]$": {"type": "string"}}}, {"b": "x"}),
+        # An object of which it cannot be decided whether it fits is not taken.
+        ({"properties": {"b": {"pattern": "("}}, "required": ["b"]}, {"b": "sandbox"}),
+        ({"properties": {"b": {"pattern": "x" * 1001}}, "required": ["b"]}, {"b": "sandbox"}),
+        ({"unevaluatedProperties": False}, {}),
+        ({"not": {"$ref": "#/not"}, "const": 1}, 1),
         ({"properties": {"a": {"$ref": "#/properties/a"}}}, {"b": "x"}),
         ({"required": ["c"]}, {"c": {}}),
     ],
@@ -306,5 +330,5 @@ def test_the_object_in_the_prompt_that_fits_is_taken(post, schema, value):
     assert json.loads(text_of(response)) == value
 
 
-def test_a_refusal_names_no_suggestion_of_its_own(post):
+def test_a_refusal_adds_no_suggestion(post):
     assert "fallback_suggestion" not in error_of(post(n=0))

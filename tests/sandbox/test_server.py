@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -5,17 +6,20 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
+from starlette.datastructures import Headers
 
+from llm_evolink import commands
 from llm_evolink.sandbox import serve
-from llm_evolink.sandbox.document import documented_errors
+from llm_evolink.sandbox.document import Refusal, documented_errors
+from llm_evolink.sandbox.hosts import HostCheck
 from tests import llm_process
-from tests.four_ways import MODEL, client_of, post_to, text_of
+from tests.four_ways import MODEL, check_documented, client_of, post_to, text_of
 from tests.llm_process import TIMEOUT
 
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
@@ -42,34 +46,55 @@ def test_a_port_in_use_is_an_error():
             pass
 
 
-def test_it_stops_although_clients_wait():
+def test_it_stops_although_a_client_waits():
     failures: list[Exception] = []
-
-    def wait(url: str) -> None:
-        try:
-            httpx.post(
-                f"{url}/v1/chat/completions",
-                json=BODY,
-                headers={"Authorization": "Bearer a"},
-                trust_env=False,
-                timeout=TIMEOUT,
-            )
-        except httpx.TransportError as error:
-            failures.append(error)
-
     lines: list[str] = []
-    with serve(latency=3600, log=lines.append) as server:
-        thread = threading.Thread(target=wait, args=(server.url,))
+    # An hour: the test would run into its own time limit if the answer were awaited.
+    with serve(latency=3600, log=lines.append) as server, client_of(server) as client:
+        thread = threading.Thread(target=send_in_vain, args=(client, failures))
         thread.start()
-        while not server.requests:
-            time.sleep(0.005)
-    thread.join(TIMEOUT)
+        wait_until(lambda: server.requests)
+    thread.join()
     assert len(failures) == 1
     assert re.fullmatch(r"POST /v1/chat/completions - \d+ ms", lines[0])
 
 
+def send_in_vain(client, failures):
+    try:
+        client.post("/v1/chat/completions", json=BODY, timeout=None)
+    except httpx.TransportError as error:
+        failures.append(error)
+
+
+def wait_until(condition):
+    """Return once the condition holds; the test's own time limit ends it otherwise."""
+    while not condition():
+        threading.Event().wait(0.001)
+
+
+def test_it_stops_although_a_request_is_still_computed(monkeypatch):
+    started, released = threading.Event(), threading.Event()
+
+    def compute(*_):
+        started.set()
+        released.wait()
+        raise Refusal(500)
+
+    monkeypatch.setattr("llm_evolink.sandbox.route.check_request", compute)
+    monkeypatch.setattr("llm_evolink.sandbox.server.STOP_TIMEOUT", 0.01)
+    threads = threading.active_count()
+    with serve() as server, client_of(server) as client:
+        thread = threading.Thread(target=send_in_vain, args=(client, []))
+        thread.start()
+        started.wait()
+    # The block has ended, and the request has not.
+    assert not released.is_set()
+    released.set()
+    wait_until(lambda: threading.active_count() == threads)
+
+
 @pytest.mark.parametrize("status", sorted(documented_errors()))
-def test_a_failure_is_answered_as_documented_so_many_times(status):
+def test_a_failure_is_answered_as_documented_count_times(status):
     with serve(fail=[(status, 2)]) as server, client_of(server) as client:
         responses = [post_to(client) for _ in range(3)]
         assert [response.status_code for response in responses] == [status, status, 200]
@@ -84,13 +109,13 @@ def test_failures_come_in_the_order_given():
         assert [post_to(client).status_code for _ in range(4)] == [503, 429, 503, 200]
 
 
-def test_a_failure_that_is_not_documented_is_an_error():
+def test_an_undocumented_failure_is_an_error():
     problem = r"^418 is not a documented error; those are 400, 401,"
     with pytest.raises(ValueError, match=problem), serve(fail=[(418, 1)]):
         pass
 
 
-def test_each_request_is_told_in_a_line():
+def test_each_request_is_logged_in_a_line():
     lines: list[str] = []
     with serve(log=lines.append) as server, client_of(server) as client:
         post_to(client)
@@ -105,7 +130,7 @@ def test_each_request_is_told_in_a_line():
     ]
 
 
-def test_it_is_silent_where_every_warning_is_an_error():
+def test_it_raises_no_warning():
     program = (
         "import httpx\n"
         "from llm_evolink.sandbox import serve\n"
@@ -136,7 +161,7 @@ def environ(environment):
 
 @contextmanager
 def command(environ, *options):
-    """Run `llm evolink sandbox`, whatever becomes of the test."""
+    """Run `llm evolink sandbox` until the block ends."""
     with llm_process.start("evolink", "sandbox", *options, env=environ) as process:
         try:
             yield process
@@ -144,8 +169,8 @@ def command(environ, *options):
             process.kill()
 
 
-def read_url(process, source="no model: answers are made up") -> str:
-    """Return the address that the command prints, past its introduction."""
+def read_url(process, source="generated answers, no model") -> str:
+    """Return the URL that the command prints, and read the rest of its introduction."""
     first = process.stdout.readline()
     url = re.search(r"http://\S+", first)[0]
     assert first == f"EvoLink sandbox on {url} ({source}). Stop it with Ctrl-C.\n"
@@ -191,7 +216,7 @@ def test_the_command_stops_once_when_signals_come_together(environ):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_stops_in_the_middle_of_a_stream(environ, number):
-    # Measured, a process has two sets of asyncio's exceptions, and anyio does not catch its own.
+    # Under coverage a process has asyncio's exceptions twice, and anyio does not catch its own.
     environ.pop("COVERAGE_PROCESS_CONFIG", None)
     with command(environ, "--port", "0", "--chunk-delay", "3600") as process:
         url = read_url(process)
@@ -209,14 +234,15 @@ def test_the_command_stops_in_the_middle_of_a_stream(environ, number):
             assert process.stderr.read() == ""
 
 
-def test_the_command_does_what_its_options_say(environ):
+def test_the_command_applies_its_options(environ):
     options = ["--port", "0", "--fail", "429:1", "--fail", "503:1", "--latency", "0.1"]
-    with command(environ, *options, "--cut-after", "1", "--garble") as process:
+    with command(environ, *options, "--cut-after", "1", "--garble", "--model", "b") as process:
         url = read_url(process)
         with httpx.Client(
             base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False, timeout=TIMEOUT
         ) as client:
             assert [post_to(client).status_code for _ in range(3)] == [429, 503, 200]
+            assert post_to(client, model="b").status_code == 200
             with pytest.raises(httpx.RemoteProtocolError):
                 client.post("/v1/chat/completions", json={**BODY, "stream": True})
 
@@ -265,7 +291,7 @@ def test_the_command_answers_with_a_model_replies_and_records(with_plugin, tmp_p
     replies.write_text("- {prompt: '(?i)capital', reply: Paris}\n")
     options = ["--backend", "plain", "--reply", str(replies), "--record", str(record)]
     with command(with_plugin, "--port", "0", *options) as process:
-        url = read_url(process, "answers are from plain")
+        url = read_url(process, "answers of plain")
         with httpx.Client(
             base_url=url, headers={"Authorization": "Bearer a"}, trust_env=False, timeout=TIMEOUT
         ) as client:
@@ -281,7 +307,7 @@ def run(environ, *options):
     return done.returncode, done.stderr.splitlines()[-1]
 
 
-def test_the_command_says_that_a_port_is_in_use(environ):
+def test_the_command_reports_that_a_port_is_in_use(environ):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(environ, "--port", str(port)) == (
@@ -291,7 +317,7 @@ def test_the_command_says_that_a_port_is_in_use(environ):
         )
 
 
-def test_the_command_says_why_it_cannot_listen(environ):
+def test_the_command_reports_why_it_cannot_listen(environ):
     code, line = run(environ, "--host", "192.0.2.1")
     assert code == 1
     assert line.startswith("Error: the sandbox cannot listen on 192.0.2.1:8787: Cannot assign")
@@ -309,12 +335,18 @@ def test_the_command_says_why_it_cannot_listen(environ):
             "Error: Invalid value for '--fail': 418 is not a documented error; those are "
             "400, 401, 402, 403, 404, 413, 429, 500, 502, 503",
         ),
-        (["--latency", "-1"], "Error: Invalid value for '--latency': -1.0 is not in the range"),
+        (
+            ["--latency", "-1"],
+            "Error: Invalid value for '--latency': '-1' is not a number of seconds from 0 to 86400",
+        ),
+        (["--latency", "nan"], "Error: Invalid value for '--latency': 'nan' is not a number of"),
+        (["--latency", "x"], "Error: Invalid value for '--latency': 'x' is not a number of"),
+        (["--chunk-delay", "1e400"], "Error: Invalid value for '--chunk-delay': '1e400' is not"),
         (["--cut-after", "x"], "Error: Invalid value for '--cut-after': 'x' is not a valid"),
         (["--port", "70000"], "Error: Invalid value for '--port': 70000 is not in the range"),
     ],
 )
-def test_the_command_says_which_option_is_wrong(environ, options, message):
+def test_the_command_reports_which_option_is_wrong(environ, options, message):
     code, line = run(environ, *options)
     assert code == 2
     assert line.startswith(message)
@@ -323,24 +355,216 @@ def test_the_command_says_which_option_is_wrong(environ, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--backend", ""], "--backend needs the name of a model; see: llm models list"),
         (["--backend", "none-such"], "Unknown model: none-such; see: llm models list"),
         (["--reply", "none-such"], "none-such: No such file or directory"),
         (["--record", "/"], "the sandbox cannot write /: Is a directory"),
         (
             ["--host", "a..b"],
-            "the sandbox cannot listen on a..b:0: that cannot be the name of a host",
+            "the sandbox cannot listen on a..b:0: not a valid host name",
         ),
     ],
 )
-def test_the_command_says_what_it_cannot_use(environ, options, message):
+def test_the_command_reports_what_it_cannot_use(environ, options, message):
     assert run(environ, "--port", "0", *options) == (1, f"Error: {message}")
 
 
-def test_the_command_says_that_its_extra_is_missing(llm_in_process, monkeypatch):
-    monkeypatch.setitem(sys.modules, "starlette", None)
-    done = llm_in_process("evolink", "sandbox")
-
-    assert (done.returncode, done.stderr) == (
-        1,
-        "Error: the sandbox needs its extra: llm install 'llm-evolink[sandbox]'\n",
+@pytest.mark.parametrize("package", commands._SANDBOX_REQUIREMENTS)
+def test_the_command_reports_that_its_extra_is_missing(monkeypatch, package):
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else object())
+    done = CliRunner().invoke(commands.EvolinkGroup("evolink"), ["sandbox"])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"Error: the sandbox needs packages that are not installed; "
+        r"add them with: llm install '.*\[sandbox\]'\n",
+        done.stderr,
     )
+
+
+HANGING = """
+from llm_evolink.commands.sandbox import sandbox
+from llm_evolink.sandbox import route, server
+
+
+def hang(*_):
+    print("computing", flush=True)
+    while True:
+        pass
+
+
+route.check_request = hang
+server.STOP_TIMEOUT = 3600
+sandbox(["--port", "0"])
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_command_whatever_it_computes(environ, second):
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+    ) as process:
+        try:
+            url = httpx.URL(read_url(process))
+            body = json.dumps(BODY)
+            with socket.create_connection((url.host, url.port)) as connection:
+                connection.sendall(
+                    f"POST /v1/chat/completions HTTP/1.1\r\nHost: {url.host}\r\n"
+                    "Authorization: Bearer a\r\nContent-Type: application/json\r\n"
+                    f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+                )
+                while process.stdout.readline() != "computing\n":
+                    pass
+                process.send_signal(signal.SIGINT)
+                # Again until it ends: two signals of one number at once count as one.
+                while process.poll() is None:
+                    process.send_signal(second)
+                    threading.Event().wait(0.01)
+                assert process.returncode == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 86401])
+def test_seconds_out_of_range_are_an_error(seconds):
+    for name in ("latency", "chunk_delay"):
+        with pytest.raises(ValueError, match="seconds from 0 to 86400"), serve(**{name: seconds}):
+            pass
+
+
+def test_a_failure_is_answered_for_as_long_as_one_likes():
+    with serve(fail=[(503, 10**30)]) as server, client_of(server) as client:
+        assert [post_to(client).status_code for _ in range(2)] == [503, 503]
+
+
+def test_requests_are_not_kept_for_the_command():
+    with serve(keep_requests=False) as server, client_of(server) as client:
+        assert post_to(client).status_code == 200
+        assert server.requests == []
+
+
+def test_other_models_are_accepted_when_named():
+    with serve(models=["gpt-5.1", "other"]) as server, client_of(server) as client:
+        assert post_to(client, model="gpt-5.1").json()["model"] == "gpt-5.1"
+        assert post_to(client).status_code == 200
+        assert post_to(client, model="gpt-5").status_code == 404
+
+
+REBINDING = "http://evil.example:8787"
+NOT_LOCAL = "is not this machine; the sandbox serves no web sites"
+
+
+@pytest.mark.parametrize(
+    ("headers", "param"),
+    [
+        ({"Host": "evil.example:8787"}, "Host"),
+        ({"Host": "192.0.2.1"}, "Host"),
+        ({"Host": "localhost.evil.example"}, "Host"),
+        ({"Host": "[::1"}, "Host"),
+        ({"Host": ""}, "Host"),
+        ({"Origin": REBINDING}, "Origin"),
+        ({"Origin": "null"}, "Origin"),
+        ({"Origin": REBINDING, "Host": "evil.example:8787"}, "Host"),
+    ],
+)
+def test_a_request_of_another_web_site_is_refused(server, headers, param):
+    with client_of(server) as client:
+        response = client.post("/v1/chat/completions", json=BODY, headers=headers)
+    assert response.status_code == 403
+    assert len(response.headers["x-request-id"]) == 32
+    error = response.json()["error"]
+    assert error["message"] == f"The {param} of the request {NOT_LOCAL}"
+    assert error["param"] == param
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost:8787"},
+        {"Host": "LOCALHOST"},
+        {"Host": "127.0.0.1"},
+        {"Host": "[::1]:8787"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "http://127.0.0.1:3000"},
+    ],
+)
+def test_a_request_of_this_machine_is_accepted(server, headers):
+    with client_of(server) as client:
+        assert client.post("/v1/chat/completions", json=BODY, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "name", "accepted"),
+    [
+        ("127.0.0.1", "127.0.0.1", "evil.example", False),
+        ("My-Box", "127.0.1.1", "my-box:80", True),
+        ("0.0.0.0", "0.0.0.0", "anything.example", True),
+    ],
+)
+def test_the_host_is_checked_on_loopback_alone(host, address, name, accepted):
+    check = HostCheck(host, address).check
+    if accepted:
+        check(Headers({"host": name}))
+        check(Headers({}))
+    else:
+        with pytest.raises(Refusal):
+            check(Headers({"host": name}))
+
+
+def test_the_token_is_checked_before_the_body_is_read(server):
+    # 1 TB is announced, and nothing of it sent before the answer has come.
+    with socket.create_connection(server.url.removeprefix("http://").split(":")) as connection:
+        connection.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 1000000000000\r\n\r\n"
+        )
+        assert connection.recv(12) == b"HTTP/1.1 401"
+
+
+def test_a_body_over_32_mib_is_refused(server, monkeypatch):
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a\r\n"
+    with socket.create_connection(server.url.removeprefix("http://").split(":")) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % (32 * 2**20 + 1))
+        assert connection.recv(12) == b"HTTP/1.1 413"
+    monkeypatch.setattr("llm_evolink.sandbox.route.MAX_BODY_BYTES", 2**20)
+    with client_of(server) as client:
+        at_limit = client.post("/v1/chat/completions", content=b" " * 2**20)
+        over = client.post("/v1/chat/completions", content=iter([b" " * 2**20, b" "]))
+    assert at_limit.status_code == 400
+    assert over.status_code == 413
+    check_documented("ErrorResponse", over.json())
+    assert over.json()["error"] == {
+        "code": 413,
+        "message": "The request is larger than 1 MiB",
+        "type": "request_too_large_error",
+        "param": "messages",
+        "fallback_suggestion": "send less",
+    }
+
+
+def test_a_client_that_leaves_gets_no_status():
+    lines: list[str] = []
+    with serve(log=lines.append) as server:
+        address = server.url.removeprefix("http://").split(":")
+        with socket.create_connection(address) as connection:
+            connection.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Authorization: Bearer a\r\nContent-Length: 9\r\n\r\n{"
+            )
+        wait_until(lambda: lines)
+    assert re.fullmatch(r"POST /v1/chat/completions - \d+ ms", lines[0])
+
+
+def test_fields_that_the_document_does_not_have_are_noted():
+    lines: list[str] = []
+    with serve(log=lines.append) as server, client_of(server) as client:
+        assert post_to(client, top_k=40, user="me").status_code == 200
+        assert post_to(client, **{f"\x1b{n}": n for n in range(7)}).status_code == 200
+    assert [line.partition(" ms")[2] for line in lines] == [
+        ', not in the document: "top_k", "user"',
+        ', not in the document: "\\u001b0", "\\u001b1", "\\u001b2", "\\u001b3", "\\u001b4", 2 more',
+    ]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.four_ways import message_of, text_of, tool
+from tests.four_ways import chunks_of, message_of, text_of, tool
 
 INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
 INTEGER = {"type": "integer", "minimum": 3}
@@ -135,3 +135,19 @@ def test_results_without_a_user_message_are_answered(post):
     assert text_of(post(messages, tools=TOOLS)).startswith(
         f"{INTRODUCTION} The tool now returned: noon\n"
     )
+
+
+def test_the_first_of_parallel_calls_is_signed(post):
+    for stream in (False, True):
+        response = post("now, now then now", tools=TOOLS, n=2, stream=stream)
+        if stream:
+            deltas = [c["delta"] for chunk in chunks_of(response) for c in chunk["choices"]]
+            calls = [c for d in deltas for c in d.get("tool_calls", ()) if "id" in c]
+        else:
+            messages = [choice["message"] for choice in response.json()["choices"]]
+            calls = [call for message in messages for call in message["tool_calls"]]
+        assert ["extra_content" in call for call in calls] == [True, False, True, False]
+
+
+def test_a_prompt_has_at_most_128_calls(post):
+    assert len(calls_of(post("now " * 200, tools=TOOLS))) == 128

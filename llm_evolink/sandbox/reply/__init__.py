@@ -1,1 +1,1 @@
-"""What the sandbox answers, and in which form."""
+"""Replies of the sandbox, and their form as responses."""

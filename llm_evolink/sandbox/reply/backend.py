@@ -1,4 +1,4 @@
-"""A real model behind the sandbox: any that is installed in llm."""
+"""A model of llm that answers in the sandbox's place."""
 
 import asyncio
 import os
@@ -12,11 +12,13 @@ import llm
 from llm.parts import ToolCallPart
 from pydantic import ValidationError
 
+from ...redaction import Redactor
+from ...text import clean
 from .. import json_text
 from ..document import Refusal, refuse, shortened
 from ..request.check import ChatRequest
 from .backend_prompt import prompt_arguments
-from .choices import Choice, Piece, Reply, ToolCall, measure
+from .choices import Choice, Delta, Reply, ToolCall, measure
 
 Model = llm.Model | llm.KeyModel
 
@@ -26,38 +28,38 @@ class Backend:
 
     Args:
         model: The model.
-        url: The sandbox's own address, which the model must not ask.
+        url: The sandbox's own URL, which the model must not use.
     """
 
     def __init__(self, model: Model, url: str) -> None:
         self._model = model
         self._url = url
 
-    async def answer(self, chat: ChatRequest) -> AsyncIterator[Piece | Reply]:
-        """Yield the pieces of the reply as the model writes them; the last is the whole Reply.
+    async def answer(self, chat: ChatRequest) -> AsyncIterator[Delta | Reply]:
+        """Yield the deltas of the reply as the model generates them, then the complete Reply.
 
-        Raises Refusal: 400 for what the model does not take, 502 when it fails.
+        Raises Refusal: 400 for a request that the model cannot take, 502 when the model fails.
         """
         loop = asyncio.get_running_loop()
-        items: asyncio.Queue[Piece | Reply | Refusal] = asyncio.Queue()
-        unwanted = threading.Event()
+        items: asyncio.Queue[Delta | Reply | Refusal] = asyncio.Queue()
+        abandoned = threading.Event()
 
-        def put(item: Piece | Reply | Refusal) -> None:
-            with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        def put(item: Delta | Reply | Refusal) -> None:
+            with suppress(RuntimeError):  # The loop is closed: the sandbox has stopped.
                 loop.call_soon_threadsafe(items.put_nowait, item)
 
         def work() -> None:
             try:
                 for item in self._answer(chat):
                     put(item)
-                    if unwanted.is_set():
+                    if abandoned.is_set():
                         return
             except Refusal as refusal:
                 put(refusal)
-            except BaseException as error:  # A plugin may even exit: it must not hang a client.
-                put(self._failure(error))
+            except BaseException as error:  # Even SystemExit must not leave the client waiting.
+                put(Refusal(502, message=self._message(f"{self._model.model_id} failed", error)))
 
-        # Of its own and a daemon: a model that is slow does not keep the sandbox from stopping.
+        # A daemon thread: a slow model does not keep the sandbox from stopping.
         threading.Thread(target=work, daemon=True).start()
         try:
             while True:
@@ -68,19 +70,19 @@ class Backend:
                 if isinstance(item, Reply):
                     return
         finally:
-            unwanted.set()
+            abandoned.set()
 
-    def _answer(self, chat: ChatRequest) -> Iterator[Piece | Reply]:
+    def _answer(self, chat: ChatRequest) -> Iterator[Delta | Reply]:
         response = self._prompt(chat)
-        said: dict[str, str] = {"reasoning": "", "text": ""}
+        texts = {"reasoning": "", "text": ""}
         for event in response.stream_events():
-            if event.type in said and event.chunk:
-                said[event.type] += event.chunk
-                yield Piece(event.type, event.chunk)
-        yield _reply(chat, response, said)
+            if event.type in texts and event.chunk:
+                texts[event.type] += event.chunk
+                yield Delta(event.type, event.chunk)
+        yield _reply(chat, response, texts)
 
     def _prompt(self, chat: ChatRequest) -> Any:
-        if self._asks_itself():
+        if self._uses_sandbox():
             raise Refusal(502, message=f"The backend is the sandbox itself, {self._url}")
         if chat.fields.get("n", 1) > 1:
             raise refuse("n", "a backend gives one reply")
@@ -91,10 +93,10 @@ class Backend:
             first = error.errors()[0]
             raise refuse(".".join(map(str, first["loc"])), first["msg"]) from None
         except ValueError as error:
-            raise Refusal(400, message=shortened(str(error))) from None
+            raise Refusal(400, message=self._message("", error)) from None
 
-    def _asks_itself(self) -> bool:
-        """Return whether the model's server is this one; any address of this machine may be it."""
+    def _uses_sandbox(self) -> bool:
+        """Return whether the model's server is this one, by any address of this machine."""
         if self._model.needs_key == "evolink":
             server = os.environ.get("EVOLINK_BASE_URL")
         else:
@@ -105,24 +107,33 @@ class Backend:
             host in (own.hostname, "localhost", "::1") or host.startswith("127.")
         )
 
-    def _failure(self, error: BaseException) -> Refusal:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return Refusal(502, message=shortened(f"{self._model.model_id} failed: {reason}"))
+    def _message(self, prefix: str, error: BaseException) -> str:
+        """Return the error as one printable line that does not contain the model's key."""
+        reason = str(error)
+        if key := self._key():
+            reason = Redactor(key).text(reason)
+        return shortened(": ".join(filter(None, [prefix, clean(reason) or type(error).__name__])))
+
+    def _key(self) -> str | None:
+        with suppress(Exception):  # A plugin's own get_key can raise anything.
+            if self._model.needs_key:
+                return self._model.get_key()
+        return None
 
 
-def _reply(chat: ChatRequest, response: Any, said: dict[str, str]) -> Reply:
+def _reply(chat: ChatRequest, response: Any, texts: dict[str, str]) -> Reply:
     calls = tuple(_calls(response))
-    text = None if calls and not said["text"] else said["text"]
-    choice = Choice(said["reasoning"], text, calls, _finish_reason(response, calls), None)
+    text = None if calls and not texts["text"] else texts["text"]
+    choice = Choice(texts["reasoning"], text, calls, _finish_reason(response, calls), None)
     return Reply((choice,), _usage(response.usage(), measure(chat, [choice])))
 
 
 def _finish_reason(response: Any, calls: tuple[ToolCall, ...]) -> str:
-    """Return why the reply ended, as far as the model says; plugins of llm need not."""
-    said = (response.response_json or {}).get("finish_reason")
+    """Return the finish reason that the model logged; not every plugin logs one."""
+    finish_reason = (response.response_json or {}).get("finish_reason")
     if calls:
         return "tool_calls"
-    return said if isinstance(said, str) else "stop"
+    return finish_reason if isinstance(finish_reason, str) else "stop"
 
 
 def _calls(response: Any) -> Iterator[ToolCall]:
@@ -139,17 +150,17 @@ def _calls(response: Any) -> Iterator[ToolCall]:
         )
 
 
-def _usage(known: llm.Usage, measured: dict[str, Any]) -> dict[str, Any]:
-    """Return what was measured with all that the model knows in its place."""
+def _usage(reported: llm.Usage, measured: dict[str, Any]) -> dict[str, Any]:
+    """Return the measured usage, with each count that the model reported in its place."""
     usage = dict(measured)
-    if known.input is not None:
-        usage["prompt_tokens"] = known.input
-    if known.output is not None:
-        usage["completion_tokens"] = known.output
+    if reported.input is not None:
+        usage["prompt_tokens"] = reported.input
+    if reported.output is not None:
+        usage["completion_tokens"] = reported.output
     usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
     for name in ("prompt_tokens_details", "completion_tokens_details"):
-        counts = (known.details or {}).get(name)
+        counts = (reported.details or {}).get(name)
         if isinstance(counts, dict):
-            known_counts = {key: counts[key] for key in usage[name] if counts.get(key) is not None}
-            usage[name] = dict.fromkeys(usage[name], 0) | known_counts
+            known = {key: counts[key] for key in usage[name] if counts.get(key) is not None}
+            usage[name] = dict.fromkeys(usage[name], 0) | known
     return usage

@@ -1,4 +1,4 @@
-"""A request as the arguments of llm's Model.prompt."""
+"""Conversion of a request to the arguments of llm's Model.prompt."""
 
 import base64
 from collections.abc import Iterator
@@ -11,25 +11,15 @@ from .. import json_text
 from ..request.messages import text_of
 from .choices import BACKEND_METADATA_KEY
 
-OPTIONS = (
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "stop",
-    "seed",
-    "logprobs",
-    "top_logprobs",
-    "reasoning_effort",
-)
-"""Fields that are an option of the backend if it has one of that name, and else are left out."""
-
 LIMITS = ("max_tokens", "max_completion_tokens")
-"""Fields of which the least is an option, under whichever of the names the backend has."""
+"""Names of the token limit; the backend gets the lower one, under the name that it has."""
+
+CONVERTED = {"model", "messages", "tools", "tool_choice", "response_format", "stream", "n", *LIMITS}
+"""Fields that are not options of the same name. Any other is one, where the backend has it."""
 
 
 def prompt_arguments(fields: dict[str, Any], model: Any) -> dict[str, Any]:
-    """Return the arguments of model.prompt for a valid request, but for stream."""
+    """Return the arguments of model.prompt for a valid request, except stream."""
     messages = list(_messages(fields["messages"]))
     arguments: dict[str, Any] = {
         "messages": messages,
@@ -37,7 +27,7 @@ def prompt_arguments(fields: dict[str, Any], model: Any) -> dict[str, Any]:
         "schema": _schema(fields),
         "options": _options(fields, model),
     }
-    # Not every plugin reads the messages: what llm's own command line gives, it is given as well.
+    # Some plugins ignore messages and read what llm's command line sets: prompt, system.
     if messages[0].role == "system":
         arguments["system"] = text_of(fields["messages"][0])
     if messages[-1].role == "user":
@@ -84,11 +74,12 @@ def _attachment(url: str) -> llm.Attachment:
 
 def _tool_call(call: dict[str, Any]) -> ToolCallPart:
     function = call["function"]
+    extra = call.get("extra_content")
     return ToolCallPart(
         function["name"],
         json_text.read(function["arguments"]),
         call["id"],
-        provider_metadata=call["extra_content"].get(BACKEND_METADATA_KEY),
+        provider_metadata=extra.get(BACKEND_METADATA_KEY) if isinstance(extra, dict) else None,
     )
 
 
@@ -110,7 +101,7 @@ def _schema(fields: dict[str, Any]) -> dict[str, Any] | None:
 
 def _options(fields: dict[str, Any], model: Any) -> dict[str, Any]:
     known = model.Options.model_fields
-    options = {name: fields[name] for name in OPTIONS if name in known and name in fields}
+    options = {name: fields[name] for name in fields if name in known and name not in CONVERTED}
     limits = [fields[name] for name in LIMITS if name in fields]
     names = [name for name in LIMITS if name in known]
     if limits and names:

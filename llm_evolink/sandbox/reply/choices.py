@@ -1,8 +1,8 @@
-"""The parts of a reply: choices, tool calls, usage."""
+"""Types of a reply: choices, tool calls, deltas."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .. import json_text
 from ..request.check import ChatRequest
@@ -11,35 +11,45 @@ from ..signatures import sign
 from .tokens import usage
 
 BACKEND_METADATA_KEY = "backend"
-"""The field of a call's extra_content for what a backend wants back with the call."""
+"""Field of a call's extra_content for the metadata that a backend needs back with the call."""
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call that the sandbox makes; arguments is JSON text, metadata what its backend adds."""
+    """A tool call of the reply.
+
+    Attributes:
+        id: Its id.
+        name: Name of the tool.
+        arguments: The arguments, as the text of a JSON object.
+        metadata: What the backend needs back with the call.
+    """
 
     id: str
     name: str
     arguments: str
     metadata: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def extra_content(self) -> dict[str, Any]:
-        """What must come back with the call: Gemini 3's signature, and the metadata."""
-        signature = sign(self.id, self.name, json_text.read(self.arguments))
-        extra: dict[str, Any] = {"google": {"thought_signature": signature}}
-        return extra | {BACKEND_METADATA_KEY: self.metadata} if self.metadata else extra
+    def extra_content(self, *, signed: bool) -> dict[str, Any]:
+        """Return the fields that must come back with the call: signature and metadata."""
+        extra: dict[str, Any] = {}
+        if signed:
+            signature = sign(self.id, self.name, json_text.read(self.arguments))
+            extra["google"] = {"thought_signature": signature}
+        if self.metadata:
+            extra[BACKEND_METADATA_KEY] = self.metadata
+        return extra
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One reply.
+    """One of the replies to a request.
 
     Attributes:
-        reasoning: The thought; empty when none was asked for.
+        reasoning: The thoughts; empty when none were asked for.
         text: The answer; None where there are only tool calls.
         calls: The tool calls.
-        finish_reason: stop, length or tool_calls; a backend may have others.
+        finish_reason: stop, length or tool_calls; a backend can have others.
         logprobs: The log probabilities of the first tokens; None when not asked for.
     """
 
@@ -59,21 +69,21 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of a reply; kind is text or reasoning."""
+class Delta:
+    """A part of the text or of the reasoning, as a backend generates it."""
 
-    kind: str
+    type: Literal["text", "reasoning"]
     text: str
 
 
-Answer = Callable[[ChatRequest], AsyncIterator[Piece | Reply]]
-"""What answers a request: pieces of the reply, if any, and then the Reply."""
+ReplySource = Callable[[ChatRequest], AsyncIterator[Delta | Reply]]
+"""Answers a request: yields the deltas of the reply, if any, and then the complete Reply."""
 
 
 def measure(request: ChatRequest, choices: list[Choice]) -> dict[str, Any]:
     """Return the usage object of the choices, by the rule of the module tokens."""
     prompt = [text for message in request.fields["messages"] for text in texts_of(message)]
-    written = [choice.text or "" for choice in choices]
-    written += [call.arguments for choice in choices for call in choice.calls]
-    thoughts = [choice.reasoning for choice in choices]
-    return usage(prompt, len(request.images), written, thoughts)
+    completion = [choice.text or "" for choice in choices]
+    completion += [call.arguments for choice in choices for call in choice.calls]
+    reasoning = [choice.reasoning for choice in choices]
+    return usage(prompt, len(request.images), completion, reasoning)

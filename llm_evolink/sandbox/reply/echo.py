@@ -1,48 +1,69 @@
-"""The pretended model: what it answers to a request, always the same to the same one."""
+"""The generated reply: it echoes the request, and is the same for the same request."""
 
 import hashlib
 import json
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from .. import json_text
 from ..request.check import ChatRequest
 from ..request.messages import last_turn, text_of, tool_results
-from ..schema_samples import fits, sample
+from ..schema_samples import sample
+from ..schema_validation import fits
 from .choices import Choice, Reply, ToolCall, measure
-from .planned_calls import planned_calls
-from .tokens import count, pieces
+from .tokens import count, split
+from .tool_calls import next_calls
 
 INTRODUCTION = "This is the EvoLink sandbox, not gemini-3.5-flash."
-THOUGHT = "The sandbox pretends to think; reasoning_effort is {effort}."
+THOUGHT = "The sandbox pretends to think"
 
 THINKING_EFFORTS = ("low", "medium", "high")
 LOGPROB = -0.125
 LOGPROB_TOKENS = 5
-"""Of how many tokens, the first of a text, there are log probabilities."""
+"""Number of tokens, from the start of a text, that get log probabilities."""
+
+MAX_OBJECTS = 20
+"""Maximum number of JSON objects in a prompt that are tried against a schema."""
 
 
-def answer(request: ChatRequest, canned: str | None = None) -> Reply:
-    """Return the reply to a valid request; canned is the text to give in place of any other."""
+def answer(request: ChatRequest, fixed: str | None = None) -> Reply:
+    """Return the reply to a valid request; fixed is a text to reply with in any case."""
     fields = request.fields
-    plans = planned_calls(fields) if canned is None else []
-    text = None if plans else _text(request) if canned is None else canned
-    effort = fields.get("reasoning_effort")
-    thought = THOUGHT.format(effort=effort) if effort in THINKING_EFFORTS else ""
+    calls = next_calls(fields) if fixed is None else []
+    text = None if calls else _text(request) if fixed is None else fixed
+    thought = _thought(fields)
+    digest = hashlib.sha256(json.dumps(fields["messages"]).encode()).hexdigest()
     choices = []
     for index in range(int(fields.get("n", 1))):
-        calls = tuple(
-            ToolCall(_call_id(fields["messages"], index, at), name, json_text.write(arguments))
-            for at, (name, arguments) in enumerate(plans)
+        with_ids = tuple(
+            ToolCall(_call_id(digest, index, number), name, json_text.write(arguments))
+            for number, (name, arguments) in enumerate(calls)
         )
-        choices.append(_choice(fields, thought, text, calls))
+        choices.append(_choice(fields, thought, text, with_ids))
     return Reply(tuple(choices), measure(request, choices))
+
+
+def _thought(fields: dict[str, Any]) -> str:
+    """Return the reasoning that the request asks for; "" for none."""
+    effort = fields.get("reasoning_effort")
+    if effort in THINKING_EFFORTS:
+        return f"{THOUGHT}; reasoning_effort is {effort}."
+    return f"{THOUGHT}." if _includes_thoughts(fields) else ""
+
+
+def _includes_thoughts(fields: dict[str, Any]) -> bool:
+    """Return whether the request has Google's include_thoughts."""
+    value: Any = fields
+    for name in ("extra_body", "google", "thinking_config", "include_thoughts"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value is True
 
 
 def _choice(
     fields: dict[str, Any], thought: str, text: str | None, calls: tuple[ToolCall, ...]
 ) -> Choice:
-    """Return the choice as stop and the token limit leave it; they cut no call."""
+    """Return the choice after stop and the token limit, which do not cut tool calls."""
     if text is None:
         return Choice(thought, None, calls, "tool_calls", None)
     stops = fields.get("stop", [])
@@ -54,34 +75,34 @@ def _choice(
     finish_reason = "stop"
     if limits and min(limits) < count(thought) + count(text):
         finish_reason = "length"
-        thought = "".join(pieces(thought)[: min(limits)])
-        text = "".join(pieces(text)[: min(limits) - count(thought)])
+        thought = "".join(split(thought)[: min(limits)])
+        text = "".join(split(text)[: min(limits) - count(thought)])
     return Choice(
         thought, text, (), finish_reason, _logprobs(text) if fields.get("logprobs") else None
     )
 
 
 def _text(request: ChatRequest) -> str:
-    """Return the answer in text: JSON when asked for, else what was received."""
+    """Return the answer as text: JSON when that is asked for, else an echo."""
     fields = request.fields
     response_format = fields.get("response_format", {"type": "text"})
-    asked, _ = last_turn(fields["messages"])
+    prompt, _ = last_turn(fields["messages"])
     if response_format["type"] == "text":
-        return "\n".join(_echo(request, asked))
+        return "\n".join(_echo(request, prompt))
     if response_format["type"] == "json_object":
         schema: dict[str, Any] = {}
-        made_up: Any = {"sandbox": INTRODUCTION, "you_said": asked}
+        generated: Any = {"sandbox": INTRODUCTION, "you_said": prompt}
     else:
         schema = response_format["json_schema"]["schema"]
-        made_up = sample(schema)
-    given = (found for found in json_text.objects(asked) if fits(found, schema))
-    return json_text.write(next(given, made_up))
+        generated = sample(schema)
+    objects = islice(json_text.objects(prompt), MAX_OBJECTS)
+    return json_text.write(next((found for found in objects if fits(found, schema)), generated))
 
 
-def _echo(request: ChatRequest, asked: str) -> Iterable[str]:
+def _echo(request: ChatRequest, prompt: str) -> Iterable[str]:
     messages = request.fields["messages"]
     results = [f"The tool {name} returned: {result}" for name, result in tool_results(messages)]
-    first, *others = results or [f'You said: "{asked}"']
+    first, *others = results or [f'You said: "{prompt}"']
     yield f"{INTRODUCTION} {first}"
     yield from others
     for message in messages:
@@ -95,9 +116,9 @@ def _echo(request: ChatRequest, asked: str) -> Iterable[str]:
         yield f"Tools: {', '.join(tool['function']['name'] for tool in tools)}."
 
 
-def _call_id(messages: Any, choice: int, number: int) -> str:
+def _call_id(digest: str, choice: int, number: int) -> str:
     """Return an id that no other call of the chat has."""
-    seed = json.dumps([messages, choice, number])
+    seed = f"{digest} {choice} {number}"
     return f"call_{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
 
 
@@ -109,5 +130,5 @@ def _logprobs(text: str) -> list[dict[str, Any]]:
             "bytes": list(token.encode("utf-8", "surrogatepass")),
             "top_logprobs": [],
         }
-        for token in pieces(text)[:LOGPROB_TOKENS]
+        for token in split(text)[:LOGPROB_TOKENS]
     ]

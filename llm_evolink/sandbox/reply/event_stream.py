@@ -9,52 +9,51 @@ from ..faults import Faults
 from ..json_text import encode
 
 EVENTS_PER_WRITE = 64
-"""How many events go out together when none is delayed."""
+"""Number of events in one write when none is delayed."""
 
 GARBLED_CHUNK = 2
-"""Which chunk the fault `garble` spoils, from 0: by then there has been a piece of text."""
+"""Chunk that the fault `garble` makes invalid, from 0: text has been sent before it."""
 
 
 class ConnectionCut(Exception):  # noqa: N818 - asked for by the fault `cut_after`
-    """Raised in the middle of a stream, so that the server drops the connection."""
+    """Raised in the middle of a stream to make the server drop the connection."""
 
 
-async def each(stream: Iterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-    """Yield the chunks, which are all there already."""
-    for data in stream:
-        yield data
+async def iterate(chunks: Iterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """Yield the chunks of a reply that is complete."""
+    for chunk in chunks:
+        yield chunk
 
 
 async def events(
-    stream: AsyncIterator[dict[str, Any]], faults: Faults, together: int = EVENTS_PER_WRITE
+    chunks: AsyncIterator[dict[str, Any]], faults: Faults, per_write: int = EVENTS_PER_WRITE
 ) -> AsyncIterator[bytes]:
-    """Yield the chunks as server-sent events, then [DONE], at the pace and with the faults asked.
+    """Yield the chunks as server-sent events and then [DONE], per_write events at a time.
 
-    So many go out together. A Refusal in the stream is its last event. Raises ConnectionCut after
-    as many chunks as the faults say.
+    A Refusal that the chunks raise is the last event. Raises ConnectionCut as the faults say.
     """
     batch: list[bytes] = []
-    async for number, data in _encoded(stream):
+    async for number, data in _encoded(chunks):
         if number == faults.cut_after:
             yield b"".join(batch)
             raise ConnectionCut
         if faults.garble and number == GARBLED_CHUNK:
             data = data[: len(data) // 2]
         batch.append(b"data: %s\n\n" % data)
-        if faults.chunk_delay or len(batch) == together:
+        if faults.chunk_delay or len(batch) == per_write:
             yield b"".join(batch)
             batch.clear()
-            # Even for 0 seconds: it is where a stream that nobody reads any more is cancelled.
+            # Also for 0 seconds: this is where a stream is cancelled when its client has gone.
             await asyncio.sleep(faults.chunk_delay)
     yield b"".join(batch)
 
 
-async def _encoded(stream: AsyncIterator[dict[str, Any]]) -> AsyncIterator[tuple[int, bytes]]:
+async def _encoded(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[tuple[int, bytes]]:
     """Yield number and data of each event; [DONE] is the last unless the stream failed."""
     number = 0
     try:
-        async for data in stream:
-            yield number, encode(data)
+        async for chunk in chunks:
+            yield number, encode(chunk)
             number += 1
     except Refusal as refusal:
         yield number, encode(refusal.body)

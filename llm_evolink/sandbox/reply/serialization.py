@@ -1,24 +1,20 @@
-"""A reply as the document's responses: in one piece, or as a stream of chunks."""
+"""A reply as the document's responses: a completion, or the chunks of a stream."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from .choices import Choice, Piece, Reply
-from .tokens import pieces
+from .choices import Choice, Delta, Reply
+from .tokens import split
 
 
 def completion(reply: Reply, head: dict[str, Any]) -> dict[str, Any]:
     """Return a ChatCompletionResponse; head holds the fields that every response begins with."""
-    return {
-        **head,
-        "object": "chat.completion",
-        "choices": [_whole_choice(index, each) for index, each in enumerate(reply.choices)],
-        "usage": reply.usage,
-    }
+    choices = [_complete_choice(index, choice) for index, choice in enumerate(reply.choices)]
+    return {**head, "object": "chat.completion", "choices": choices, "usage": reply.usage}
 
 
 def chunks(reply: Reply, head: dict[str, Any], *, with_usage: bool) -> Iterator[dict[str, Any]]:
-    """Yield the ChatCompletionChunks of a reply, a token of text in each; usage is the last."""
+    """Yield the ChatCompletionChunks of a reply, one for each token of text; usage is the last."""
     head = {**head, "object": "chat.completion.chunk"}
     for index, choice in enumerate(reply.choices):
         deltas = _deltas(choice)
@@ -35,9 +31,9 @@ def chunks(reply: Reply, head: dict[str, Any], *, with_usage: bool) -> Iterator[
 
 
 async def relay(
-    first: Piece, rest: AsyncIterator[Piece | Reply], head: dict[str, Any], *, with_usage: bool
+    first: Delta, rest: AsyncIterator[Delta | Reply], head: dict[str, Any], *, with_usage: bool
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield the ChatCompletionChunks of a reply as its pieces come; the Reply is its end."""
+    """Yield the ChatCompletionChunks of a reply while its deltas come; the Reply ends it."""
     head = {**head, "object": "chat.completion.chunk"}
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
@@ -45,10 +41,10 @@ async def relay(
         return {**head, "choices": [choice]}
 
     yield chunk({"role": "assistant", "content": ""})
-    yield chunk(_piece_delta(first))
+    yield chunk(_text_delta(first))
     async for item in rest:
-        if isinstance(item, Piece):
-            yield chunk(_piece_delta(item))
+        if isinstance(item, Delta):
+            yield chunk(_text_delta(item))
             continue
         (choice,) = item.choices
         for delta in _call_deltas(choice):
@@ -58,48 +54,54 @@ async def relay(
             yield {**head, "choices": [], "usage": item.usage}
 
 
-def _whole_choice(index: int, choice: Choice) -> dict[str, Any]:
+def _complete_choice(index: int, choice: Choice) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.text}
     if choice.reasoning:
         message["reasoning_content"] = choice.reasoning
     if choice.calls:
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-                "extra_content": call.extra_content,
-            }
-            for call in choice.calls
-        ]
-    whole = {"index": index, "message": message, "finish_reason": choice.finish_reason}
+        message["tool_calls"] = list(_calls(choice))
+    complete = {"index": index, "message": message, "finish_reason": choice.finish_reason}
     if choice.logprobs is not None:
-        whole["logprobs"] = {"content": choice.logprobs}
-    return whole
+        complete["logprobs"] = {"content": choice.logprobs}
+    return complete
 
 
 def _deltas(choice: Choice) -> Iterator[dict[str, Any]]:
-    """Yield the delta of each chunk, and its logprobs where it has some."""
+    """Yield the delta of each chunk, with its logprobs where there are any."""
     yield {"delta": {"role": "assistant", "content": "" if choice.calls == () else None}}
-    for piece in pieces(choice.reasoning):
-        yield {"delta": {"reasoning_content": piece}}
+    for token in split(choice.reasoning):
+        yield {"delta": {"reasoning_content": token}}
     logprobs = iter(choice.logprobs or ())
-    for piece in pieces(choice.text or ""):
+    for token in split(choice.text or ""):
         logprob = next(logprobs, None)
         extra = {"logprobs": {"content": [logprob]}} if logprob else {}
-        yield {"delta": {"content": piece}, **extra}
+        yield {"delta": {"content": token}, **extra}
     yield from ({"delta": delta} for delta in _call_deltas(choice))
 
 
-def _piece_delta(piece: Piece) -> dict[str, Any]:
-    return {"content" if piece.kind == "text" else "reasoning_content": piece.text}
+def _text_delta(delta: Delta) -> dict[str, Any]:
+    return {"content" if delta.type == "text" else "reasoning_content": delta.text}
 
 
 def _call_deltas(choice: Choice) -> Iterator[dict[str, Any]]:
-    for index, call in enumerate(choice.calls):
-        named = {"index": index, "id": call.id, "type": "function"}
-        named["function"] = {"name": call.name, "arguments": ""}
-        yield {"tool_calls": [{**named, "extra_content": call.extra_content}]}
-        middle = len(call.arguments) // 2
-        for piece in (call.arguments[:middle], call.arguments[middle:]):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+    """Yield the name of each call with empty arguments, then its arguments in two parts."""
+    for index, call in enumerate(_calls(choice)):
+        arguments = call["function"]["arguments"]
+        call["function"]["arguments"] = ""
+        yield {"tool_calls": [{"index": index, **call}]}
+        middle = len(arguments) // 2
+        for part in (arguments[:middle], arguments[middle:]):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": part}}]}
+
+
+def _calls(choice: Choice) -> Iterator[dict[str, Any]]:
+    """Yield the tool calls; of parallel calls the first is signed, as by Gemini 3."""
+    for number, call in enumerate(choice.calls):
+        data: dict[str, Any] = {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        if extra := call.extra_content(signed=number == 0):
+            data["extra_content"] = extra
+        yield data

@@ -1,11 +1,11 @@
-"""Tokens, by a rule that can be checked by hand.
+"""Token counts, by a rule that can be checked by hand.
 
-- Every begun 4 bytes of a text, in UTF-8, are one token. A character belongs to the token that its
-  last byte is in, so a text has as many pieces as tokens.
+- A text has one token for every 4 bytes of its UTF-8, rounded up. A character belongs to the token
+  that holds its last byte, so a text splits into as many parts as it has tokens.
 - An image is 258 tokens.
-- prompt_tokens are those of the text and the images of all messages, each text counted by itself.
-- completion_tokens are those of the reply's text, its reasoning and the arguments of its tool
-  calls, in all choices.
+- prompt_tokens counts the text and the images of all messages, each text by itself.
+- completion_tokens counts the text, the reasoning and the arguments of the tool calls of all
+  choices.
 - cached_tokens is 0: nothing is cached.
 """
 
@@ -16,30 +16,33 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_IMAGE = 258
 
 
-def pieces(text: str) -> list[str]:
-    """Return the text cut into its tokens."""
+def split(text: str) -> list[str]:
+    """Return the text split into its tokens."""
     if text.isascii():
         return [text[at : at + BYTES_PER_TOKEN] for at in range(0, len(text), BYTES_PER_TOKEN)]
-    cut: list[str] = []
+    tokens: list[str] = []
     size = 0
     for character in text:
         size += _size(character)
-        if (size - 1) // BYTES_PER_TOKEN == len(cut):
-            cut.append(character)
+        if (size - 1) // BYTES_PER_TOKEN == len(tokens):
+            tokens.append(character)
         else:
-            cut[-1] += character
-    return cut
+            tokens[-1] += character
+    return tokens
 
 
 def count(text: str) -> int:
-    """Return how many tokens the text has."""
+    """Return the number of tokens in the text."""
     return -(-_size(text) // BYTES_PER_TOKEN)
 
 
 def usage(
     prompt: Iterable[str], images: int, completion: Iterable[str], reasoning: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the usage object of texts in and out; reasoning is part of the output."""
+    """Return the usage object for these texts and this number of images.
+
+    Reasoning is part of the completion tokens.
+    """
     prompt_text = sum(map(count, prompt))
     image_tokens = images * TOKENS_PER_IMAGE
     text_tokens = sum(map(count, completion))
@@ -68,5 +71,5 @@ def usage(
 
 
 def _size(text: str) -> int:
-    # JSON may hold half of a surrogate pair, which strict UTF-8 has no bytes for.
+    # JSON can hold an unpaired surrogate, which strict UTF-8 cannot encode.
     return len(text.encode("utf-8", "surrogatepass"))

@@ -1,1 +1,1 @@
-"""Checks of a request against EvoLink's document and Gemini's rules."""
+"""Checks of a request against EvoLink's document and the rules of Gemini 3."""

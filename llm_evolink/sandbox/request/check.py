@@ -1,6 +1,6 @@
-"""Whether a request is one that the document and a Gemini 3 endpoint take."""
+"""Check of a request against EvoLink's document and the rules of Gemini 3."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,13 +9,21 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from generated_client import MODELS
 
+from .. import json_text
 from ..document import Refusal, document, refuse, request_schema
+from ..document import resolve as resolve_in_document
 from ..schema_samples import NoSampleError, resolve, sample
+from ..step_limit import StepLimitError, spend, step_limit
+from .explanation import dotted, explain
 from .images import describe
+from .normalization import MAX_VALUES, has_many_values, normalize
 from .tool_messages import check_tool_messages
 
 MAX_CHOICES = 8
-"""Most replies to one request; Google's API makes no more."""
+"""Maximum n; Google's API makes no more replies to one request."""
+
+MAX_STOPS = 100
+"""Maximum number of texts in stop; each is searched for in the reply."""
 
 
 @dataclass(frozen=True)
@@ -23,30 +31,43 @@ class ChatRequest:
     """A valid request.
 
     Attributes:
-        fields: The request's JSON.
-        images: What each image is, as images.describe says it.
+        fields: The request's JSON, normalized.
+        images: Description of each image, as images.describe returns it.
+        unknown: Names of the fields that the document does not have; they are ignored.
     """
 
     fields: dict[str, Any]
     images: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
-def check_request(fields: Any) -> ChatRequest:
-    """Return the request as one that can be answered. Raises Refusal, which names the field."""
-    if not isinstance(fields, dict):
+def check_request(body: Any, models: Collection[str] = ()) -> ChatRequest:
+    """Return the request if it can be answered. Raises Refusal, which names the invalid field.
+
+    models are accepted beside those of the document.
+    """
+    if not isinstance(body, dict):
         raise Refusal(400, message="The body of the request is not a JSON object")
-    if isinstance(fields.get("model"), str) and fields["model"] not in MODELS:
+    if has_many_values(body):
+        raise Refusal(400, message=f"The request has more than {MAX_VALUES} JSON values")
+    if isinstance(body.get("model"), str) and body["model"] not in (*MODELS, *models):
         raise Refusal(404)
     try:
-        _check_document(fields)
-        _check_messages(fields["messages"])
+        fields = normalize(body)
+        # The document's list of models is closed, and has been checked.
+        _check_document(fields | {"model": MODELS[0]} if fields.get("model") in models else fields)
+        if all(message["role"] == "system" for message in fields["messages"]):
+            raise refuse("messages", "there is nothing to answer beside the system prompt")
         check_tool_messages(fields["messages"])
-        _check_choices(fields)
-        for param, schema in _schemas(fields):
-            _check_schema(schema, param)
+        _check_combinations(fields)
+        with step_limit():
+            for param, schema in _schemas(fields):
+                _check_schema(schema, param)
     except RecursionError:
         raise Refusal(400, message="The request is nested too deeply") from None
-    return ChatRequest(fields, tuple(_images(fields["messages"])))
+    known = resolve_in_document(request_schema()).get("properties", {})
+    unknown = fields.keys() - known.keys()
+    return ChatRequest(fields, tuple(_images(fields["messages"])), tuple(sorted(unknown)))
 
 
 @cache
@@ -59,68 +80,24 @@ def _validator() -> Any:
 def _check_document(fields: dict[str, Any]) -> None:
     error = next(_validator().iter_errors(fields), None)
     if error:
-        param, message = _explain(error)
-        raise refuse(param, message)
+        raise refuse(*explain(error))
 
 
-def _explain(error: Any) -> tuple[str, str]:
-    """Return the path of the field at fault and what is wrong with it."""
-    path = list(error.absolute_path)
-    if error.validator == "required":
-        path.append(next(name for name in error.validator_value if name not in error.instance))
-        return _dotted(path), "is required"
-    if error.validator != "oneOf":
-        return _dotted(path), error.message
-    branches: dict[int, list[Any]] = {}
-    for cause in error.context:
-        branches.setdefault(cause.relative_schema_path[0], []).append(cause)
-    best = min(branches.values(), key=_misfit)
-    if not _misfit(best):
-        return _explain(best[0])
-    # Not even the kind of thing fits: say which kinds there are.
-    kind = next(filter(_is_kind, best))
-    alike = [
-        repr(cause.validator_value)
-        for cause in error.context
-        if cause.validator == kind.validator and cause.path == kind.path
-    ]
-    verb = "is not of type" if kind.validator == "type" else "is not"
-    return _dotted(kind.absolute_path), f"{kind.instance!r} {verb} {' or '.join(alike)}"
-
-
-def _misfit(causes: list[Any]) -> int:
-    """Return how little a branch is meant: 0, or 1 for another kind by const, 2 by type."""
-    return max(
-        (1 if cause.validator == "const" else 2) if _is_kind(cause) else 0 for cause in causes
-    )
-
-
-def _is_kind(cause: Any) -> bool:
-    return cause.validator == "const" or (cause.validator == "type" and not cause.path)
-
-
-def _dotted(path: Iterable[str | int]) -> str:
-    return ".".join(map(str, path))
-
-
-def _check_messages(messages: list[dict[str, Any]]) -> None:
-    for at, message in enumerate(messages):
-        if message["content"] is None and "tool_calls" not in message:
-            raise refuse(f"messages.{at}.content", "is null, without tool calls beside it")
-    if all(message["role"] == "system" for message in messages):
-        raise refuse("messages", "there is nothing to answer beside the system prompt")
-
-
-def _check_choices(fields: dict[str, Any]) -> None:
-    """Check what a field allows only beside another."""
+def _check_combinations(fields: dict[str, Any]) -> None:
+    """Check limits that the document does not have, and what a field needs beside it."""
     if fields.get("n", 1) > MAX_CHOICES:
-        raise refuse("n", f"{fields['n']} is greater than {MAX_CHOICES}")
+        raise refuse("n", f"{fields['n']} is greater than the maximum of {MAX_CHOICES}")
+    if isinstance(stop := fields.get("stop"), list) and len(stop) > MAX_STOPS:
+        raise refuse("stop", f"has more than {MAX_STOPS} items")
     names = [tool["function"]["name"] for tool in fields.get("tools", ())]
     choice = fields.get("tool_choice")
     if choice == "required" and not names:
-        raise refuse("tool_choice", "'required' needs tools")
+        raise refuse("tool_choice", '"required" needs tools')
     if isinstance(choice, dict) and choice["function"]["name"] not in names:
-        raise refuse("tool_choice.function.name", f"{choice['function']['name']!r} is not a tool")
+        raise refuse(
+            "tool_choice.function.name",
+            f"no tool has the name {json_text.write(choice['function']['name'])}",
+        )
 
 
 def _schemas(fields: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,19 +108,29 @@ def _schemas(fields: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "response_format.json_schema.schema", response_format["json_schema"]["schema"]
 
 
+@cache
+def _meta_validator() -> Any:
+    return Draft202012Validator(Draft202012Validator.META_SCHEMA)
+
+
 def _check_schema(schema: dict[str, Any], param: str) -> None:
-    for error in Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema):
-        raise refuse(_dotted((param, *error.absolute_path)), error.message)
     try:
+        references = list(_references(schema))
+        for error in _meta_validator().iter_errors(schema):
+            path, message = explain(error)
+            raise refuse(dotted(filter(None, (param, path))), message)
         # A validator would fetch what a reference to elsewhere names.
-        for reference in _references(schema):
+        for reference in references:
             resolve(reference, schema)
         sample(schema)
+    except StepLimitError as error:
+        raise refuse(param, f"checking the schema {error}") from None
     except NoSampleError as error:
         raise refuse(param, str(error)) from None
 
 
 def _references(schema: Any) -> Iterator[str]:
+    spend()
     if isinstance(schema, dict):
         references = (schema.get(keyword) for keyword in ("$ref", "$dynamicRef"))
         # Not a string: a property of that name.

@@ -1,14 +1,16 @@
+from pathlib import Path
+
 import pytest
 
-from llm_evolink.sandbox import serve
-from llm_evolink.sandbox.reply.canned import read_replies
-from tests.four_ways import chunks_of, client_of, message_of, post_to, text_of, tool
+from llm_evolink.sandbox import patterns, serve
+from llm_evolink.sandbox.reply.fixed import read_replies
+from tests.four_ways import chunks_of, client_of, error_of, message_of, post_to, text_of, tool
 
 REPLIES = [("capital of (.*)", "Paris"), ("(?i)^hello", "Hi"), ("capital", "Which?")]
 
 
 @pytest.fixture(scope="module")
-def canned():
+def client():
     with serve(replies=REPLIES) as server, client_of(server) as client:
         yield client
 
@@ -23,41 +25,39 @@ def canned():
         ([{"role": "user", "content": [{"type": "text", "text": "hello"}]}], "Hi"),
     ],
 )
-def test_the_first_reply_that_fits_is_given(canned, prompt, reply):
-    assert text_of(post_to(canned, prompt)) == reply
+def test_the_first_matching_reply_is_given(client, prompt, reply):
+    assert text_of(post_to(client, prompt)) == reply
 
 
-def test_a_prompt_that_fits_none_is_answered_as_ever(canned):
-    assert text_of(post_to(canned, "Oh, hello")).endswith('You said: "Oh, hello"')
+def test_another_prompt_gets_the_generated_reply(client):
+    assert text_of(post_to(client, "Oh, hello")).endswith('You said: "Oh, hello"')
 
 
-def test_only_the_last_user_message_counts(canned):
+def test_only_the_last_user_message_counts(client):
     messages = [{"role": "user", "content": text} for text in ("hello", "bye")]
-    assert 'You said: "bye"' in text_of(post_to(canned, messages))
+    assert 'You said: "bye"' in text_of(post_to(client, messages))
 
 
-def test_a_reply_is_streamed_and_counted_as_any_other(canned):
-    response = post_to(canned, "hello", stream=True, stream_options={"include_usage": True})
+def test_a_reply_is_streamed_and_counted(client):
+    response = post_to(client, "hello", stream=True, stream_options={"include_usage": True})
     *chunks, last = chunks_of(response)
     assert [chunk["choices"][0]["delta"] for chunk in chunks[1:]] == [{"content": "Hi"}]
     assert last["usage"]["completion_tokens"] == 1
 
 
-def test_a_reply_goes_before_tools_and_schemas(canned):
-    message = message_of(post_to(canned, "hello add", tools=[tool("add")]))
+def test_a_reply_has_precedence_over_tools_and_schemas(client):
+    message = message_of(post_to(client, "hello add", tools=[tool("add")]))
     assert message == {"role": "assistant", "content": "Hi"}
-    assert text_of(post_to(canned, "hello", response_format={"type": "json_object"})) == "Hi"
+    assert text_of(post_to(client, "hello", response_format={"type": "json_object"})) == "Hi"
 
 
-def test_a_reply_may_be_cut(canned):
-    (choice,) = post_to(canned, "The capital of X", max_tokens=1).json()["choices"]
+def test_a_reply_is_cut_at_the_token_limit(client):
+    (choice,) = post_to(client, "The capital of X", max_tokens=1).json()["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("Pari", "length")
 
 
-def test_a_pattern_that_is_none_is_an_error():
-    problem = (
-        r"^'\(' is not a regular expression: missing \), unterminated subpattern at position 0"
-    )
+def test_an_invalid_pattern_is_an_error():
+    problem = r"^'\(' is not a regular expression: missing \) at position 1"
     with pytest.raises(ValueError, match=problem), serve(replies=[("(", "a")]):
         pass
 
@@ -93,11 +93,11 @@ def test_a_file_of_replies_is_yaml_or_json(tmp_path, content):
         ),
         (
             b"- {prompt: '(', reply: b}",
-            ", entry 1: '(' is not a regular expression: missing ), unterminated subpattern",
+            ", entry 1: '(' is not a regular expression: missing )",
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(tmp_path, content, problem):
+def test_an_invalid_file_is_named(tmp_path, content, problem):
     path = tmp_path / "replies.yaml"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="replies") as caught:
@@ -106,6 +106,22 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content, problem):
     assert line.startswith(f"{path}{problem}")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"missing: No such file or directory$"):
         read_replies(tmp_path / "missing")
+
+
+def test_a_file_without_end_is_refused():
+    with pytest.raises(ValueError, match=r"^/dev/zero is larger than 4 MiB$"):
+        read_replies(Path("/dev/zero"))
+
+
+def test_a_pattern_that_takes_too_long_is_an_error(monkeypatch):
+    monkeypatch.setattr(patterns, "TIMEOUT", 0.01)
+    with serve(replies=[("^(a|aa)+$", "b")]) as server, client_of(server) as client:
+        error = error_of(post_to(client, "a" * 60 + "!"))
+        assert text_of(post_to(client, "a")) == "b"
+    assert (error["code"], error["message"]) == (
+        500,
+        "The pattern ^(a|aa)+$ took longer than 0.5 s",
+    )
