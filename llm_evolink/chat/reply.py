@@ -130,9 +130,21 @@ class Reply:
         log |= {
             "request_id": self._sanitizer.word(self.request_id),
             "server": self._server,
-            "logprobs": self._sanitizer.json(self._logprobs),
+            "logprobs": self._sanitizer.json(self._redacted_logprobs()),
         }
         return {name: value for name, value in log.items() if value}
+
+    def _redacted_logprobs(self) -> dict[str, list[Any]]:
+        """Return the log probabilities without tokens that form the key when they are joined."""
+        redacted = {}
+        for name, entries in self._logprobs.items():
+            tokens = [entry.get("token") if isinstance(entry, dict) else "" for entry in entries]
+            texts = [token if isinstance(token, str) else "" for token in tokens]
+            of_key = self._redactor.parts_of_key(texts)
+            redacted[name] = [
+                {"token": "…"} if index in of_key else entry for index, entry in enumerate(entries)
+            ]
+        return redacted
 
     def _check_ending(self) -> None:
         """Raise EvolinkError for a reply that is not an answer, or whose tool calls were cut."""

@@ -73,10 +73,7 @@ class _Servers:
                     _answered[self._servers] = server
                 break
             if server != servers[-1]:
-                reason = str(outcome) if is_error else f"status {outcome.status_code}"
-                failed.append(
-                    f"{self._urls[server].host}: {clean(reason) or type(outcome).__name__}"
-                )
+                failed.append(f"{self._urls[server].host}: {_describe(outcome)}")
         if isinstance(outcome, Exception):
             request.extensions[MAY_BE_BILLED] = not safe and exchange.written_at is not None
             raise outcome
