@@ -249,13 +249,13 @@ def test_a_missing_file(workspace: Workspace, path: str) -> None:
         (
             "templates/types.py.jinja",
             "a = ",
-            "ruff check failed: generated_client/types.py:2:5: invalid-syntax: "
+            "ruff check failed: generated_client/types.py:1:5: invalid-syntax: "
             "Expected an expression",
         ),
         (
             "templates/types.py.jinja",
             "UNSET = Unset()\n",
-            "ruff check failed: generated_client/types.py:2:9: F821 Undefined name `Unset`",
+            "ruff check failed: generated_client/types.py:1:9: F821 Undefined name `Unset`",
         ),
     ],
 )
