@@ -109,7 +109,10 @@ def test_a_failure_is_told_and_nothing_stays(no_key, forked_demo, tmp_path, monk
 
     done = demo(cwd=tmp_path, script=forked_demo)
 
-    assert done.stderr == "Error: Cannot reach 127.0.0.1:1: [Errno 111] Connection refused\n"
+    assert done.stderr == (
+        "Error: Cannot reach 127.0.0.1:1: [Errno 111] Connection refused; "
+        "check with: llm evolink doctor\n"
+    )
     assert done.returncode == 1
 
 
