@@ -3,6 +3,7 @@
 
 AuthenticatedClient, Client: Server, token and settings of the connection.
 MODELS: Names of the models that the API description lists.
+FORMER_MODELS: Names of the models that an earlier API description listed.
 SERVERS: Base URLs of the API.
 api: One module for each operation, with sync, asyncio and their like.
 models: Bodies of requests and responses.
@@ -29,6 +30,7 @@ _MODULES = {
 }
 
 __all__ = (
+    "FORMER_MODELS",
     "MODELS",
     "APIError",
     "AuthenticatedClient",
@@ -38,7 +40,10 @@ __all__ = (
 )
 
 MODELS: tuple[str, ...] = ("gemini-3.5-flash",)
-"""Names of the models that the API description lists"""
+"""Names of the models that the API description lists."""
+
+FORMER_MODELS: tuple[str, ...] = ()
+"""Names of the models that an earlier API description listed."""
 
 
 # Hidden from type checkers, which would accept any name.

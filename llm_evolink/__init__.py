@@ -10,14 +10,23 @@ import llm
 # llm takes the model registered last: trylast makes the short name ours beside llm-gemini too.
 @llm.hookimpl(trylast=True)
 def register_models(register: Callable[..., Any]) -> None:
-    """Register the document's models as NAME and evolink/NAME, and those that the user added."""
-    from generated_client import MODELS
+    """Register the document's models as NAME and evolink/NAME, and those that the user added.
+
+    A model that left the document stays registered, so that `llm -c` in its conversations does not
+    go to another plugin's model of that name; a prompt to it fails.
+    """
+    from generated_client import FORMER_MODELS, MODELS
 
     from .chat import AsyncEvolinkChat, EvolinkChat
     from .constants import ADDED_MODELS_FILE
 
-    for name in MODELS:
-        register(EvolinkChat(name), AsyncEvolinkChat(name), aliases=(f"evolink/{name}",))
+    for name in (*MODELS, *FORMER_MODELS):
+        removed = name in FORMER_MODELS
+        register(
+            EvolinkChat(name, removed=removed),
+            AsyncEvolinkChat(name, removed=removed),
+            aliases=(f"evolink/{name}",),
+        )
     path = llm.user_dir() / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
     try:
         open(path, "rb").close()

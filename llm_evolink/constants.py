@@ -29,6 +29,3 @@ SERVER_HEADER = "llm-evolink-server"
 
 ADDED_MODELS_FILE = "evolink-models.json"
 """File in llm's folder that lists the models which the user added."""
-
-SERVER_HEADER = "llm-evolink-server"
-"""Header that the transport adds to a response: the base URL of the server that sent it."""

@@ -30,7 +30,7 @@ class _Evolink:
         api_name: Name of the model in requests.
         model_id: Its name in llm; the api_name by default.
         added: Whether a user added it: the document's bounds of options are not its own.
-        removed: Whether it is registered only to tell that it was removed.
+        removed: Whether the user removed it, or it left the document: a prompt to it fails.
         images: Whether it takes images.
         tools: Whether it takes tools.
         schema: Whether it takes a schema.

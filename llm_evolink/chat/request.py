@@ -26,9 +26,13 @@ def build_request(
     """
     model: Any = prompt.model
     if model.removed:
+        reason = (
+            "was removed; add it again"
+            if model.added
+            else "is no longer in EvoLink's document; to use it all the same, add it"
+        )
         raise InvalidRequestError(
-            f"{model.model_id} was removed; add it again with: "
-            f"llm evolink models add {model.api_name}"
+            f"{model.model_id} {reason} with: llm evolink models add {model.api_name}"
         )
     request = models.ChatCompletionQuickRequest(
         model=model.api_name, messages=build_messages(prompt)

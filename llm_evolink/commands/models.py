@@ -96,7 +96,7 @@ def _check_name(name: str) -> None:
     if not name.isprintable() or not name.strip() or " " in name:
         raise click.ClickException(f"{name!r} is not the name of a model")
     for model, aliases in registered_models():
-        if not model.added and name in (model.model_id, *aliases):
+        if not (model.added or model.removed) and name in (model.model_id, *aliases):
             raise click.ClickException(
                 f"{model.model_id} is described by EvoLink's document and needs no adding"
             )

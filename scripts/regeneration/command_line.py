@@ -200,7 +200,7 @@ def _generate(
     with scratch_folder(parent) as scratch:
         # The package has its final name: the formatter sorts imports by that name.
         fresh = scratch / client.name
-        generate_client(effective.document, effective.models, arguments.openapi, fresh)
+        generate_client(effective, arguments.openapi, fresh)
         differing = differences(client, fresh)
         if arguments.check:
             return _report_check(client, differing)

@@ -22,7 +22,8 @@ def consequences(
     `old` and `new` are effective documents, `models` the names of the models in each.
     """
     lines = [f"plugin: model {name} is offered" for name in models[1] if name not in models[0]]
-    lines += [f"plugin: model {name} is gone" for name in models[0] if name not in models[1]]
+    gone = [name for name in models[0] if name not in models[1]]
+    lines += [f"plugin: model {name} is gone: a prompt to it fails" for name in gone]
     lines += _option_lines(old, new)
     lines += [f"plugin: {name} is not used" for name in _unused(new, changes)]
     return [printable(line) for line in lines]

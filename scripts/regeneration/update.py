@@ -70,7 +70,7 @@ def read_update(
     failures += map(str, effective.with_status("misfit"))
     files = _pruned_overlays(effective.outcomes, openapi) if prune else {}
     if changed:
-        record = source_record(openapi, found.content, url).encode()
+        record = source_record(openapi, found.content, url, effective.former_models).encode()
         files |= {PUBLISHED: found.content, SOURCE: record}
     return Update(effective, report, failures, files, changed)
 

@@ -27,11 +27,13 @@ class Effective:
     Attributes:
         document: The published document with the overlays applied.
         models: Names of the models that the published document lists.
+        former_models: Names of the models that an earlier document listed and this one does not.
         outcomes: What is to be reported of overlay actions; see Outcome.
     """
 
     document: dict[str, Any]
     models: tuple[str, ...]
+    former_models: tuple[str, ...]
     outcomes: list[Outcome]
 
     def with_status(self, status: str) -> list[Outcome]:
@@ -77,7 +79,15 @@ def with_overlays(document: dict[str, Any], openapi: Path) -> Effective:
         raise RegenerationError(f"{openapi / 'overlays'} holds no overlay")
     contents = tuple((path.name, path.read_bytes()) for path in overlays)
     text, outcomes = _applied(json.dumps(document), contents)
-    return Effective(json.loads(text), tuple(model_names(document)), list(outcomes))
+    models = tuple(model_names(document))
+    return Effective(json.loads(text), models, _former_models(openapi, models), list(outcomes))
+
+
+def _former_models(openapi: Path, models: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that SOURCE.toml and the vendored document hold and `models` does not."""
+    vendored = load_yaml((openapi / PUBLISHED).read_bytes(), PUBLISHED)
+    known = [*_recorded(openapi)["former_models"], *model_names(vendored)]
+    return tuple(dict.fromkeys(name for name in known if name not in models))
 
 
 @lru_cache(maxsize=8)
@@ -101,11 +111,12 @@ def _applied(
     return json.dumps(document), tuple(outcomes)
 
 
-def source_record(openapi: Path, document: bytes, url: str | None) -> str:
+def source_record(
+    openapi: Path, document: bytes, url: str | None, former_models: tuple[str, ...]
+) -> str:
     """Return the SOURCE.toml of a document taken today (UTC) from the page at the URL.
 
-    None, for a document that came as a file, keeps the recorded URL: it is another copy of that
-    page.
+    The URL is None for a document that came as a file, which is another copy of the recorded page.
     """
     record = _recorded(openapi)
     return (
@@ -115,15 +126,19 @@ def source_record(openapi: Path, document: bytes, url: str | None) -> str:
         f"url = {json.dumps(url or record.get('url', ''))}\n"
         f"date = {datetime.now(UTC).date()}\n"
         f'sha256 = "{hashlib.sha256(document).hexdigest()}"\n'
+        + (f"former_models = {json.dumps(former_models)}\n" if former_models else "")
     )
 
 
 def _recorded(openapi: Path) -> dict[str, Any]:
-    """Return what SOURCE.toml holds. Raises RegenerationError when it has no sha256."""
+    """Return what SOURCE.toml holds, with former_models. Raises RegenerationError."""
     try:
         record = tomllib.loads((openapi / SOURCE).read_text(encoding="utf-8"))
     except ValueError as error:
         raise RegenerationError(f"{SOURCE} is not TOML: {one_line(error)}") from error
     if not isinstance(record.get("sha256"), str):
         raise RegenerationError(f"{SOURCE} holds no sha256")
+    names = record.setdefault("former_models", [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise RegenerationError(f"{SOURCE}: former_models is not a list of names")
     return record

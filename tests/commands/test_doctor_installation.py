@@ -83,7 +83,8 @@ def test_every_variable_of_the_plugin_is_known():
     assert named == set(installation.VARIABLES)
 
 
-def test_added_models(user_path):
+def test_added_and_removed_models(user_path, monkeypatch):
+    monkeypatch.setattr(generated_client, "FORMER_MODELS", ("gemini-1",))
     store(user_path, "evolink-models.json", '{"gpt-9": {}, "old": {"removed": true}}')
 
     # Other plugins are loaded in this process.

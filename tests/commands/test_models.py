@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from llm.cli import cli
 
+import generated_client
 from tests.four_ways import KEY, STREAM_EVENTS, WAYS, serving, way_id
 
 DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
@@ -125,6 +126,24 @@ def test_a_prompt_to_a_removed_model():
     assert run("-m", "evolink/gpt-9", "hello", code=1) == (
         "Error: evolink/gpt-9 was removed; add it again with: llm evolink models add gpt-9\n"
     )
+
+
+def test_a_model_that_left_the_document(monkeypatch):
+    monkeypatch.setattr(generated_client, "FORMER_MODELS", ("gemini-1",))
+
+    assert models() == DOCUMENTED
+    for name in ("gemini-1", "evolink/gemini-1"):
+        assert str(llm.get_model(name)) == "EvoLink: gemini-1 (removed)"
+        assert run("-m", name, "hello", code=1) == (
+            "Error: gemini-1 is no longer in EvoLink's document; to use it all the same, add it "
+            "with: llm evolink models add gemini-1\n"
+        )
+    assert models("add", "gemini-1") == "Added: llm -m evolink/gemini-1\n"
+    with serving(monkeypatch, lambda reply: reply.events(*STREAM_EVENTS)) as server:
+        assert run("-m", "evolink/gemini-1", "hello") == "hi\n"
+    assert server.requests[0].json()["model"] == "gemini-1"
+    assert models("forget", "gemini-1") == "Forgotten: evolink/gemini-1\n"
+    assert str(llm.get_model("evolink/gemini-1")) == "EvoLink: gemini-1 (removed)"
 
 
 def test_what_an_added_model_does_not_take(tmp_path):

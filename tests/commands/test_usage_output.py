@@ -32,13 +32,13 @@ def test_real_prompts(sandbox, usage, as_json, llm_in_process):
     (row,), total = as_json("--by", "server")
 
     assert list(row) == ["server", *KEYS]
-    assert {"server": row["server"], **total} == row
+    assert {"server": sandbox.url, **total} == row
     assert (row["prompts"], row["input_tokens"], row["output_tokens"]) == (2, 7, 38)
     assert (row["unknown_usage"], row["cost"]) == (0, None)
     assert 0 <= row["duration_ms_p50"] <= row["duration_ms_p95"]
     assert re.fullmatch(
         r"server +prompts  input  output  p50 ms  p95 ms  tokens\n"
-        r"\S+ +2 +7 +38 +[\d,]+ +[\d,]+  █{20}\n"
+        rf"{sandbox.url} +2 +7 +38 +[\d,]+ +[\d,]+  █{{20}}\n"
         r"total +2 +7 +38 +[\d,]+ +[\d,]+\n",
         usage("--by", "server").stdout,
     )

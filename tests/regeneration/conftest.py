@@ -161,7 +161,7 @@ def frozen_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(FROZEN / "generator.yaml", folder)
     effective = with_overlays(vendored_document(FROZEN), FROZEN)
     target = folder / "generated_client"
-    generate_client(effective.document, effective.models, folder, target)
+    generate_client(effective, folder, target)
     return target
 
 

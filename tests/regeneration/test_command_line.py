@@ -203,6 +203,11 @@ def test_a_missing_file(workspace: Workspace, path: str) -> None:
         ("SOURCE.toml", "date = 2026-11-23", "SOURCE.toml holds no sha256"),
         ("SOURCE.toml", "sha256 = 7", "SOURCE.toml holds no sha256"),
         (
+            "SOURCE.toml",
+            "sha256 = ''\nformer_models = [7]",
+            "SOURCE.toml: former_models is not a list of names",
+        ),
+        (
             "overlays/2-corrections.yaml",
             "a: [",
             "2-corrections.yaml is not YAML: expected the node content, "

@@ -118,6 +118,25 @@ def test_an_option_and_a_server(workspace: Workspace) -> None:
     assert change(workspace, page) == ([NOTHING.strip()], [])
 
 
+def test_a_model_that_leaves_the_document_stays_known(workspace: Workspace) -> None:
+    name = "            - gemini-3.5-flash\n"
+    page = workspace.page(name, f"{name}            - gemini-9\n")
+    assert "plugin: model gemini-9 is offered" in change(workspace, page)[0]
+    page = workspace.page("            - gemini-9\n", "")
+    assert change(workspace, page)[0][:2] == [
+        "ChatCompletionQuickRequest.model: enum loses gemini-9 (breaking)",
+        "plugin: model gemini-9 is gone: a prompt to it fails",
+    ]
+    record = (workspace.openapi / "SOURCE.toml").read_text()
+    assert record.endswith('\nformer_models = ["gemini-9"]\n')
+    assert 'FORMER_MODELS: tuple[str, ...] = ("gemini-9",)' in (
+        workspace.client / "__init__.py"
+    ).read_text("utf-8")
+    assert workspace.run("--check").returncode == 0
+    change(workspace, workspace.page(name, f"{name}            - gemini-9\n"))
+    assert "gemini-9" not in (workspace.openapi / "SOURCE.toml").read_text()
+
+
 def test_a_new_server_is_refused(workspace: Workspace) -> None:
     page = workspace.page("https://direct.evolink.ai", "https://evil.example")
     out, err = stopped(workspace, page, "--force")

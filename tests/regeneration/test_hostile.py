@@ -43,7 +43,7 @@ def with_texts(node: Any, text: str) -> Any:
 def generate(document: dict[str, Any], folder: Path) -> Path:
     target = folder / "generated_client"
     effective = with_overlays(document, FROZEN)
-    generate_client(effective.document, effective.models, OPENAPI, target)
+    generate_client(effective, OPENAPI, target)
     return target
 
 

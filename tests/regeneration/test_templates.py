@@ -56,10 +56,11 @@ print(json.dumps([
 
 
 def test_two_types_of_body_and_an_enum(tmp_path: Path) -> None:
-    document = with_overlays(vendored_document(FROZEN), FROZEN).document
+    effective = with_overlays(vendored_document(FROZEN), FROZEN)
+    document = effective.document
     document["components"]["schemas"]["Order"] = {"type": "string", "enum": ["up", "down"]}
     document["paths"]["/v1/find"] = {"post": OPERATION}
-    generate_client(document, ("m",), ROOT / "openapi", tmp_path / "generated_client")
+    generate_client(effective, ROOT / "openapi", tmp_path / "generated_client")
 
     done = subprocess.run(
         [sys.executable, "-c", CALLS], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -58,9 +58,11 @@ def _model_checks() -> Iterator[tuple[str, Check]]:
     added = []
     try:
         for model, _ in registered_models():
-            if model.added and not model.removed:
+            if model.removed:
+                continue
+            if model.added:
                 added.append(model.model_id)
-            elif not model.added:
+            else:
                 yield "model", partial(installation.documented_model, model.model_id)
     except (OSError, ValueError):  # llm cannot read its folder or aliases.json.
         yield "model", installation.readable_models
