@@ -14,6 +14,7 @@ ALLOWED = {
     "__init__": {"commands", "chat", "constants"},
     "commands": {"batch", "chat", "connection", "sandbox", "failures", "errors", "GROUND"},
     "batch": {"chat", "connection", "failures", "errors", "GROUND"},
+    "daft": {"batch", "connection", "errors", "GROUND"},
     "chat": {"connection", "failures", "errors", "error_report", "GROUND"},
     "connection": {"failures", "errors", "GROUND"},
     "failures": {"errors", "error_report", "GROUND"},

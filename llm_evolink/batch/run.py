@@ -41,13 +41,14 @@ BACKOFF = 0.5
 FIRST_ESTIMATE = 256.0
 """Output tokens that --tpm counts on until an answer has come."""
 
-_FATAL = (AuthenticationError, QuotaError, AccessError, NotFoundError)
+FATAL = (AuthenticationError, QuotaError, AccessError, NotFoundError)
 """Failures that every row would have."""
 
-_FINAL = (InvalidRequestError, TooLargeError)
+FINAL = (InvalidRequestError, TooLargeError)
 """Failures that the same request would have again."""
 
-_REFUSALS = (429, 503)
+REFUSALS = (429, 503)
+"""Statuses with which a server refuses a request for now."""
 
 
 @dataclass
@@ -263,16 +264,16 @@ class Run:
         await self._save(asking, result, await response.to_sync_response())
 
     async def _failed(self, asking: _Asking, error: Exception) -> None:
-        if isinstance(error, _FATAL):
+        if isinstance(error, FATAL):
             self.stop(str(error))
             return
-        if getattr(error, "status_code", None) in _REFUSALS:
+        if getattr(error, "status_code", None) in REFUSALS:
             asking.tries -= 1
             # Raises PauseTooLongError: the row stays unasked.
             self.pace.refused(asking.started, getattr(error, "retry_after", None))
             self._try_again(asking, 0.0)
             return
-        again = isinstance(error, EvolinkError) and not isinstance(error, _FINAL)
+        again = isinstance(error, EvolinkError) and not isinstance(error, FINAL)
         if again and asking.tries < TRIES:
             delay = BACKOFF * 2 ** (asking.tries - 1)
             self._try_again(asking, delay * random.uniform(1, 1.5))  # noqa: S311

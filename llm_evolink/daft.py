@@ -1,0 +1,286 @@
+"""Asks a model about each row of a Daft dataframe, on one machine or on a Ray cluster.
+
+import daft
+from llm_evolink.daft import ask
+
+reviews = daft.read_csv("reviews.csv")
+result = ask(daft.col("text"), prompt="Sentiment of this review: $text")
+reviews.with_column("result", result).show()
+
+Importing this module needs the extra `daft`.
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import llm
+
+try:
+    import daft
+except ModuleNotFoundError as error:
+    if error.name != "daft":
+        raise
+    raise ModuleNotFoundError(
+        "llm_evolink.daft needs an extra: llm install 'llm-evolink[daft]'", name="daft"
+    ) from None
+
+from .batch.ask import key_of
+from .batch.errors import BatchError
+from .batch.pace import Pace, PauseTooLongError, Rates
+from .batch.requests import Asked, Request, Requests
+from .batch.results import cut_error, parse
+from .batch.run import BACKOFF, FATAL, FINAL, REFUSALS, TRIES
+from .batch.state import tokens_of
+from .batch.table import cell_text, columns_error
+from .batch.template import check_options
+from .connection.clients import changed_settings
+from .constants import MODEL_ID
+from .errors import EvolinkError, InvalidRequestError
+
+RESULT = daft.DataType.struct(
+    {
+        "answer": daft.DataType.string(),
+        "error": daft.DataType.string(),
+        "tokens": daft.DataType.struct(
+            {name: daft.DataType.int64() for name in ("input", "output", "cached")}
+        ),
+        "response_id": daft.DataType.string(),
+    }
+)
+"""Type of a result. See ask()."""
+
+MAX_ASKERS = 8
+"""Dataframe columns whose pace a process keeps; the least recently used one is dropped."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to know to ask rows. It is sent to workers, so it holds no key.
+
+    Attributes:
+        id: Unique; rows of one job share a pace in each process.
+        columns: Names of the columns, in the order of the arguments.
+        concurrency: Maximum requests in flight in a process.
+        rpm: Maximum requests a minute in a process.
+    """
+
+    id: str
+    asked: Asked = field(compare=False)
+    columns: tuple[str, ...] = field(compare=False)
+    concurrency: int = field(compare=False)
+    rpm: float | None = field(compare=False)
+    max_wait: float = field(compare=False)
+    key_file: str | None = field(compare=False)
+
+
+def ask(
+    *columns: daft.Expression,
+    prompt: str | None = None,
+    system: str | None = None,
+    model: str = MODEL_ID,
+    schema: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    attachments: Sequence[str] = (),
+    fragments: Sequence[str] = (),
+    key_file: str | None = None,
+    concurrency: int = 32,
+    rpm: float | None = None,
+    workers: int = 1,
+    max_wait: float = 600.0,
+) -> daft.Expression:
+    """Return an expression that asks the model about each row.
+
+    Its value is a struct: `answer`, a text (with a schema, JSON that fits it); `error`, null for
+    an answer; `tokens` with `input`, `output` and `cached`, null if unknown; and `response_id`,
+    the server's. A row that cannot be answered has an error and no answer: it ends no job.
+
+    Args:
+        columns: Columns of the templates. Without `prompt`, one column that holds the prompts.
+        prompt: Template of the prompt over the columns, such as "Sentiment of: $text".
+        system: Template of the system prompt.
+        model: Model of llm.
+        schema: JSON Schema of the answers.
+        options: Options of the model, such as {"temperature": 0}.
+        attachments: Templates of paths and URLs of images; workers read the paths.
+        fragments: Texts that go before each prompt.
+        key_file: File that holds the key, on each worker. Without it, workers find the key as
+            llm does: in their llm's keys, or in their environment.
+        concurrency: Maximum requests in flight, on all workers.
+        rpm: Maximum requests a minute, on all workers.
+        workers: Processes that ask at once, by which both are divided: nodes of the Ray cluster.
+        max_wait: Maximum seconds to wait when the server refuses requests for now.
+
+    Raises:
+        BatchError: An argument, a template, an option or the name of a column is not valid.
+        llm.UnknownModelError: llm has no such model.
+    """
+    if min(workers, concurrency) < 1:
+        raise BatchError("workers and concurrency must be at least 1")
+    if prompt is None and len(columns) != 1:
+        raise BatchError("Give prompt=, a template over the columns, or one column of prompts")
+    names = tuple(column.name() for column in columns) if prompt else ("prompt",)
+    asked = Asked(
+        model,
+        prompt or "$prompt",
+        system,
+        attachments=[(path, None) for path in attachments],
+        fragments=list(fragments),
+        schema=schema,
+        options=check_options(llm.get_async_model(model), dict(options or {})),
+    )
+    if missing := Requests(asked).columns - set(names):
+        raise columns_error(missing, names)
+    rpm = rpm / workers if rpm else None
+    Rates(rpm, None)
+    share = max(1, concurrency // workers)
+    job = _Job(uuid.uuid4().hex, asked, names, share, rpm, max_wait, key_file)
+    # Not in a process of its own: all rows of a worker share an event loop, and so a pace.
+    function = daft.func(_ask_row, return_dtype=RESULT, use_process=False)
+    return cast("daft.Expression", function(job, *columns))
+
+
+async def _ask_row(job: _Job, *values: Any) -> dict[str, Any]:
+    try:
+        return await _asker(asyncio.get_running_loop(), job).ask(values)
+    except Exception as error:
+        return _result(error=str(error) or type(error).__name__)
+
+
+def _result(**fields: Any) -> dict[str, Any]:
+    return {"answer": None, "error": None, "tokens": None, "response_id": None, **fields}
+
+
+class _StoppedError(Exception):
+    """No more rows are asked."""
+
+
+class _Asker:
+    """Asks the rows of a job that come to one event loop of one process."""
+
+    def __init__(self, job: _Job) -> None:
+        asked = job.asked
+        self._job = job
+        self._requests = Requests(asked)
+        self._model = llm.get_async_model(asked.model_id)
+        self._arguments: dict[str, Any] = {
+            "schema": asked.schema,
+            "fragments": asked.fragments,
+            "stream": self._model.can_stream,
+        }
+        if asked.options:
+            self._arguments["options"] = asked.options
+        if key := key_of(self._model, _read_key(job.key_file)):
+            self._arguments["key"] = key
+        self._pace = Pace(job.concurrency, job.max_wait)
+        self._rates = Rates(job.rpm, None)
+        self._turn = asyncio.Lock()
+        self._finished = asyncio.Event()
+        self._rows = 0
+        self._stopped: str | None = None
+
+    async def ask(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the result of a row. Raises an Exception for a row that cannot be answered."""
+        cells = dict(zip(self._job.columns, map(cell_text, values), strict=True))
+        request = self._requests.build(cells)
+        self._rows += 1
+        try:
+            return await self._ask(request)
+        finally:
+            self._rows -= 1
+            if not self._rows:
+                # A later run of the same dataframe asks again.
+                self._stopped = None
+
+    async def _ask(self, request: Request) -> dict[str, Any]:
+        """Ask until there is an answer; the tries and delays are those of a batch."""
+        tries = 0
+        while True:
+            started = await self._start()
+            try:
+                response = await self._send(request)
+            except FATAL as error:
+                self._stopped = str(error)
+                raise
+            except EvolinkError as error:
+                if error.status_code in REFUSALS:
+                    self._refused(started, error)
+                    continue
+                tries += 1
+                if isinstance(error, FINAL) or tries == TRIES:
+                    raise
+            else:
+                self._pace.answered()
+                return self._answered(response)
+            finally:
+                self._pace.finish()
+                self._finished.set()
+            await asyncio.sleep(BACKOFF * 2 ** (tries - 1) * random.uniform(1, 1.5))  # noqa: S311
+
+    async def _start(self) -> float:
+        """Wait until a request may start; return the time. Raises _StoppedError."""
+        # The rows wait in a queue: only the first of them looks at the pace.
+        async with self._turn:
+            if self._stopped is None:
+                await self._rates.acquire(0)
+            while self._stopped is None and (delay := self._pace.delay()) != 0:
+                self._finished.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._finished.wait(), delay)
+            if self._stopped is not None:
+                raise _StoppedError(self._stopped)
+            return self._pace.start()
+
+    async def _send(self, request: Request) -> llm.AsyncResponse:
+        # A job tries again by itself, and keeps as many connections as it may use.
+        with changed_settings(max_retries=0, connections=self._job.concurrency):
+            response = self._model.prompt(
+                request.prompt,
+                system=request.system,
+                attachments=request.attachments,
+                **self._arguments,
+            )
+            await response.text()
+        return response
+
+    def _refused(self, started: float, error: EvolinkError) -> None:
+        try:
+            self._pace.refused(started, error.retry_after)
+        except PauseTooLongError as too_long:
+            self._stopped = str(too_long)
+
+    def _answered(self, response: llm.AsyncResponse) -> dict[str, Any]:
+        tokens = tokens_of(response)
+        facts = response.response_json or {}
+        result = _result(tokens=tokens and tokens._asdict(), response_id=facts.get("id"))
+        text = response.text_or_raise()
+        result["error"] = cut_error(response.response_json)
+        if result["error"] is None:
+            try:
+                parse(text, self._job.asked.schema)
+                result["answer"] = text
+            except ValueError as error:
+                result["error"] = str(error)
+        return result
+
+
+@lru_cache(MAX_ASKERS)
+def _asker(_loop: asyncio.AbstractEventLoop, job: _Job) -> _Asker:
+    return _Asker(job)
+
+
+def _read_key(path: str | None) -> str | None:
+    """Return the key that the file holds. Raises InvalidRequestError."""
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidRequestError(f"The key file {path} cannot be read: {reason}") from None
