@@ -326,7 +326,8 @@ def _load() -> Any:
     for package in ("generated_client", "llm_evolink"):
         module = importlib.import_module(package)
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
-            importlib.import_module(found.name)
+            if found.name != "llm_evolink.daft":  # Needs an extra, and no command imports it.
+                importlib.import_module(found.name)
     template = sqlite3.connect(":memory:", check_same_thread=False)
     migrate(sqlite_utils.Database(template))
     template.commit()
