@@ -1,6 +1,7 @@
 """Calls of the generated functions, the same for those with and without an event loop."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from generated_client.models import (
     MessageSimple,
 )
 from generated_client.types import Response
+from tests import scripted_server
 
 TOKEN = "sk-test-0123456789abcdef"
 
@@ -149,6 +151,30 @@ class AsyncCalls:
 
         asyncio.run(run())
         return outcomes
+
+
+DONE = "data: [DONE]\n\n"
+END = b"0\r\n\r\n"
+
+
+def chunk(text: str) -> dict[str, Any]:
+    return {"choices": [{"delta": {"content": text}}]}
+
+
+def event(text: str) -> str:
+    """Return an event whose text is this, its JSON not escaped."""
+    return f"data: {json.dumps(chunk(text), ensure_ascii=False)}\n\n"
+
+
+def stream(*parts: bytes | str) -> scripted_server.Handler:
+    """Return a handler that sends an event stream, each part a chunk."""
+
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.start()
+        reply.chunk(*parts)
+        reply.end()
+
+    return handler
 
 
 Calls = SyncCalls | AsyncCalls

@@ -214,9 +214,7 @@ def test_an_httpx_client_with_other_credentials_is_refused_by_name(
     kind: Any, settings: dict[str, Any], named: str
 ) -> None:
     client: Any = AuthenticatedClient(base_url=URL, token=TOKEN)
-    set_client = (
-        client.set_httpx_client if kind is httpx.Client else client.set_async_httpx_client
-    )
+    set_client = client.set_httpx_client if kind is httpx.Client else client.set_async_httpx_client
     with pytest.raises(ValueError, match="credentials beside the token") as raised:
         set_client(kind(**settings))
     assert f"token: {named}. " in str(raised.value)

@@ -27,11 +27,15 @@ def raised(response: httpx.Response, *, stream: bool) -> errors.APIError:
         token=TOKEN,
         httpx_args={"transport": httpx.MockTransport(lambda _: response)},
     )
-    with pytest.raises(errors.APIError) as error:
+
+    def call() -> None:
         if not stream:
             api.sync(client=client, body=request())
         with api.sync_stream(client=client, body=request()) as chunks:
             list(chunks)
+
+    with pytest.raises(errors.APIError) as error:
+        call()
     return error.value
 
 

@@ -87,7 +87,9 @@ def test_pyright_passes_the_readme_s_samples(samples: list[Path], tmp_path: Path
     )
     report = json.loads(done.stdout)
     assert report["summary"]["filesAnalyzed"] == 4
-    found = [(each["file"], each["range"]["start"]["line"]) for each in report["generalDiagnostics"]]
+    found = [
+        (each["file"], each["range"]["start"]["line"]) for each in report["generalDiagnostics"]
+    ]
     assert found == [(str(wrong), line) for line in (5, 6, 7, 10)], done.stdout
 
 
