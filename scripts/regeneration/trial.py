@@ -21,7 +21,7 @@ def try_client(scratch: Path) -> list[str]:
     """
     with ThreadPoolExecutor() as executor:
         types = executor.submit(_type_check, scratch)
-        return [*_prompts(scratch), *types.result()]
+        return [*prompt_failures(scratch), *types.result()]
 
 
 def _type_check(scratch: Path) -> list[str]:
@@ -39,7 +39,8 @@ def _type_check(scratch: Path) -> list[str]:
     return shown
 
 
-def _prompts(scratch: Path) -> list[str]:
+def prompt_failures(scratch: Path) -> list[str]:
+    """Return a line for each failure of a prompt that the plugin sends to the sandbox."""
     command = [sys.executable, "-m", "regeneration.trial_prompts", str(scratch)]
     path = os.pathsep.join([str(scratch), str(ROOT), str(ROOT / "scripts")])
     code, out, err = _run(command, scratch, PYTHONPATH=path)

@@ -1,18 +1,22 @@
 """scripts/regenerate without --from, and what needs a process of its own."""
 
+import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from regeneration import command_line
+from regeneration import command_line, generator, swap
+from regeneration.command_line import SIGNALS
 from regeneration.vendored import PUBLISHED
 
-from .conftest import ROOT, Workspace, call_main, files
+from .workspace import ROOT, Workspace, call_main, files, run_child
 
 INTERPRETER = f"'{sys.executable}'"
 
@@ -47,7 +51,9 @@ def test_the_committed_client_is_what_the_committed_document_generates() -> None
     assert done.stdout == "generated_client is what the document generates\n"
 
 
-def test_it_writes_the_same_bytes_wherever_it_runs(workspace: Workspace) -> None:
+def test_it_writes_the_same_bytes_wherever_it_runs(
+    workspace: Workspace, frozen_client: Path
+) -> None:
     cwd = workspace.folder / "tmp" / "cwd"
     cwd.mkdir()
     # Modules of the current folder must neither be imported nor count when imports are sorted.
@@ -62,23 +68,21 @@ def test_it_writes_the_same_bytes_wherever_it_runs(workspace: Workspace) -> None
         "PYTHONCOERCECLOCALE": "0",
     }
     code, out, err = run_script(*command, cwd=cwd, env=workspace.environment(**variables))
-    first = files(workspace.client)
+    written = files(workspace.client)
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == f"generated_client: {len(first)} files, {len(first)} changed"
+    assert out.splitlines()[0] == f"generated_client: {len(written)} files, {len(written)} changed"
     assert out.splitlines()[1] == "  added    __init__.py"
-    assert out.splitlines()[-1] == f"  and {len(first) - 10} more"
+    assert out.splitlines()[-1] == f"  and {len(written) - 10} more"
     assert files(cwd) == before
-    shutil.rmtree(cwd)
+    # This process has another current folder, locale, umask and hash seed.
+    assert written == files(frozen_client)
 
-    again = workspace.run()
-    assert (again.stdout, again.stderr) == (
-        f"generated_client: {len(first)} files, 0 changed\n",
-        "",
-    )
 
-    shutil.rmtree(workspace.client)
-    workspace.start(cwd=Path("/"), LC_ALL="C.UTF-8", PYTHONHASHSEED="2")
-    assert files(workspace.client) == first
+def test_a_second_run_changes_nothing(generated: Workspace, frozen_client: Path) -> None:
+    done = generated.run()
+    count = len(files(frozen_client))
+    assert (done.stdout, done.stderr) == (f"generated_client: {count} files, 0 changed\n", "")
+    assert files(generated.client) == files(frozen_client)
 
 
 def test_a_folder_with_spaces_called_by_a_relative_path(tmp_path: Path) -> None:
@@ -303,17 +307,13 @@ def test_a_client_in_a_missing_folder(workspace: Workspace) -> None:
     assert message == f"{nowhere}: No such file or directory"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_nothing_behind(
-    workspace: Workspace, number: signal.Signals, tmp_path: Path
-) -> None:
+def test_a_signal_leaves_nothing_behind(workspace: Workspace) -> None:
     before = files(workspace.client)
-    # In place of the formatter, it waits for the signals of the test.
+    # In place of the generator, it waits for the signals of the test.
     script = (
         "import sys, regeneration.command_line as program, regeneration.generator as generator\n"
-        "generator.FORMATTERS = ()\n"
-        "def wait(target): print('generated', flush=True), sys.stdin.read()\n"
-        "generator._escape_bidirectional = wait\n"
+        "def generate_client(*_): print('generating', flush=True), sys.stdin.read()\n"
+        "generator.generate_client = generate_client\n"
         "program.run()"
     )
     process = subprocess.Popen(
@@ -324,34 +324,64 @@ def test_a_signal_leaves_nothing_behind(
         stderr=subprocess.STDOUT,
     )
     assert process.stdout
-    assert process.stdout.readline() == b"generated\n"
+    assert process.stdout.readline() == b"generating\n"
     assert len(workspace.litter()) == 1
-    process.send_signal(number)
-    process.send_signal(number)  # A second one, of somebody impatient.
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)  # A second one, of somebody impatient.
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 128 + number
-    assert output == b""
+    assert (process.returncode, output) == (128 + signal.SIGTERM, b"")
+    assert (workspace.litter(), files(workspace.client)) == ([], before)
+
+
+@pytest.fixture
+def _restored_process() -> Iterator[None]:
+    """Put signal handlers and limits back, which the command line sets for its process."""
+    handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGXCPU)}
+    limit = resource.getrlimit(resource.RLIMIT_CPU)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    resource.setrlimit(resource.RLIMIT_CPU, limit)
+
+
+@pytest.mark.usefixtures("_restored_process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_and_a_second_one_during_the_clean_up(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    rmtree = shutil.rmtree
+
+    def interrupted(folder: Path) -> None:
+        signal.raise_signal(number)
+        rmtree(folder)
+
+    monkeypatch.setattr(generator, "generate_client", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(swap.shutil, "rmtree", interrupted)
+    monkeypatch.setattr(sys, "argv", ["regenerate", *workspace.arguments()])
+    before = files(workspace.client)
+    with pytest.raises(SystemExit) as stopped:
+        command_line.run()
+    assert stopped.value.code == 128 + number
     assert (workspace.litter(), files(workspace.client)) == ([], before)
 
 
 def test_a_killed_run_is_undone_by_a_check(generated: Workspace) -> None:
-    script = (
-        "import os, signal, regeneration.command_line as program, regeneration.swap as swap\n"
-        "rename = swap.Path.rename\n"
-        "def stop(self, target):\n"
-        "    rename(self, target)\n"
-        "    if str(self).endswith('generated_client'): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "swap.Path.rename = stop\n"
-        "program.run()"
-    )
+    rename = Path.rename
+
+    def rename_and_stop(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if self == generated.client:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return moved
+
+    def killed() -> None:
+        Path.rename = rename_and_stop  # type: ignore[method-assign]
+        generated.run()
+
     (generated.client / "client.py").write_text("old")
     before = files(generated.client)
-    done = subprocess.run(
-        [sys.executable, "-c", script, *generated.arguments()],
-        env=generated.environment(PYTHONPATH=str(ROOT / "scripts")),
-        check=False,
-    )
-    assert (done.returncode, generated.client.exists()) == (-signal.SIGKILL, False)
+    assert run_child(killed) == signal.SIGKILL
+    assert not generated.client.exists()
     done = generated.run("--check")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from regeneration.diff import compare, kept_by_overlays
-from regeneration.validation import load_yaml, validate
+from regeneration.validation import load_yaml
 
 DOCUMENT = """\
 openapi: 3.1.0
@@ -70,9 +70,7 @@ def changed(*replacements: str) -> dict[str, Any]:
     for old, new in zip(replacements[::2], replacements[1::2], strict=True):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    document = load_yaml(text.encode(), "X")
-    validate(document, "X")
-    return document
+    return load_yaml(text.encode(), "X")
 
 
 def differences(*replacements: str) -> list[str]:

@@ -13,7 +13,7 @@ from regeneration import download
 from regeneration.download import read_source
 from regeneration.errors import RegenerationError
 
-from .conftest import Pages, Reply
+from .page_server import Pages, Reply
 
 
 @pytest.fixture

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import re
+import shutil
 import tomllib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from regeneration import trial
+from regeneration import generator, trial
 from regeneration.validation import load_yaml
-from regeneration.vendored import PUBLISHED
+from regeneration.vendored import PUBLISHED, Effective
 
-from .conftest import FROZEN, Pages, Workspace, files
+from .page_server import Pages
+from .workspace import FROZEN, Workspace, files
 
 URL = tomllib.loads((FROZEN / "SOURCE.toml").read_text())["url"]
 NOTHING = "nothing to do: openapi/ has this document\n"
@@ -41,10 +44,31 @@ REGION = """\
 """
 
 
+@pytest.fixture(scope="module")
+def generate_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """A generate_client that copies the client of a document that it generated before."""
+    generate_client = generator.generate_client
+    clients: dict[str, Path] = {}
+
+    def generate(effective: Effective, openapi: Path, target: Path) -> None:
+        key = json.dumps([effective.document, effective.models, effective.former_models])
+        if key in clients:
+            shutil.copytree(clients[key], target)
+            return
+        generate_client(effective, openapi, target)
+        clients[key] = tmp_path_factory.mktemp("client") / "generated_client"
+        shutil.copytree(target, clients[key])
+
+    return generate
+
+
 @pytest.fixture
-def workspace(generated: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(
+    generated: Workspace, generate_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
     """A workspace that skips the trial, which test_trial.py tests."""
     monkeypatch.setattr(trial, "try_client", lambda scratch: [])
+    monkeypatch.setattr(generator, "generate_client", generate_once)
     return generated
 
 

@@ -10,7 +10,7 @@ import pytest
 from regeneration import swap
 from regeneration.swap import JOURNAL, replace, scratch_folder, undo_interrupted
 
-from .conftest import files
+from .workspace import files, run_child
 
 NOTE = "a run that was killed is undone: the files are as they were before it"
 NEW = {"overlays/a.yaml": b"new", "SOURCE.toml": b"new", "added.yaml": b"new"}
@@ -69,17 +69,6 @@ def test_a_failure_puts_everything_back(
     with pytest.raises(OSError, match=r"^$"):
         replace_all(project)
     assert files(project) == before
-
-
-def run_child(body: Callable[[], object]) -> int:
-    """Run the function in a forked process; return its exit status."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            body()
-        finally:
-            os._exit(0)
-    return os.waitpid(pid, 0)[1]
 
 
 @pytest.mark.parametrize("number", range(9))

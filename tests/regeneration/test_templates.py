@@ -9,7 +9,7 @@ from typing import Any
 from regeneration.generator import generate_client
 from regeneration.vendored import vendored_document, with_overlays
 
-from .conftest import FROZEN, ROOT
+from .workspace import FROZEN, ROOT
 
 
 def answers(name: str) -> dict[str, Any]:
