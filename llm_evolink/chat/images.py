@@ -1,9 +1,11 @@
-"""Attachments of llm as image parts of a message."""
+"""Image parts of a message, from llm's attachments."""
 
 from __future__ import annotations
 
 import base64
 import math
+from mimetypes import guess_type
+from typing import NoReturn
 from urllib.parse import unquote
 
 import llm
@@ -13,12 +15,15 @@ from generated_client import models
 from ..constants import IMAGE_TYPES, MAX_IMAGE_BYTES
 from ..errors import InvalidRequestError
 
+_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/javascript")
+_OTHER_MEDIA = ("application/pdf", "audio/", "video/")
+
 
 def image_part(attachment: llm.Attachment) -> models.ImagePart:
-    """Return the part: an address is passed on, anything else becomes a data: URL of ours.
+    """Return the image part. A URL is sent as it is, a file or bytes as a base64 data URL.
 
-    Raises InvalidRequestError, naming the attachment, for one that is not an image of these
-    types, is too large, or is not there any more.
+    Raises InvalidRequestError, naming the attachment, for one that cannot be read, has more than
+    MAX_IMAGE_BYTES, or is not of IMAGE_TYPES. The type of a URL is not asked for.
     """
     if (attachment.url or "")[:5].lower() == "data:":
         attachment = _decoded(attachment)
@@ -28,6 +33,8 @@ def image_part(attachment: llm.Attachment) -> models.ImagePart:
         url = f"data:{found};base64,{base64.b64encode(content).decode()}"
     elif attachment.type:
         _check_type(attachment, attachment.type)
+    elif (guessed := guess_type(url.partition("?")[0])[0] or "").startswith(_OTHER_MEDIA):
+        _refuse_type(attachment, guessed)
     return models.ImagePart(type_="image_url", image_url=models.ImageUrl(url=url))
 
 
@@ -55,24 +62,46 @@ def _read(attachment: llm.Attachment) -> tuple[str, bytes]:
         ) from None
     if not content:
         raise InvalidRequestError(f"{_name(attachment)} is empty")
-    media_type = _check_type(attachment, found)
+    media_type = _check_type(attachment, found, content)
     if len(content) > MAX_IMAGE_BYTES:
-        # Rounded up: what is too large is not to read as 10.0.
+        # Rounded up: an image that is too large must not be reported as 10.0 MB.
         size = math.ceil(len(content) / 2**20 * 10) / 10
         raise InvalidRequestError(f"{_name(attachment)} has {size} MB; an image may have 10 MB")
     return media_type, content
 
 
-def _check_type(attachment: llm.Attachment, found: str | None) -> str:
-    """Return the type in the form that the document names it."""
+def _check_type(attachment: llm.Attachment, found: str | None, content: bytes = b"") -> str:
+    """Return the type as the document writes it. Raises InvalidRequestError for any other type."""
     media_type = (found or "").partition(";")[0].strip().lower()
     media_type = "image/jpeg" if media_type == "image/jpg" else media_type
     if media_type not in IMAGE_TYPES:
-        raise InvalidRequestError(
-            f"{_name(attachment)} is {found or 'of an unknown type'}; EvoLink takes "
-            f"{', '.join(IMAGE_TYPES)}"
-        )
+        _refuse_type(attachment, media_type, content)
     return media_type
+
+
+def _refuse_type(attachment: llm.Attachment, media_type: str, content: bytes = b"") -> NoReturn:
+    """Raise InvalidRequestError with what to do about an attachment of this type."""
+    images = ", ".join(IMAGE_TYPES)
+    if media_type.startswith("image/"):
+        advice = f"EvoLink takes {images}"
+    elif media_type.startswith(_TEXT_TYPES) or (
+        not media_type.startswith(_OTHER_MEDIA) and _is_text(content)
+    ):
+        advice = f"send text as a fragment: -f {attachment.path or attachment.url or '-'}"
+    else:
+        advice = f"EvoLink's document names images only ({images})"
+    raise InvalidRequestError(
+        f"{_name(attachment)} is {media_type or 'of an unknown type'}; {advice}"
+    )
+
+
+def _is_text(content: bytes) -> bool:
+    """Return whether the content is text: llm recognizes no CSV file and no Makefile."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and "\0" not in text
 
 
 def _name(attachment: llm.Attachment) -> str:

@@ -1,13 +1,22 @@
-"""What can be set with `-o`: the scalar fields of the document's request, and two by hand."""
+"""The options of the model: the scalar fields of the document's request, and a few by hand."""
 
 import json
 import re
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import llm
-from pydantic import Field, TypeAdapter, create_model, field_validator
-from pydantic_core import SchemaError
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError
 
 # llm sets these in another way: -m, the prompt, --no-stream, --tool, --schema.
 SET_BY_LLM = {"model", "messages", "stream", "stream_options", "tools", "response_format"}
@@ -33,11 +42,43 @@ HAND_WRITTEN: dict[str, Any] = {
         Field(None, description="Text at which to stop, or a JSON list of several"),
     ),
     "json_object": (bool | None, Field(None, description="Answer with a JSON object")),
+    "include_thoughts": (
+        bool | None,
+        Field(
+            None,
+            description="Ask for a summary of the model's reasoning, in Google's form; whether "
+            "EvoLink passes that on is not documented",
+        ),
+    ),
+    "extra_body": (
+        dict[str, Any] | None,
+        Field(
+            None,
+            description='Further fields of the request, a JSON object such as {"top_k": 40}',
+        ),
+    ),
 }
 
 
 class _Base(llm.Options):
-    """Checks the option that is text or a list."""
+    """Checks the options that are not scalar, and explains unknown ones."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def explain_unknown(cls, values: Any, validate: ModelWrapValidatorHandler[Any]) -> Any:
+        """Return the options. Raises ValidationError, with a suggestion for each unknown name."""
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise _with_suggestions(error, cls.model_fields) from None
+
+    @field_validator("extra_body", mode="before", check_fields=False)
+    @classmethod
+    def check_extra_body(cls, value: Any) -> Any:
+        """Return the fields as a dict. Raises ValueError for those that cannot be sent."""
+        from .extra_body import read_extra_body
+
+        return None if value is None else read_extra_body(value, cls.model_fields)
 
     @field_validator("stop", mode="before", check_fields=False)
     @classmethod
@@ -53,11 +94,24 @@ class _Base(llm.Options):
             except (ValueError, RecursionError):
                 raise ValueError('begins with [" and is not a JSON list of texts') from None
         if stop == []:
-            raise ValueError("a list without a text")
+            raise ValueError("an empty list")
         texts = stop if isinstance(stop, list) else [stop]
         if stop is not None and not all(isinstance(text, str) for text in texts):
             raise ValueError("not a text or a list of texts")
         return stop
+
+
+def _with_suggestions(error: ValidationError, options: Iterable[str]) -> ValidationError:
+    from .unknown_options import unknown_option
+
+    details: list[InitErrorDetails] = []
+    for each in error.errors(include_url=False):
+        message = each["msg"].removeprefix("Value error, ")
+        if each["type"] == "extra_forbidden":
+            message = unknown_option(str(each["loc"][0]), options)
+        reason = PydanticCustomError(each["type"], "{message}", {"message": message})
+        details.append({"type": reason, "loc": each["loc"], "input": each["input"]})
+    return ValidationError.from_exception_data(error.title, details)
 
 
 def scalar_fields(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -120,11 +174,11 @@ def _fields() -> dict[str, Any]:
     request = document["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
     return {
         **{
-            name: HAND_WRITTEN[name] if name in HAND_WRITTEN else _field(scalars[name])
+            name: _field(scalars[name]) if name in scalars else HAND_WRITTEN[name]
             for name in request
             if name in HAND_WRITTEN or name in scalars
         },
-        **HAND_WRITTEN,
+        **{name: field for name, field in HAND_WRITTEN.items() if name not in scalars},
     }
 
 

@@ -198,17 +198,34 @@ def _tool(tool: Any) -> Any:
 
 
 def _set_options(request: models.ChatCompletionQuickRequest, options: llm.Options) -> None:
-    """Set the options that were given; each has the name of its request field."""
-    for name, value in options:
-        if value is None:
-            continue
-        if name == "json_object":
-            if value:
-                request.response_format = models.JsonObjectFormat(type_="json_object")
-        elif hasattr(request, name):
+    """Set the options that were given; most have the name of their request field."""
+    given = {name: value for name, value in options if value is not None}
+    extra_body = given.pop("extra_body", {})
+    if given.pop("json_object", False):
+        request.response_format = models.JsonObjectFormat(type_="json_object")
+    for name, value in given.items():
+        if hasattr(request, name):
             setattr(request, name, value)
+        elif name == "include_thoughts":
+            request.additional_properties |= _thinking_config(include_thoughts=value)
         else:  # Its attribute has another name.
             request.additional_properties[name] = value
+    if twice := request.additional_properties.keys() & extra_body.keys():
+        raise InvalidRequestError(
+            f"extra_body cannot hold {min(twice)} beside the option include_thoughts, which sets it"
+        )
+    request.additional_properties |= extra_body
+
+
+def _thinking_config(**config: Any) -> dict[str, Any]:
+    """Return the request fields of Google's thinking_config.
+
+    The body of the request has a member named extra_body: so do the REST examples of Google's
+    page on OpenAI compatibility (ai.google.dev/gemini-api/docs/openai). Its Python examples pass
+    extra_body={"extra_body": {"google": …}}, because the openai package merges the value of its
+    argument of that name into the body.
+    """
+    return {"extra_body": {"google": {"thinking_config": config}}}
 
 
 def schema_of(prompt: llm.Prompt, conversation: Any) -> Any:

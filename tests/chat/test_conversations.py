@@ -274,3 +274,41 @@ def test_usage_and_json_are_shown(sandbox, llm_command):
     (row,) = json.loads(llm_command("-m", MODEL, "--json", "one").stdout)
     assert (row["model"], row["prompt"], row["response"]) == (MODEL, "one", ONE)
     assert row["response_json"]["finish_reason"] == "stop"
+
+
+MULTIPLY = "def multiply(a: int, b: int) -> int:\n    return a * b\n"
+
+
+@pytest.mark.parametrize("flags", [[], ["--async", "--no-stream"]], ids=["sync", "async"])
+def test_a_cut_answer_continues_after_tools(sandbox, llm_command, turns, flags):
+    """The sandbox refuses a call that comes back without its thought signature."""
+    tools = ["--functions", MULTIPLY, "-o", "max_tokens", "4"]
+    done = llm_command("-m", MODEL, 'multiply {"a": 6, "b": 7}', *tools, *flags)
+    assert (done.returncode, done.stdout) == (0, "This is the EvoL\n")
+    assert "continue it with llm -c 'continue'" in done.stderr
+
+    done = llm_command("-c", "continue", *flags)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    _, call, result, cut, prompt = sent(sandbox)
+    assert call["tool_calls"][0]["extra_content"]["google"]["thought_signature"]
+    assert [result["role"], result["content"]] == ["tool", "42"]
+    assert [cut, prompt] == [assistant("This is the EvoL"), user("continue")]
+    assert len({turn["thread_id"] for turn in turns()}) == 1
+
+
+def test_a_cut_answer_continues_with_the_signature_of_its_text(scripted, llm_command):
+    signed = {"content": "Half", "extra_content": {"google": {"thought_signature": "s"}}}
+    server = scripted(
+        {"message": {"role": "assistant", **signed}, "finish_reason": "length"},
+        {"message": {"role": "assistant", "content": " and half."}},
+    )
+    llm_command("-m", MODEL, "one")
+    done = llm_command("-c", "continue")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, " and half.\n", "")
+    assert server.requests[1].json()["messages"] == [
+        user("one"),
+        {"role": "assistant", **signed},
+        user("continue"),
+    ]

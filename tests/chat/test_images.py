@@ -1,4 +1,4 @@
-"""Images: passed on by address or as data, and refused before sending when they cannot be read."""
+"""Images: sent as a URL or as data; every other attachment is refused before anything is sent."""
 
 import base64
 import re
@@ -14,8 +14,8 @@ from llm_evolink.errors import InvalidRequestError
 from tests.four_ways import INTRODUCTION, MODEL, one_way
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 PNG = b"".join(
@@ -26,11 +26,12 @@ PNG = b"".join(
         _chunk(b"IEND", b""),
     ]
 )
-# Headers alone: nothing here decodes the pixels.
+# Headers only: nothing here decodes the pixels.
 JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff\xc0\0\x0b\x08\0\2\0\3\1\1\x11\0\xff\xd9"
 WEBP = b"RIFF\x16\0\0\0WEBPVP8L\x0a\0\0\0\x2f" + struct.pack("<I", 2 | 1 << 14) + b"\0" * 5
 GIF = b"GIF89a\3\0\2\0\0\0\0;"
 PDF = b"%PDF-1.4\n%%EOF\n"
+MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
 WAV = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\0\0\0\0"
 URL = "https://images.example/cat.png"
 NOT_BASE64 = "The attachment is a data: URL that does not hold base64"
@@ -92,7 +93,7 @@ def test_several_images_come_from_everywhere(sandbox, llm_command, tmp_path, png
 ATTACHED = [
     pytest.param(llm.Attachment(content=PNG), data_url(PNG), id="bytes"),
     pytest.param(llm.Attachment(content=PNG, type="image/png"), data_url(PNG), id="typed-bytes"),
-    # Were it asked for, the address would not answer: the machine has no such host.
+    # A request for the URL would fail: there is no such host.
     pytest.param(llm.Attachment(url=URL), URL, id="url"),
     pytest.param(llm.Attachment(url=URL, type="image/webp; q=1"), URL, id="typed-url"),
     pytest.param(llm.Attachment(url=data_url(PNG)), data_url(PNG), id="data"),
@@ -153,11 +154,23 @@ def test_an_image_is_sent_again_from_the_database(sandbox, llm_command, tmp_path
     assert len(sandbox.requests) == 2
 
 
+ONLY_IMAGES = "EvoLink's document names images only (image/jpeg, image/png, image/webp)"
+FORMATS = "EvoLink takes image/jpeg, image/png, image/webp"
+FRAGMENT = "send text as a fragment: -f"
+
+# Content and name of a file, and the message after its path; PATH in it is the path.
 REFUSED = [
-    pytest.param(GIF, "cat.png", "is image/gif; EvoLink takes image/jpeg, image/png, image/webp"),
-    pytest.param(PDF, "a.pdf", "is application/pdf; EvoLink takes", id="pdf"),
-    pytest.param(WAV, "a.wav", "is audio/wav; EvoLink takes", id="audio"),
-    pytest.param(b"\0\1\2\3", "x", "is of an unknown type; EvoLink takes", id="unknown"),
+    pytest.param(GIF, "cat.gif", f"is image/gif; {FORMATS}", id="gif"),
+    pytest.param(PDF, "a.pdf", f"is application/pdf; {ONLY_IMAGES}", id="pdf"),
+    pytest.param(WAV, "a.wav", f"is audio/wav; {ONLY_IMAGES}", id="audio"),
+    pytest.param(MP4, "a.mp4", f"is video/mp4; {ONLY_IMAGES}", id="video"),
+    pytest.param(b"\0\1\2\3", "x", f"is of an unknown type; {ONLY_IMAGES}", id="unknown"),
+    pytest.param(b"PK\3\4\0", "a.zip", f"is application/zip; {ONLY_IMAGES}", id="zip"),
+    pytest.param(b"Hi", "a.txt", f"is text/plain; {FRAGMENT} PATH", id="text"),
+    pytest.param("ä".encode("utf-16"), "a.txt", f"is text/plain; {FRAGMENT} PATH", id="utf-16"),
+    pytest.param(b"{}", "a.json", f"is application/json; {FRAGMENT} PATH", id="json"),
+    pytest.param(b"a: 1", "a.yaml", f"is application/x-yaml; {FRAGMENT} PATH", id="yaml"),
+    pytest.param(b"a,b", "a.csv", f"is of an unknown type; {FRAGMENT} PATH", id="csv"),
     pytest.param(b"", "empty.png", "is empty", id="empty"),
     pytest.param(
         PNG.ljust(MAX_IMAGE_BYTES + 1, b"\0"),
@@ -168,33 +181,44 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("data", "name", "told"), REFUSED)
-def test_what_cannot_be_sent_is_refused_wherever_it_comes_from(
-    sandbox, way, tmp_path, data, name, told
-):
+@pytest.mark.parametrize(("content", "name", "message"), REFUSED)
+@one_way
+def test_a_file_that_is_no_image_is_refused(sandbox, way, tmp_path, content, name, message):
     path = tmp_path / name
-    path.write_bytes(data)
-    attachment = llm.Attachment(path=str(path))
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequestError) as raised:
+        way.prompt("hello", attachments=[llm.Attachment(path=str(path))])
+
+    assert str(raised.value) == f"{path} {message.replace('PATH', str(path))}"
+    assert sandbox.requests == []
+
+
+def test_an_attachment_is_refused_wherever_it_comes_from(sandbox, way):
+    attachment = llm.Attachment(content=PDF)
     call = llm.parts.ToolCallPart("draw", {}, "c1", provider_metadata={"evolink": {}})
     result = ToolResultPart("draw", "", "c1", attachments=[attachment])
-    ways_in = [
+    for options in (
         {"prompt": "hello", "attachments": [attachment]},
         {"messages": [llm.user("hello", attachment)]},
         {"messages": [llm.user("draw"), llm.assistant(call), llm.tool_message(result)]},
-    ]
-    for options in ways_in:
-        with pytest.raises(InvalidRequestError, match=f"^{re.escape(f'{path} {told}')}"):
+    ):
+        with pytest.raises(InvalidRequestError, match=r"^The attachment is application/pdf; "):
             way.prompt(**options)
     assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(
-    ("attachment", "told"),
+    ("attachment", "message"),
     [
-        (llm.Attachment(content=GIF), "The attachment is image/gif; EvoLink takes"),
+        (llm.Attachment(content=GIF), f"The attachment is image/gif; {FORMATS}"),
+        (llm.Attachment(content=b"Hi"), f"The attachment is of an unknown type; {FRAGMENT} -"),
         (llm.Attachment(), "The attachment is empty"),
-        (llm.Attachment(content=PDF, type="text/x"), "The attachment is text/x; EvoLink takes"),
-        (llm.Attachment(url=URL, type="image/gif"), f"{URL} is image/gif; EvoLink takes"),
+        (llm.Attachment(content=PDF, type="text/x"), f"The attachment is text/x; {FRAGMENT} -"),
+        (llm.Attachment(url=URL, type="image/gif"), f"{URL} is image/gif; {FORMATS}"),
+        (llm.Attachment(url=URL, type="text/csv"), f"{URL} is text/csv; {FRAGMENT} {URL}"),
+        (llm.Attachment(url="http://a.b/c.pdf?x=1"), "http://a.b/c.pdf?x=1 is application/pdf; "),
+        (llm.Attachment(url="http://a.b/c.MP4"), f"http://a.b/c.MP4 is video/mp4; {ONLY_IMAGES}"),
+        (llm.Attachment(url="http://a.b/c.mp3"), f"http://a.b/c.mp3 is audio/mpeg; {ONLY_IMAGES}"),
         (llm.Attachment(url=data_url(GIF, "image/gif")), "The attachment is image/gif; EvoLink"),
         (llm.Attachment(url=data_url(GIF, "")), "The attachment is image/gif; EvoLink takes"),
         (llm.Attachment(url=data_url(b"")), "The attachment is empty"),
@@ -211,8 +235,8 @@ def test_what_cannot_be_sent_is_refused_wherever_it_comes_from(
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @one_way
-def test_what_cannot_be_sent_is_named(sandbox, way, attachment, told):
-    with pytest.raises(InvalidRequestError, match=f"^{re.escape(told)}") as raised:
+def test_an_attachment_that_is_no_image_is_refused(sandbox, way, attachment, message):
+    with pytest.raises(InvalidRequestError, match=f"^{re.escape(message)}") as raised:
         way.prompt("hello", attachments=[attachment])
 
     assert len(str(raised.value)) < 150
@@ -226,13 +250,19 @@ def test_an_image_of_the_largest_size_is_sent(sandbox):
     assert f"Image 1: image/png, 3x2 pixels, {MAX_IMAGE_BYTES} bytes" in response.text()
 
 
-def test_the_command_line_says_what_cannot_be_sent(sandbox, llm_command, tmp_path):
-    path = tmp_path / "cat.gif"
-    path.write_bytes(GIF)
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [(PDF, "a.pdf", f"is application/pdf; {ONLY_IMAGES}"), (b"Hi", "a.txt", f"{FRAGMENT} PATH")],
+    ids=["pdf", "text"],
+)
+def test_the_command_line_names_the_attachment(
+    sandbox, llm_command, tmp_path, content, name, message
+):
+    path = tmp_path / name
+    path.write_bytes(content)
     done = llm_command("-m", MODEL, "hello", "-a", str(path))
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"Error: {path} is image/gif; EvoLink takes image/jpeg, image/png, image/webp\n"
-    )
+    assert done.stderr.startswith(f"Error: {path} is ")
+    assert done.stderr.endswith(f"{message.replace('PATH', str(path))}\n")
     assert sandbox.requests == []

@@ -46,10 +46,3 @@ def test_half_of_a_surrogate_pair_is_not_sent(monkeypatch, way: Way, prompt):
 
     assert (type(outcome.error), str(outcome.error)) == (errors.InvalidRequestError, SURROGATE)
     assert server.requests == []
-
-
-def test_an_unknown_option(llm_command):
-    done = llm_command("-m", "gemini-3.5-flash", "hi", "-o", "warmth", "2")
-
-    assert (done.stdout, done.returncode) == ("", 1)
-    assert done.stderr == "Error: warmth\n  Extra inputs are not permitted\n"

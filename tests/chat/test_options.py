@@ -1,4 +1,4 @@
-"""Options: those of the document, within its bounds, sent when set."""
+"""Options: those of the document with its bounds, and four of the plugin; sent only when set."""
 
 import json
 
@@ -7,16 +7,21 @@ import pytest
 from pydantic import ValidationError
 
 from llm_evolink.chat.options import Options
+from llm_evolink.chat.unbounded_options import UnboundedOptions
+from llm_evolink.errors import InvalidRequestError
 from llm_evolink.sandbox.document import document
-from tests.four_ways import MODEL
+from tests.four_ways import INTRODUCTION, MODEL, STREAMED, way_id
 
 REQUEST = document()["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
-# What llm itself decides, or says in another way: -m, the prompt, --no-stream, --tool, --schema.
+# llm sets these in another way: -m, the prompt, --no-stream, --tool, --schema.
 NOT_OPTIONS = {"model", "messages", "stream", "stream_options", "tools", "response_format"}
-# One reply is read, and the model chooses among the tools; max_tokens is the same limit.
+# One answer is read, the model chooses among the tools, and max_tokens is the same limit.
 NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens"}
 
-# Each option as typed after -o, and as it is sent.
+# Options that are not fields of the request.
+OF_THE_PLUGIN = {"json_object", "include_thoughts", "extra_body"}
+
+# Each option as given after -o, and as it is sent.
 GIVEN = [
     ("temperature", "0.5", 0.5),
     ("temperature", "0", 0),
@@ -61,18 +66,20 @@ REFUSED = [
     ("logprobs", "maybe"),
     ("top_logprobs", "21"),
     ("json_object", "perhaps"),
+    ("include_thoughts", "perhaps"),
+    ("extra_body", "top_k"),
     ("n", "2"),
     ("nonsense", "1"),
 ]
 
 
 def test_each_option_is_one_of_the_document_and_no_other_is_missing():
-    ours = Options.model_fields.keys() - {"json_object"}
+    ours = Options.model_fields.keys() - OF_THE_PLUGIN
 
     assert ours == REQUEST.keys() - NOT_OPTIONS - NOT_OFFERED
 
 
-@pytest.mark.parametrize("name", sorted(Options.model_fields.keys() - {"json_object", "stop"}))
+@pytest.mark.parametrize("name", sorted(Options.model_fields.keys() - OF_THE_PLUGIN - {"stop"}))
 def test_an_option_has_the_bounds_of_the_document(name):
     documented = {
         word: REQUEST[name][word]
@@ -83,24 +90,24 @@ def test_an_option_has_the_bounds_of_the_document(name):
     assert (ours, unset) == (documented, {"type": "null"})
 
 
-def test_stop_has_the_kinds_of_the_document():
-    assert [kind["type"] for kind in REQUEST["stop"]["oneOf"]] == ["string", "array"]
+def test_stop_has_the_types_of_the_document():
+    assert [each["type"] for each in REQUEST["stop"]["oneOf"]] == ["string", "array"]
     assert REQUEST["stop"]["oneOf"][1]["items"] == {"type": "string"}
 
 
 @pytest.mark.parametrize("name", Options.model_fields)
-def test_a_description_says_the_range(name):
-    said = Options.model_fields[name].description
+def test_a_description_contains_the_range(name):
+    description = Options.model_fields[name].description
     limits = [REQUEST.get(name, {}).get(word) for word in ("minimum", "maximum")]
     expected = [str(limit) for limit in limits if limit is not None] or REQUEST.get(name, {}).get(
         "enum", []
     )
 
-    assert [word for word in expected if word not in said] == []
+    assert [word for word in expected if word not in description] == []
 
 
 @pytest.mark.parametrize(("name", "given", "sent"), GIVEN)
-def test_an_option_is_sent_as_it_was_given(sandbox, name, given, sent):
+def test_an_option_is_sent_under_its_name(sandbox, name, given, sent):
     llm.get_model(MODEL).prompt("hello", stream=False, **{name: given}).text()
 
     (request,) = sandbox.requests
@@ -136,10 +143,73 @@ def test_json_object_asks_for_an_object(sandbox, way, given):
 
 
 @pytest.mark.parametrize("options", [{"json_object": False}, {"stop": None}, {"seed": None}])
-def test_what_is_unset_is_not_sent(sandbox, options):
+def test_an_unset_option_is_not_sent(sandbox, options):
     llm.get_model(MODEL).prompt("hello", stream=False, **options).text()
 
     assert sandbox.requests[0].body.keys() == {"model", "messages"}
+
+
+THOUGHTS = {"google": {"thinking_config": {"include_thoughts": True}}}
+
+# The options extra_body and include_thoughts, and what they add to the request.
+ADDED = [
+    pytest.param({"extra_body": '{"top_k": 40}'}, {"top_k": 40}, id="JSON"),
+    pytest.param({"extra_body": {"a": {"b": [None, "ä"]}}}, {"a": {"b": [None, "ä"]}}, id="dict"),
+    pytest.param({"extra_body": {"tool_choice": "auto"}}, {"tool_choice": "auto"}, id="document"),
+    pytest.param({"extra_body": {"extra_body": {"a": 1}}}, {"extra_body": {"a": 1}}, id="nested"),
+    pytest.param({"extra_body": "{}"}, {}, id="empty"),
+    pytest.param({"extra_body": None}, {}, id="unset"),
+    pytest.param({"include_thoughts": "true"}, {"extra_body": THOUGHTS}, id="thoughts"),
+    pytest.param(
+        {"include_thoughts": False},
+        {"extra_body": {"google": {"thinking_config": {"include_thoughts": False}}}},
+        id="no-thoughts",
+    ),
+    pytest.param(
+        {"include_thoughts": True, "extra_body": {"top_k": 40}, "seed": 1},
+        {"seed": 1, "extra_body": THOUGHTS, "top_k": 40},
+        id="both",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "added"), ADDED)
+def test_further_fields_are_added_to_the_request(sandbox, options, added):
+    llm.get_model(MODEL).prompt("hello", stream=False, **options).text()
+
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+    assert sandbox.requests[0].body == body | added
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_further_fields_are_sent_and_logged_by_the_command(sandbox, way, llm_command, turns):
+    options = ["-o", "extra_body", '{"top_k": 40}', "-o", "include_thoughts", "true"]
+    done = llm_command("-m", MODEL, "hello", *options, *way.flags)
+
+    assert (done.returncode, done.stdout) == (0, f'{INTRODUCTION} You said: "hello"\n')
+    assert done.stderr == "The sandbox pretends to think.\n"
+    (request,) = sandbox.requests
+    assert (request.body["top_k"], request.body["extra_body"]) == (40, THOUGHTS)
+    (turn,) = turns()
+    assert turn["options_json"] == {"extra_body": {"top_k": 40}, "include_thoughts": True}
+
+
+def test_thoughts_in_tags_are_reasoning(scripted, llm_command):
+    """Google documents this form of the thoughts that include_thoughts asks for."""
+    scripted({"message": {"content": "<thought>A bird.</thought>It is a bird."}})
+    done = llm_command("-m", MODEL, "hello", "-o", "include_thoughts", "1")
+
+    assert (done.stdout, done.stderr) == ("It is a bird.\n", "A bird.\n")
+
+
+def test_a_request_field_has_one_source(sandbox, way):
+    with pytest.raises(InvalidRequestError) as refused:
+        way.prompt("hello", include_thoughts=True, extra_body={"a": 1, "extra_body": {}})
+
+    assert str(refused.value) == (
+        "extra_body cannot hold extra_body beside the option include_thoughts, which sets it"
+    )
+    assert sandbox.requests == []
 
 
 @pytest.mark.parametrize(("name", "given"), REFUSED)
@@ -152,32 +222,101 @@ def test_an_invalid_value_is_refused_before_anything_is_sent(sandbox, name, give
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize(
-    ("name", "given", "told"),
-    [
-        (
-            "temperature",
-            "3",
-            "Error: temperature\n  Input should be less than or equal to 2\n",
-        ),
-        (
-            "stop",
-            '["a", 1]',
-            "Error: stop\n  Value error, not a text or a list of texts\n",
-        ),
-        (
-            "stop",
-            '["a"',
-            'Error: stop\n  Value error, begins with [" and is not a JSON list of texts\n',
-        ),
-        ("stop", "[]", "Error: stop\n  Value error, a list without a text\n"),
-    ],
+NO_OPTION = (
+    "There is no such option; llm models --options lists them, and extra_body takes any other "
+    "field of the request"
 )
-def test_the_command_line_says_which_option_is_wrong(sandbox, llm_command, name, given, told):
-    done = llm_command("-m", MODEL, "hello", "-o", name, given)
 
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+# An invalid option, and the message for it.
+MESSAGES = [
+    ("temperature", "3", "Input should be less than or equal to 2"),
+    ("stop", '["a", 1]', "not a text or a list of texts"),
+    ("stop", '["a"', 'begins with [" and is not a JSON list of texts'),
+    ("stop", "[]", "an empty list"),
+    ("temprature", "1", "There is no such option; did you mean temperature?"),
+    ("Max-Tokens", "1", "There is no such option; did you mean max_tokens?"),
+    ("max_output_tokens", "1", "There is no such option; did you mean max_tokens?"),
+    ("maxOutputTokens", "1", "There is no such option; did you mean max_tokens?"),
+    ("max_completion_tokens", "1", "There is no such option; did you mean max_tokens?"),
+    ("thinking_budget", "1", "There is no such option; did you mean reasoning_effort?"),
+    ("thinkingLevel", "low", "There is no such option; did you mean reasoning_effort?"),
+    ("stop_sequences", "a", "There is no such option; did you mean stop?"),
+    ("top_k", "1", NO_OPTION),
+    ("", "1", NO_OPTION),
+    ("extra_body", "top_k", 'not JSON; give an object such as {"top_k": 40}'),
+    ("extra_body", "[" * 100_000, 'not JSON; give an object such as {"top_k": 40}'),
+    ("extra_body", "[1]", 'not a JSON object such as {"top_k": 40}'),
+    ("extra_body", '{"a": NaN}', "not JSON: Out of range float values are not JSON compliant"),
+    ("extra_body", {"a": {1}}, "not JSON: Object of type set is not JSON serializable"),
+    ("extra_body", '{"a":' * 101 + "1" + "}" * 101, "nested deeper than 100 levels"),
+    ("extra_body", '{"seed": 1}', "cannot hold seed: use the option"),
+    ("extra_body", '{"json_object": 1}', "cannot hold json_object: use the option"),
+    ("extra_body", '{"model": "x"}', "cannot hold model: -m sets it"),
+    ("extra_body", '{"messages": []}', "cannot hold messages: the prompt sets it"),
+    ("extra_body", '{"stream": true}', "cannot hold stream: --no-stream sets it"),
+    ("extra_body", '{"stream_options": {}}', "cannot hold stream_options: the plugin sets it"),
+    ("extra_body", '{"tools": []}', "cannot hold tools: -T and --functions set it"),
+    (
+        "extra_body",
+        '{"response_format": {}}',
+        "cannot hold response_format: --schema and the option json_object set it",
+    ),
+    (
+        "extra_body",
+        '{"max_completion_tokens": 1}',
+        "cannot hold max_completion_tokens: use the option max_tokens",
+    ),
+    ("extra_body", '{"n": 2}', "cannot hold n: the plugin reads one answer"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "message"), MESSAGES, ids=range(len(MESSAGES)))
+def test_the_error_of_an_option_names_it(environment, name, given, message):
+    with pytest.raises(ValidationError) as refused:
+        llm.get_async_model(MODEL).prompt("hello", **{name: given})
+
+    (error,) = refused.value.errors()
+    assert (error["loc"], error["msg"]) == ((name,), message)
+
+
+def test_each_invalid_option_has_its_error(environment):
+    with pytest.raises(ValidationError) as refused:
+        Options(temprature=1, seed=-1)
+
+    assert {error["loc"]: error["type"] for error in refused.value.errors()} == {
+        ("temprature",): "extra_forbidden",
+        ("seed",): "greater_than_equal",
+    }
+
+
+def test_the_options_of_an_added_model_are_explained_too(environment):
+    with pytest.raises(ValidationError, match=r"did you mean temperature\?"):
+        UnboundedOptions(temprature=5)
+    with pytest.raises(ValidationError, match=r"cannot hold seed: use the option"):
+        UnboundedOptions(extra_body={"seed": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [MESSAGES[0], MESSAGES[4], MESSAGES[-1]],
+    ids=["bound", "name", "extra_body"],
+)
+@pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
+def test_the_command_line_names_the_option(sandbox, llm_command, name, given, message, flags):
+    done = llm_command("-m", MODEL, "hello", "-o", name, given, *flags)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: {name}\n  {message}\n"
     assert sandbox.requests == []
+
+
+def test_an_unknown_default_option_is_refused(environment, llm_command):
+    done = llm_command("models", "options", "set", MODEL, "thinking_budget", "0")
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: thinking_budget\n  There is no such option; did you mean reasoning_effort?\n",
+    )
 
 
 def test_a_default_option_is_sent(sandbox, llm_command):
@@ -218,6 +357,11 @@ EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)
       How much to think before the answer: minimal, low, medium or high
     json_object: boolean
       Answer with a JSON object
+    include_thoughts: boolean
+      Ask for a summary of the model's reasoning, in Google's form; whether
+      EvoLink passes that on is not documented
+    extra_body: dict
+      Further fields of the request, a JSON object such as {"top_k": 40}
   Attachment types:
     image/jpeg, image/png, image/webp
   Features:

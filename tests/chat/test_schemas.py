@@ -6,7 +6,7 @@ import pydantic
 import pytest
 
 from tests.chat.test_tools import now, upper
-from tests.four_ways import MODEL
+from tests.four_ways import MODEL, WAYS, way_id
 
 DOG = {
     "type": "object",
@@ -100,3 +100,34 @@ def test_objects_are_read_back_from_the_log(sandbox, llm_command):
     logged = llm_command("logs", "--schema-multi", "name, age int", "--data-key", "items")
 
     assert json.loads(logged.stdout) == {"name": "Rex", "age": 3}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_a_cut_answer_is_logged_and_exits_with_1(sandbox, llm_command, turns, way):
+    """The exit code keeps a script from parsing the JSON."""
+    options = ["--schema", "name, age int", "-o", "max_tokens", "3"]
+    done = llm_command("-m", MODEL, "Invent a dog", *options, *way.flags)
+
+    assert (done.returncode, done.stdout) == (1, '{"name": "sa\n')
+    assert done.stderr == (
+        "The JSON of the answer is cut (length) and must not be parsed: raise the limit with "
+        "-o max_tokens\n"
+    )
+    (turn,) = turns()
+    assert turn["response_json"]["finish_reason"] == "length"
+    (row,) = json.loads(llm_command("logs", "--json").stdout)
+    assert row["response"] == '{"name": "sa'
+
+
+def test_a_complete_answer_and_cut_text_exit_with_0(sandbox, llm_command):
+    complete = llm_command("-m", MODEL, "Invent a dog", "--schema", "name, age int")
+    cut_text = llm_command("-m", MODEL, "Invent a dog", "-o", "max_tokens", "3")
+
+    assert [complete.returncode, cut_text.returncode] == [0, 0]
+
+
+def test_a_cut_answer_in_python_does_not_exit(sandbox, way):
+    response = way.prompt("Invent a dog", schema=DOG, max_tokens=3)
+
+    assert response.text_or_raise() == '{"name": "sa'
+    assert response.response_json["finish_reason"] == "length"
