@@ -1,4 +1,4 @@
-"""A model of llm that answers in the sandbox's place."""
+"""Replies by a model of llm, the sandbox's backend."""
 
 import asyncio
 import os
@@ -12,19 +12,19 @@ import llm
 from llm.parts import ToolCallPart
 from pydantic import ValidationError
 
-from ...redaction import Redactor
 from ...text import clean
 from .. import json_text
 from ..document import Refusal, refuse, shortened
 from ..request.check import ChatRequest
 from .backend_prompt import prompt_arguments
 from .choices import Choice, Delta, Reply, ToolCall, measure
+from .sanitizer import Sanitizer
 
 Model = llm.Model | llm.KeyModel
 
 
 class Backend:
-    """A model that answers in the sandbox's place.
+    """A model that answers in the sandbox's place; its key and terminal escapes are removed.
 
     Args:
         model: The model.
@@ -74,12 +74,12 @@ class Backend:
 
     def _answer(self, chat: ChatRequest) -> Iterator[Delta | Reply]:
         response = self._prompt(chat)
+        sanitizer = Sanitizer(self._key())
         texts = {"reasoning": "", "text": ""}
-        for event in response.stream_events():
-            if event.type in texts and event.chunk:
-                texts[event.type] += event.chunk
-                yield Delta(event.type, event.chunk)
-        yield _reply(chat, response, texts)
+        for delta in sanitizer.deltas(response.stream_events()):
+            texts[delta.type] += delta.text
+            yield delta
+        yield _reply(chat, response, texts, sanitizer)
 
     def _prompt(self, chat: ChatRequest) -> Any:
         if self._uses_sandbox():
@@ -109,22 +109,22 @@ class Backend:
 
     def _message(self, prefix: str, error: BaseException) -> str:
         """Return the error as one printable line that does not contain the model's key."""
-        reason = str(error)
-        if key := self._key():
-            reason = Redactor(key).text(reason)
-        return shortened(": ".join(filter(None, [prefix, clean(reason) or type(error).__name__])))
+        reason = clean(Sanitizer(self._key()).value(str(error))) or type(error).__name__
+        return shortened(": ".join(filter(None, [prefix, reason])))
 
-    def _key(self) -> str | None:
+    def _key(self) -> str:
+        """Return the model's key; "" if it has none."""
         with suppress(Exception):  # A plugin's own get_key can raise anything.
             if self._model.needs_key:
-                return self._model.get_key()
-        return None
+                return self._model.get_key() or ""
+        return ""
 
 
-def _reply(chat: ChatRequest, response: Any, texts: dict[str, str]) -> Reply:
-    calls = tuple(_calls(response))
+def _reply(chat: ChatRequest, response: Any, texts: dict[str, str], sanitizer: Sanitizer) -> Reply:
+    calls = tuple(_calls(response, sanitizer))
     text = None if calls and not texts["text"] else texts["text"]
-    choice = Choice(texts["reasoning"], text, calls, _finish_reason(response, calls), None)
+    finish_reason = sanitizer.value(_finish_reason(response, calls))
+    choice = Choice(texts["reasoning"], text, calls, finish_reason, None)
     return Reply((choice,), _usage(response.usage(), measure(chat, [choice])))
 
 
@@ -136,7 +136,7 @@ def _finish_reason(response: Any, calls: tuple[ToolCall, ...]) -> str:
     return finish_reason if isinstance(finish_reason, str) else "stop"
 
 
-def _calls(response: Any) -> Iterator[ToolCall]:
+def _calls(response: Any, sanitizer: Sanitizer) -> Iterator[ToolCall]:
     metadata = {
         part.tool_call_id: part.provider_metadata
         for message in response.messages()
@@ -144,9 +144,11 @@ def _calls(response: Any) -> Iterator[ToolCall]:
         if isinstance(part, ToolCallPart)
     }
     for call in response.tool_calls():
-        arguments = json_text.write(call.arguments)
         yield ToolCall(
-            call.tool_call_id, call.name, arguments, metadata.get(call.tool_call_id) or {}
+            sanitizer.value(call.tool_call_id),
+            sanitizer.value(call.name),
+            json_text.write(sanitizer.value(call.arguments)),
+            sanitizer.value(metadata.get(call.tool_call_id) or {}),
         )
 
 
