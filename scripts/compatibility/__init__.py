@@ -1,0 +1,1 @@
+"""Other OpenAI clients and servers, run against the sandbox and the plugin."""
