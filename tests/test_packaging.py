@@ -1,5 +1,6 @@
 """The wheel and the sdist, as someone else installs them."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -61,3 +62,13 @@ def test_the_wheel_alone_does_the_main_job(built, sandbox, tmp_path):
         "Error: the sandbox needs packages that are not installed; add them with: "
         "llm install 'llm-evolink[sandbox] @ "
     )
+
+
+def test_the_module_for_daft_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "daft", None)
+    monkeypatch.delitem(sys.modules, "llm_evolink.daft", raising=False)
+
+    with pytest.raises(ModuleNotFoundError) as raised:
+        importlib.import_module("llm_evolink.daft")
+
+    assert str(raised.value) == ("llm_evolink.daft needs an extra: llm install 'llm-evolink[daft]'")

@@ -74,10 +74,10 @@ class Model:
             answer = Answer(answer)
         if not body.get("stream"):
             choice = {"message": {"content": answer.text}, "finish_reason": answer.finish_reason}
-            reply.respond(200, {"choices": [choice], "usage": answer.usage})
+            reply.respond(200, {"id": "response", "choices": [choice], "usage": answer.usage})
             return
         reply.events(
-            {"choices": [{"index": 0, "delta": {"content": answer.text}}]},
+            {"id": "response", "choices": [{"index": 0, "delta": {"content": answer.text}}]},
             {"choices": [{"index": 0, "delta": {}, "finish_reason": answer.finish_reason}]},
             {"choices": [], "usage": answer.usage},
             "[DONE]",
