@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import queue
 import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -63,9 +63,57 @@ async def ask_async(
 ) -> AsyncGenerator[Result, None]:
     """Ask the prompt, a template over the columns, of each row; yield results as they come.
 
-    Rows that `database` holds an answer for are not asked again. Leaving the loop early ends the
-    run; what was answered stays. Raises BatchError, and EvolinkError for a missing key.
+    Rows that `database` holds an answer for are not asked again. Closing the generator waits for
+    the requests in flight and saves their answers: use contextlib.aclosing() to leave the loop
+    early. Cancelling the task leaves them. Raises BatchError, and EvolinkError for a missing key.
     """
+    with ExitStack() as stack:
+        run = _open(stack, rows, prompt, options)
+        try:
+            async with aclosing(run.portions()) as portions:
+                async for portion in portions:
+                    for result in portion:
+                        yield result
+        finally:
+            # It waits for the disk: not in the event loop.
+            await asyncio.to_thread(stack.close)
+        if run.progress.stopped:
+            raise BatchError(run.progress.stopped)
+
+
+def ask(
+    rows: Iterable[Mapping[str, Any]], prompt: str, **options: Unpack[Options]
+) -> Iterator[Result]:
+    """As ask_async(), without an event loop: one runs in a thread of its own.
+
+    Leaving the loop early, or Ctrl-C, waits for the requests in flight and saves their answers;
+    Ctrl-C while that lasts leaves them.
+    """
+    with ExitStack() as stack:
+        run = _open(stack, rows, prompt, options)
+        loop = stack.enter_context(_loop_in_thread())
+        portions = run.portions()
+
+        def following() -> Future[list[Result] | None]:
+            return asyncio.run_coroutine_threadsafe(anext(portions, None), loop)
+
+        coming = following()
+        try:
+            while portion := coming.result():
+                coming = following()
+                yield from portion
+        finally:
+            loop.call_soon_threadsafe(run.stop, "the results are not read any more")
+            while not coming.exception() and coming.result():
+                coming = following()
+        if run.progress.stopped:
+            raise BatchError(run.progress.stopped)
+
+
+def _open(
+    stack: ExitStack, rows: Iterable[Mapping[str, Any]], prompt: str, options: Options
+) -> Run:
+    """Return a run, whose files the stack closes. Raises BatchError, EvolinkError."""
     if "database" not in options:
         raise BatchError("ask() needs database=, the file that keeps the answers")
     asked = Asked(
@@ -82,67 +130,41 @@ async def ask_async(
     key = key_of(model, options.get("key"))
     rates = Rates(options.get("rpm"), options.get("tpm"))
     state = State(Path(options["database"]))
+    stack.callback(state.close)
     ids = Ids()
-    try:
-        if options.get("again"):
-            state.forget()
-        run = Run(
-            _rows(rows, options.get("id"), requests.columns, ids),
-            requests,
-            state,
-            model,
-            concurrency=options.get("concurrency", 32),
-            rates=rates,
-            limits=options.get("limits"),
-            key=key,
-        )
-        async with aclosing(run.results()) as results:
-            async for result in results:
-                yield result
-        if run.progress.stopped:
-            raise BatchError(run.progress.stopped)
-    finally:
-        # It waits for the disk: not in the event loop.
-        await asyncio.to_thread(state.close)
-        ids.close()
+    stack.callback(ids.close)
+    if options.get("again"):
+        state.forget()
+    return Run(
+        _rows(rows, options.get("id"), requests.columns, ids),
+        requests,
+        state,
+        model,
+        concurrency=options.get("concurrency", 32),
+        rates=rates,
+        limits=options.get("limits"),
+        key=key,
+    )
 
 
-def ask(
-    rows: Iterable[Mapping[str, Any]], prompt: str, **options: Unpack[Options]
-) -> Iterator[Result]:
-    """As ask_async(), without an event loop: one runs in a thread of its own."""
-    results: queue.Queue[Result | BaseException | None] = queue.Queue(maxsize=256)
-    left = threading.Event()
+@contextmanager
+def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run an event loop in a thread; cancel its tasks and wait for it at the end."""
+    started: Future[asyncio.AbstractEventLoop] = Future()
 
-    async def put_all() -> None:
-        ending: BaseException | None = None
-        try:
-            async with aclosing(ask_async(rows, prompt, **options)) as answers:
-                async for result in answers:
-                    if left.is_set():
-                        break
-                    if results.full():
-                        await asyncio.to_thread(results.put, result)
-                    else:
-                        results.put_nowait(result)
-        except BaseException as error:
-            ending = error
-        if not left.is_set():
-            await asyncio.to_thread(results.put, ending)
+    def run() -> None:
+        with asyncio.Runner() as runner:
+            started.set_result(runner.get_loop())
+            runner.get_loop().run_forever()
 
-    thread = threading.Thread(target=lambda: asyncio.run(put_all()), name="evolink-batch")
+    thread = threading.Thread(target=run, name="evolink-batch")
     thread.start()
+    loop = started.result()
     try:
-        while (item := results.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        yield loop
     finally:
-        left.set()
-        while thread.is_alive():
-            with suppress(queue.Empty):
-                results.get_nowait()
-            thread.join(0.05)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def key_of(model: Any, key: str | None) -> str | None:
@@ -158,7 +180,7 @@ def _rows(
         if not cells:
             raise BatchError(f"row {position + 1} is empty")
         column = id_column or next(iter(cells))
-        if missing := (needed | {column}) - cells.keys():
-            raise columns_error(missing, cells)
-        ids.add_all([(position + 1, cells[column])], "row")
+        if column not in cells or not needed <= cells.keys():
+            raise columns_error((needed | {column}) - cells.keys(), cells)
+        ids.add(position + 1, cells[column], "row")
         yield Row(position, cells[column], cells)

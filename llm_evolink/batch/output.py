@@ -16,9 +16,6 @@ from .run import recorded
 from .state import State
 from .table import Ids, Row
 
-_PORTION = 256
-"""Rows whose ids are read at a time."""
-
 
 class Output:
     """Writes results in the order of the table.
@@ -47,21 +44,25 @@ class Output:
             self._line = columns.line
             write(columns.header())
 
-    def add(self, result: Result, watermark: int) -> None:
-        """Write the result if it is its turn, then all before the watermark.
+    def add(self, results: list[Result], watermark: int) -> None:
+        """Write the results whose turn it is.
 
         `watermark` is the position before which every row is finished.
         """
-        if result.position == self._next:
-            self._next += 1
-            self._write(self._line(result))
-        while self._next < watermark:
-            for row_id in self._ids.between(self._next, min(watermark, self._next + _PORTION)):
-                record = self._state.find(row_id)
-                if record:
-                    row = Row(self._next, row_id, {})
-                    self._write(self._line(recorded(row, record, self._schema)))
-                self._next += 1
+        if self._next == watermark:
+            return
+        new = {result.position: result for result in results}
+        with self._state.snapshot():
+            for position in range(self._next, watermark):
+                if result := new.get(position) or self._stored(position):
+                    self._write(self._line(result))
+        self._next = watermark
+
+    def _stored(self, position: int) -> Result | None:
+        """Return the result that the state holds of the row at the position."""
+        row_id = self._ids.at(position)
+        record = self._state.find(row_id)
+        return recorded(Row(position, row_id, {}), record, self._schema) if record else None
 
 
 def json_line(result: Result) -> str:

@@ -97,9 +97,8 @@ class Requests:
         prompt = self._prompt.substitute(values) if self._prompt else ""
         system = self._system.substitute(values) if self._system else None
         digest = self._hash.copy()
-        for text in (prompt, system or ""):
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:%b" % (len(data), data))
+        text = f"{len(prompt)} {len(system or '')} {prompt}{system or ''}"
+        digest.update(text.encode("utf-8", "surrogatepass"))
         attachments = [
             _attachment(template.substitute(values), media_type)
             for template, media_type in self._attachments

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -37,6 +36,12 @@ TRIES = 3
 
 BACKOFF = 0.5
 """Seconds before the second try of a row, doubled before the third."""
+
+PORTION = 256
+"""Results that are handed over at a time, at most."""
+
+READ_SECONDS = 0.02
+"""Seconds of reading rows after which answers, signals and the caller have their turn."""
 
 FIRST_ESTIMATE = 256.0
 """Output tokens that --tpm counts on until an answer has come."""
@@ -103,11 +108,11 @@ class Run:
         with changed_settings(max_retries=0, connections=concurrency):
             self._context = copy_context()
         self._stopping = False
-        self._fatal: BatchError | None = None
+        self._error: BaseException | None = None
         self._next = 0  # Position of the next row to read.
         self._open: set[int] = set()  # Positions read and not finished.
         self._tasks: dict[asyncio.Task[None], _Asking] = {}
-        self._finished: deque[Result] = deque()
+        self._finished: list[Result] = []
         self._again: list[tuple[float, int, _Asking]] = []  # A heap, by the time of the next try.
         self._changed: asyncio.Future[None] | None = None
         self._measured = 0
@@ -134,66 +139,85 @@ class Run:
         for task in self._tasks:
             task.cancel()
 
-    async def results(self) -> AsyncGenerator[Result, None]:
-        """Yield results as they come. Raises BatchError when the state cannot be written."""
-        read = 0
+    async def portions(self) -> AsyncGenerator[list[Result], None]:
+        """Yield results as they come, each time all that are there.
+
+        A caller that closes the generator has what is in flight saved; a task that is cancelled
+        leaves it. Raises BatchError when the state cannot be written, and what reading the rows
+        raises, both after what is in flight has come in.
+        """
         try:
             while True:
-                while self._finished:
-                    yield self._finished.popleft()
-                if self._fatal and not self._tasks:
-                    raise self._fatal
-                if self._stopping and not self._tasks:
-                    return
-                delay = None if self._stopping else self.pace.delay()
-                if delay == 0:
-                    asking = self._due()
-                    if asking is None:
-                        row = next(self._rows, None)
-                        if row is not None:
-                            # Signals and answers come in while a table is mostly reused.
-                            read += 1
-                            if read % 256 == 0:
-                                await asyncio.sleep(0)
-                            if (asking := self._prepare(row)) is None:
-                                continue
-                    if asking:
-                        self._start(asking)
-                        continue
-                    if not self._tasks and not self._again:
-                        return
-                    delay = self._again[0][0] - time.monotonic() if self._again else None
-                await self._change(delay)
+                with self._state.snapshot():
+                    delay = self._start_rows()
+                if self._finished:
+                    finished, self._finished = self._finished, []
+                    yield finished
+                    await asyncio.sleep(0)  # Signals and answers come in.
+                elif self._tasks or delay is not None:
+                    await self._change(delay)
+                else:
+                    break
+        except GeneratorExit:
+            self.stop("the results are not read any more")
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+            raise
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._error:
+            raise self._error
 
     # Which row is next
 
-    def _due(self) -> _Asking | None:
-        """Return a row whose next try is due."""
-        if self._again and self._again[0][0] <= time.monotonic():
-            return heappop(self._again)[2]
+    def _start_rows(self) -> float | None:
+        """Start requests while the pace allows it; return the seconds until another may start.
+
+        None: not before a request in flight ends, or never.
+        """
+        until = time.monotonic() + READ_SECONDS
+        while not self._stopping and len(self._finished) < PORTION:
+            delay = self.pace.delay()
+            if delay != 0:
+                return delay
+            now = time.monotonic()
+            if now > until:
+                return 0.0
+            if self._again and self._again[0][0] <= now:
+                self._start(heappop(self._again)[2])
+            elif (row := self._read()) is not None:
+                self._prepare(row)
+            elif not self._stopping:
+                return self._again[0][0] - now if self._again else None
         return None
 
-    def _prepare(self, row: Row) -> _Asking | None:
-        """Return the row if it is to be asked; else its result is finished."""
+    def _read(self) -> Row | None:
+        """Return the next row of the table; None at its end, or when it cannot be read."""
+        try:
+            return next(self._rows, None)
+        except Exception as error:
+            self._end(error)
+            return None
+
+    def _prepare(self, row: Row) -> None:
+        """Ask the row, unless it has an answer."""
         self._next = row.position + 1
         self._open.add(row.position)
         record = self._state.find(row.id)
         try:
             request = self._requests.build(row.cells)
         except RequestError as error:
-            return _Asking(row, None, str(error))
+            self._start(_Asking(row, None, str(error)))
+            return
         if record and record.request_hash == request.hash and record.failure in (None, CUT):
             self._finish(recorded(row, record, self._requests.asked.schema))
-            return None
-        if reason := self._limits.used_up(self.progress.total_tokens):
+        elif reason := self._limits.used_up(self.progress.total_tokens):
             # The row is left as it was.
             self.stop(reason)
-            return None
-        return _Asking(row, request)
+        else:
+            self._start(_Asking(row, request))
 
     # Asking
 
@@ -208,11 +232,14 @@ class Run:
         del self._tasks[task]
         self.pace.finish()
         if not task.cancelled() and (failure := task.exception()):
-            self._fatal = failure if isinstance(failure, BatchError) else None
-            self.stop(str(failure))
-            if self._fatal is None:
-                self._fatal = BatchError(f"{type(failure).__name__}: {failure}")
+            known = isinstance(failure, BatchError)
+            self._end(failure if known else BatchError(f"{type(failure).__name__}: {failure}"))
         self._wake()
+
+    def _end(self, error: BaseException) -> None:
+        """Ask no more rows, and raise the error once what is in flight has come in."""
+        self._error = self._error or error
+        self.stop(str(error))
 
     async def _ask(self, asking: _Asking) -> None:
         """Ask a row once; then it is finished, or waits for its next try."""

@@ -1,12 +1,11 @@
 """State of a batch: a SQLite file of its own, in the format of llm's log, with one table more."""
 
 import asyncio
-import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ _CREATE = """
 _SAVE = "insert or replace into evolink_rows values (?, ?, ?, ?, ?, ?)"
 _FIND = """
     select request_hash, turn_id, failure, error, tries, input_tokens, output_tokens,
-        token_details,
+        json_extract(token_details, '$.prompt_tokens_details.cached_tokens'),
         (select group_concat(text, '') from
             (select text from parts where message_hash = tip_message_hash and type = 'text'
              order by position))
@@ -94,11 +93,20 @@ class Reader:
         row = self._connection.execute(_FIND, [row_id]).fetchone()
         if row is None:
             return None
-        request_hash, turn_id, failure, error, tries, sent, received, details, text = row
+        request_hash, turn_id, failure, error, tries, sent, received, cached, text = row
         tokens = None
         if sent is not None or received is not None:
-            tokens = Tokens(sent or 0, received or 0, _cached(details and json.loads(details)))
+            tokens = Tokens(sent or 0, received or 0, cached or 0)
         return Record(request_hash, turn_id, failure, error, tries, tokens, text)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read rows faster, as they are now: SQLite locks and checks the file once, not by row."""
+        self._connection.execute("begin")
+        try:
+            yield
+        finally:
+            self._connection.execute("commit")
 
     def totals(self) -> Tokens:
         """Return the tokens of all runs."""

@@ -41,22 +41,15 @@ class Ids:
         self._connection.execute(
             "create table ids (position integer primary key, id text unique, line integer)"
         )
+        self._insert = self._connection.cursor().execute
         self.count = 0
 
-    def add_all(self, rows: Iterable[tuple[int, str]], unit: str = "line") -> None:
-        """Add the line number and id of each row. Raises BatchError for an empty or doubled id."""
-        line, row_id = 0, ""
-
-        def checked() -> Iterator[tuple[int, str, int]]:
-            nonlocal line, row_id
-            for line, row_id in rows:
-                if not row_id.strip():
-                    raise BatchError(f"{unit} {line}: the id is empty")
-                yield self.count, row_id, line
-                self.count += 1
-
+    def add(self, line: int, row_id: str, unit: str = "line") -> None:
+        """Add the id of the next row. Raises BatchError for an empty or doubled id."""
+        if not row_id or row_id.isspace():
+            raise BatchError(f"{unit} {line}: the id is empty")
         try:
-            self._connection.executemany("insert into ids values (?, ?, ?)", checked())
+            self._insert("insert into ids values (?, ?, ?)", (self.count, row_id, line))
         except sqlite3.IntegrityError:
             query = "select line from ids where id = ?"
             (first,) = self._connection.execute(query, [row_id]).fetchone()
@@ -64,11 +57,13 @@ class Ids:
             raise BatchError(f"{message}; choose a column of unique ids with --id") from None
         except UnicodeEncodeError:
             raise BatchError(f"{unit} {line}: the id holds an unpaired surrogate") from None
+        self.count += 1
 
-    def between(self, first: int, end: int) -> list[str]:
-        """Return the ids at the positions from `first` to before `end`."""
-        query = "select id from ids where position >= ? and position < ? order by position"
-        return [row_id for (row_id,) in self._connection.execute(query, [first, end])]
+    def at(self, position: int) -> str:
+        """Return the id of the row at a position from 0."""
+        query = "select id from ids where position = ?"
+        (row_id,) = self._connection.execute(query, [position]).fetchone()
+        return str(row_id)
 
     def close(self) -> None:
         """Delete the database."""
@@ -105,7 +100,8 @@ class Table:
         `needed` are the columns that the prompt uses.
         """
         try:
-            self.ids.add_all(self._checked(set(needed)), self._unit)
+            for line, row_id in self._checked(set(needed)):
+                self.ids.add(line, row_id, self._unit)
         except BatchError as error:
             raise BatchError(f"{self._name}, {error}") from None
 

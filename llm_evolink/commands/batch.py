@@ -204,10 +204,11 @@ async def _results(
         bar = stack.enter_context(progress_bar(run, count, cost)) if visible else None
         drawing = asyncio.create_task(_draw(bar)) if bar else None
         try:
-            async for result in run.results():
-                output.add(result, run.watermark)
-                if result.tokens:
-                    tokens, asked_rows = tokens.plus(result.tokens), asked_rows + 1
+            async for portion in run.portions():
+                output.add(portion, run.watermark)
+                for result in portion:
+                    if result.tokens:
+                        tokens, asked_rows = tokens.plus(result.tokens), asked_rows + 1
         except BatchError as error:
             failure = error
         finally:

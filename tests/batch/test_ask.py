@@ -4,11 +4,13 @@ import asyncio
 import os
 import sqlite3
 import threading
+from contextlib import aclosing
 
 import llm
 import pytest
 
 from llm_evolink.batch import BatchError, Limits, Tokens, ask, ask_async
+from llm_evolink.batch.run import Run
 from llm_evolink.errors import EvolinkError
 from tests.batch.conftest import Answer, Refusal
 
@@ -406,13 +408,51 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
     assert max(model.counts.values()) <= 2
 
 
-def test_a_loop_that_is_left_keeps_what_was_answered(model, database):
-    for _ in ask(table(500), "$text", database=database, concurrency=4):
-        break
+def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatch):
+    """The server holds all answers but the first until the loop has been left."""
+    left = threading.Event()
+    stop = Run.stop
+    monkeypatch.setattr(Run, "stop", lambda *arguments: (left.set(), stop(*arguments)))
 
-    saved = read(database, "select count(*) from evolink_rows")[0][0]
-    # Requests in flight when the loop is left may be answered and not saved.
-    assert 1 <= saved <= len(model.asked) <= saved + 4 < 500
+    def respond(text, _):
+        if text != "row 0":
+            assert left.wait(60)
+        return "a"
+
+    model.respond = respond
+    answers = ask(table(500), "$text", database=database, concurrency=4)
+    assert next(answers).id == "0"
+    answers.close()
+
+    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert 4 <= len(model.asked) <= 5
+
+
+def test_an_event_loop_that_leaves_saves_what_is_in_flight(model, database):
+    async def main():
+        results = ask_async(table(500), "$text", database=database, concurrency=4)
+        async with aclosing(results):
+            async for _ in results:
+                break
+
+    asyncio.run(main())
+    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert 4 <= len(model.asked) <= 8
+
+
+def test_a_row_that_cannot_be_read_ends_the_run_after_what_is_in_flight(model, database):
+    failed = threading.Event()
+
+    def rows():
+        yield from table(2)
+        failed.set()
+        raise ZeroDivisionError("no third row")
+
+    model.respond = lambda text, _: "a" if text == "row 0" or failed.wait(60) else "late"
+    results = []
+    with pytest.raises(ZeroDivisionError, match="no third row"):
+        results.extend(ask(rows(), "$text", database=database, concurrency=2))
+    assert read(database, "select row_id from evolink_rows") == [("0",), ("1",)]
 
 
 def test_a_second_run_of_the_same_batch_is_refused(model, database):

@@ -173,15 +173,15 @@ def test_rows_are_read_as_they_are_needed(tmp_path):
     assert next(rows).id == "0"
     # The file is not read further than a buffer, and only the ids are kept.
     assert table._read.__closure__ is not None
-    assert table.ids.between(2_998, 4_000) == ["2998", "2999"]
+    assert (table.ids.at(2_999), table.ids.count) == ("2999", 3000)
     rows.close()
     table.close()
 
 
 def test_ids_of_an_iterable_are_checked_one_by_one():
     ids = Ids()
-    ids.add_all([(1, "a")], "row")
+    ids.add(1, "a", "row")
 
     with pytest.raises(BatchError, match="row 2: the id 'a' is already that of row 1"):
-        ids.add_all([(2, "a")], "row")
+        ids.add(2, "a", "row")
     ids.close()
