@@ -9,7 +9,8 @@ import httpx
 
 from ..errors import BadReplyError, IncompleteReplyError
 from . import debug
-from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current
+from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current, mark_unread
+from .progress import EventStream, check_values, count_values
 
 MAX_REPLY_BYTES = 64 * 2**20
 """Maximum size of a complete (non-streamed) reply, decompressed."""
@@ -19,9 +20,6 @@ MAX_STREAM_BYTES = 256 * 2**20
 
 MAX_ERROR_BYTES = 2**20
 """Maximum size of the body of an error; what follows is not read."""
-
-MAX_VALUES = 3_000_000
-"""Maximum number of JSON values in a complete reply: Python takes some 80 bytes for each."""
 
 EXCHANGE = "evolink_exchange"
 """Name of the request extension that holds the Exchange of the current attempt."""
@@ -114,8 +112,8 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """The body of a response: decompressed, counted, and with a limit on the time without progress.
 
-    Progress is a part with `data` for a stream, a part that is not white space for a complete
-    reply. An error makes none: its body has to be complete within the read time-out.
+    Progress is an event that adds to the answer for a stream, a part that is not white space for a
+    complete reply. An error makes none: its body has to be complete within the read time-out.
 
     Attributes:
         is_stream: Whether the response is passed on as a stream.
@@ -136,6 +134,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         )
         is_labelled = "event-stream" in response.headers.get("content-type", "").lower()
         self._limit = MAX_STREAM_BYTES if self.is_stream and is_labelled else MAX_REPLY_BYTES
+        self._events = EventStream() if self.is_stream else None
+        self._values = 0
         self._decode = _decoder(response)
         # httpx would decompress a second time, without a limit.
         response.headers.pop("content-encoding", None)
@@ -155,10 +155,12 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
                 yield part
 
     def close(self) -> None:
+        mark_unread(self._response, self._stream)
         self._stream.close()
         self._end_trace()
 
     async def aclose(self) -> None:
+        mark_unread(self._response, self._stream)
         await self._stream.aclose()
         self._end_trace()
 
@@ -173,14 +175,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             self.is_full = True
 
     def as_response(self) -> httpx.Response:
-        """Return the response with the parts that were kept as its body.
-
-        Raises IncompleteReplyError for a reply of more than MAX_VALUES values.
-        """
-        if not self._response.is_error:
-            values = sum(map(self._content.count, (b",", b"[", b"{")))
-            if values > MAX_VALUES:
-                raise IncompleteReplyError(f"it has more than {MAX_VALUES:,} JSON values")
+        """Return the response with the parts that were kept as its body."""
         gone = (b"content-length", b"transfer-encoding")
         raw = self._response.headers.raw
         return httpx.Response(
@@ -197,10 +192,18 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         if self._count > self._limit:
             raise IncompleteReplyError(f"it is larger than {self._limit / 2**20:g} MiB")
         now = time.monotonic()
-        if not self._response.is_error and (b"data" in part if self.is_stream else part.strip()):
+        if not self._response.is_error and self._adds(part):
             self._progress_at = now
         elif self._timeout is not None and now - self._progress_at > self._timeout:
             raise httpx.ReadTimeout("no progress within the read time-out")
+
+    def _adds(self, part: bytes) -> bool:
+        """Return True for progress. Raises IncompleteReplyError for too many JSON values."""
+        if self._events:
+            return self._events.adds(part)
+        self._values += count_values(part)
+        check_values(self._values)
+        return bool(part.strip())
 
 
 def _decoder(response: httpx.Response) -> Callable[[bytes], Iterator[bytes]]:

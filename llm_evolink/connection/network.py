@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpcore
+import httpx
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _INFORMATIONAL = re.compile(rb"HTTP/[0-9.]+ 1")
@@ -48,7 +49,7 @@ class _Recorder:
         self._stream = stream
         self._exchange: Exchange | None = None
         self._head: bytearray | None = None  # Of the response, until it is complete.
-        self._last = b""
+        self.has_unread_data = False
         self._socket: Any = None
 
     def _note_write(self, data: bytes) -> None:
@@ -75,7 +76,6 @@ class _Recorder:
         return left
 
     def _note_read(self, data: bytes) -> None:
-        self._last = data
         if self._exchange is None or not data:
             return
         self._exchange.received = True
@@ -89,14 +89,13 @@ class _Recorder:
             del self._head[: end.end()]
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what the stream knows; data after the response counts as readable.
+        """Return what the stream knows; data after a response counts as readable.
 
-        httpcore closes an idle connection that is readable, and does not look at what it has read
-        already: a second response in the same packet would answer the next request.
+        httpcore closes an idle connection that is readable.
         """
         if info != "is_readable":
             return self._stream.get_extra_info(info)
-        if b"HTTP/1." in self._last[5:]:
+        if self.has_unread_data:
             return True
         # The pool asks each idle connection before each request, and to find the socket takes ten
         # times as long as to poll it.
@@ -105,11 +104,27 @@ class _Recorder:
         return _is_readable(self._socket)
 
 
+def mark_unread(response: httpx.Response, body: Any) -> None:
+    """Note on the connection of a response whether data after the response was read with it.
+
+    httpcore keeps such data, and would take it for the response to the next request.
+    """
+    connection = response.extensions.get("network_stream")
+    if isinstance(connection, _Recorder):
+        try:
+            state = body._httpcore_stream._stream._connection._h11_state
+            connection.has_unread_data = bool(state.trailing_data[0])
+        except AttributeError:  # Another httpcore: rather a new connection than a wrong answer.
+            connection.has_unread_data = True
+
+
 def _is_readable(connected: Any) -> bool:
     """Return whether the socket has data or is closed."""
     number = -1 if connected is None else connected.fileno()
     if number < 0:
         return True
+    if not hasattr(select, "poll"):  # Windows.
+        return bool(select.select([number], [], [], 0)[0])
     poll = select.poll()
     poll.register(number, select.POLLIN)
     return bool(poll.poll(0))

@@ -13,7 +13,7 @@ import pytest
 
 from generated_client import responses
 from llm_evolink import errors
-from llm_evolink.connection import bounds, network
+from llm_evolink.connection import bounds, network, progress
 from tests import scripted_server
 from tests.four_ways import (
     COMPLETE,
@@ -206,7 +206,7 @@ def test_peak_memory_is_bounded(monkeypatch, mode, status, content_type, unit, e
 
 
 def test_a_reply_of_too_many_values_is_refused(monkeypatch):
-    monkeypatch.setattr(bounds, "MAX_VALUES", 4)
+    monkeypatch.setattr(progress, "MAX_VALUES", 4)
     with serving(monkeypatch, answer):
         outcome = ask(COMPLETE[0])
 
