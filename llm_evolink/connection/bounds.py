@@ -1,6 +1,5 @@
 """Limits of size and time for what a server sends, and the connections that keep to them."""
 
-import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -10,10 +9,10 @@ import httpx
 from ..errors import BadReplyError, IncompleteReplyError
 from . import debug
 from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current, mark_unread
-from .progress import EventStream, check_values, count_values
+from .progress import Progress
 
-MAX_REPLY_BYTES = 64 * 2**20
-"""Maximum size of a complete (non-streamed) reply, decompressed."""
+MAX_REPLY_BYTES = 16 * 2**20
+"""Maximum size of a complete (non-streamed) reply, decompressed; Python may take 16 times that."""
 
 MAX_STREAM_BYTES = 256 * 2**20
 """Maximum size of a stream: four times 65,536 tokens that each have their log probabilities."""
@@ -110,10 +109,7 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a response: decompressed, counted, and with a limit on the time without progress.
-
-    Progress is an event that adds to the answer for a stream, a part that is not white space for a
-    complete reply. An error makes none: its body has to be complete within the read time-out.
+    """The body of a response: decompressed, and within the limits of size and time.
 
     Attributes:
         is_stream: Whether the response is passed on as a stream.
@@ -126,16 +122,14 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._stream: Any = response.stream
         self._count = 0
         self._content = bytearray()
-        self._timeout = request.extensions.get("timeout", {}).get("read")
-        self._progress_at = time.monotonic()
+        timeout = request.extensions.get("timeout", {}).get("read")
+        self._progress = Progress(timeout, is_error=response.is_error)
         self.is_full = False
         self.is_stream = not response.is_error and "event-stream" in request.headers.get(
             "accept", ""
         )
         is_labelled = "event-stream" in response.headers.get("content-type", "").lower()
         self._limit = MAX_STREAM_BYTES if self.is_stream and is_labelled else MAX_REPLY_BYTES
-        self._events = EventStream() if self.is_stream else None
-        self._values = 0
         self._decode = _decoder(response)
         # httpx would decompress a second time, without a limit.
         response.headers.pop("content-encoding", None)
@@ -191,19 +185,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._count += len(part)
         if self._count > self._limit:
             raise IncompleteReplyError(f"it is larger than {self._limit / 2**20:g} MiB")
-        now = time.monotonic()
-        if not self._response.is_error and self._adds(part):
-            self._progress_at = now
-        elif self._timeout is not None and now - self._progress_at > self._timeout:
-            raise httpx.ReadTimeout("no progress within the read time-out")
-
-    def _adds(self, part: bytes) -> bool:
-        """Return True for progress. Raises IncompleteReplyError for too many JSON values."""
-        if self._events:
-            return self._events.adds(part)
-        self._values += count_values(part)
-        check_values(self._values)
-        return bool(part.strip())
+        self._progress.check(part)
 
 
 def _decoder(response: httpx.Response) -> Callable[[bytes], Iterator[bytes]]:

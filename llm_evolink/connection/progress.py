@@ -1,89 +1,108 @@
-"""What counts as progress of a stream, and how many JSON values one event may have."""
+"""Ends a response that makes no progress: its bytes arrive and nothing adds to the answer."""
 
 import json
 import re
+import time
 from contextlib import suppress
 from typing import Any
 
-from ..errors import IncompleteReplyError
+import httpx
 
-MAX_VALUES = 3_000_000
-"""Maximum number of JSON values in a complete reply or an event: each takes some 80 bytes."""
+from .json_values import check_values, count_values
 
-_TEXT = re.compile(rb'"(?:content|reasoning_content|arguments)" ?: ?"[^"]')
-_DESCRIPTIVE = ("role", "index", "type", "id", "name", "logprobs")
+_EXAMINED = 0.01
+"""Part of the time-out within which progress after progress is not examined: it costs time."""
 
-
-def check_values(count: int) -> None:
-    """Raise IncompleteReplyError if there are more than MAX_VALUES values."""
-    if count > MAX_VALUES:
-        raise IncompleteReplyError(f"it has more than {MAX_VALUES:,} JSON values")
-
-
-def count_values(content: bytes | bytearray) -> int:
-    """Return about how many JSON values the content has, before it is decoded."""
-    return content.count(b",") + content.count(b"[") + content.count(b"{")
+_END_OF_EVENT = re.compile(rb"\r?\n\r?\n|\r\r")
+_BEGINNING_OF_DATA = re.compile(rb"(?:\A|[\r\n])(?:data:|(?:d|da|dat|data)\Z)")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Members of a delta that do not add to the answer.
+_DESCRIPTIVE = ("role", "index", "type", "id", "logprobs")
 
 
-class EventStream:
-    """Reads the body of a stream as it arrives, and finds the events that add to the answer.
+class Progress:
+    """Watches the body of a response as its parts arrive.
 
-    A body that begins with { or [ is a complete reply: all of it but white space is progress.
+    Progress of a stream is an event with text, reasoning, a tool call or the end of the answer, and
+    each part of the data of an event that is not complete. Comments, pings and empty deltas are
+    none. A body that begins with { or [ is JSON: all of it but white space is progress. The body of
+    an error makes no progress: it has to be complete within the time-out.
+
+    Args:
+        timeout: Seconds without progress after which the response ends, up to a hundredth more for
+            an answer; None for no limit.
+        is_error: Whether the response is an error.
     """
 
-    def __init__(self) -> None:
-        self._line = bytearray()
-        self._values = 0
+    def __init__(self, timeout: float | None, *, is_error: bool) -> None:
+        timeout = float("inf") if timeout is None else timeout
+        self._is_error = is_error
+        self._unexamined = 0.0 if is_error else timeout * _EXAMINED
+        self._limit = timeout + self._unexamined
+        self._progress_at = time.monotonic()
         self._is_json: bool | None = None
+        self._event = bytearray()  # What arrived of an event that is not complete.
+        self._values = 0
 
-    def adds(self, part: bytes) -> bool:
-        """Return True if the part completes an event with text, a tool call or the end.
+    def check(self, part: bytes) -> None:
+        """Take the next part of the body.
 
-        Raises IncompleteReplyError for an event, or a complete reply, of too many values.
+        Raises httpx.ReadTimeout without progress in time, and IncompleteReplyError for JSON of too
+        many values.
         """
-        if self._is_json is None and (start := part.lstrip()):
-            self._is_json = start[:1] in (b"{", b"[")
-        if self._is_json:
-            self._values += count_values(part)
-            check_values(self._values)
-            return bool(part.strip())
-        *lines, last = part.splitlines(keepends=True) or [b""]
-        if last.endswith((b"\n", b"\r")):
-            lines, last = [*lines, last], b""
-        found = False
-        for line in lines:
-            found = self._read(line) or found
-        self._line += last
-        self._values += count_values(last)
-        check_values(self._values)
-        return found
+        now = time.monotonic()
+        idle = now - self._progress_at
+        if self._take(part, examine=idle >= self._unexamined):
+            self._progress_at = now
+        elif idle > self._limit and not self._is_in_data():
+            raise httpx.ReadTimeout("no progress within the read time-out")
 
-    def _read(self, line: bytes) -> bool:
-        self._values += count_values(line)
-        check_values(self._values)
-        if self._line:
-            line = bytes(self._line) + line
-            self._line.clear()
-        if not line.strip():  # The end of an event.
-            self._values = 0
+    def _take(self, part: bytes, *, examine: bool) -> bool:
+        """Return True if the part is examined and makes progress."""
+        if self._is_error:
             return False
-        return line.startswith(b"data:") and (bool(_TEXT.search(line)) or _adds(line[5:]))
+        if self._is_json is None and (start := part.removeprefix(_BYTE_ORDER_MARK).lstrip()):
+            self._is_json = start.startswith((b"{", b"["))
+        if self._is_json:
+            self._count(part)
+            return examine and not part.isspace()
+        event = self._event
+        begin = max(0, len(event) - 3)
+        event += part
+        end = event.rfind(b"\n\n", begin)
+        if end < 0:
+            end = max(event.rfind(b"\n\r\n", begin), event.rfind(b"\r\r", begin))
+        if end < 0:
+            self._count(part)
+            return False
+        complete = _END_OF_EVENT.split(event[:end]) if examine else ()
+        del event[: end + 2]
+        self._values = 0
+        return any(map(_adds, complete))
+
+    def _count(self, part: bytes) -> None:
+        self._values += count_values(part)
+        check_values(self._values)
+
+    def _is_in_data(self) -> bool:
+        """Return whether data of an event arrived that is not complete."""
+        return _BEGINNING_OF_DATA.search(self._event) is not None
 
 
-def _adds(data: bytes) -> bool:
-    """Return True if the data of an event has a choice with content or a finish_reason."""
+def _adds(event: bytes) -> bool:
+    """Return True if an event has a choice with content or a finish_reason."""
+    lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
     with suppress(ValueError, RecursionError):
-        event = json.loads(data)
-        choices = event.get("choices") if isinstance(event, dict) else None
+        data = json.loads(b"\n".join(lines))
+        choices = data.get("choices") if isinstance(data, dict) else None
         return isinstance(choices, list) and any(map(_has_content, choices))
     return False
 
 
-def _has_content(choice: Any) -> bool:
-    if not isinstance(choice, dict):
-        return False
-    parts = [choice.get("finish_reason"), choice.get("text")]
-    for name in ("delta", "message"):
-        if isinstance(part := choice.get(name), dict):
-            parts += [value for key, value in part.items() if key not in _DESCRIPTIVE]
-    return any(parts)
+def _has_content(value: Any) -> bool:
+    """Return whether decoded JSON holds text that adds to an answer."""
+    if isinstance(value, dict):
+        return any(_has_content(item) for key, item in value.items() if key not in _DESCRIPTIVE)
+    if isinstance(value, list):
+        return any(map(_has_content, value))
+    return isinstance(value, str) and value != ""

@@ -1,0 +1,17 @@
+"""Bounds the memory that JSON of a server takes once it is decoded."""
+
+from ..errors import IncompleteReplyError
+
+MAX_VALUES = 1_000_000
+"""Maximum number of JSON values in a complete reply or an event: each takes up to 93 bytes."""
+
+
+def count_values(content: bytes) -> int:
+    """Return about how many values, counting names as such, undecoded JSON has."""
+    return sum(map(content.count, (b",", b":", b"[", b"{")))
+
+
+def check_values(count: int) -> None:
+    """Raise IncompleteReplyError if there are more than MAX_VALUES values."""
+    if count > MAX_VALUES:
+        raise IncompleteReplyError(f"it has more than {MAX_VALUES:,} JSON values")

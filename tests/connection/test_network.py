@@ -1,0 +1,86 @@
+"""A connection with data after the response is not used again."""
+
+import select
+import socket
+
+import pytest
+
+from llm_evolink.connection import network
+from tests import scripted_server
+from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Way, answer, ask, serving, way_id
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None) -> None:
+    pass
+
+
+def response(text: str) -> str:
+    body = f'{{"choices": [{{"message": {{"content": "{text}"}}, "finish_reason": "stop"}}]}}'
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+    return head.format(len(body)) + body
+
+
+STALE = {
+    "a response": response("stale"),
+    "the end of a chunk": "\r\n0\r\n\r\n",
+    "one byte": "x",
+    "text": "not HTTP",
+}
+
+
+@pytest.mark.parametrize("stale", STALE.values(), ids=STALE)
+@pytest.mark.parametrize("kept_back", [0, 1, 2, 4, 20], ids=lambda size: f"glued to {size}")
+def test_data_after_a_response_is_not_the_answer_to_the_next_prompt(monkeypatch, stale, kept_back):
+    """The end of the response, of so many bytes or all of it, comes in one packet with the data."""
+
+    def glued(reply: scripted_server.Reply) -> None:
+        first = response(f"answer {len(server.requests)}")
+        cut = len(first) - kept_back if kept_back else 0
+        reply.send(first[:cut])
+        reply.send(first[cut:] + stale)
+
+    with serving(monkeypatch, glued) as server:
+        texts = [ask(COMPLETE[0]).text for _ in range(3)]
+
+    assert texts == ["answer 1", "answer 2", "answer 3"]
+    assert (len(server.requests), server.connections) == (3, 3)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_in_each_way(monkeypatch, way: Way):
+    def glued(reply: scripted_server.Reply) -> None:
+        answer(reply, f"answer {len(server.requests)}")
+        reply.send(response("stale"))
+
+    with serving(monkeypatch, glued) as server:
+        texts = [ask(way).text for _ in range(2)]
+
+    assert texts == ["answer 1", "answer 2"]
+    assert (len(server.requests), server.connections) == (2, 2)
+
+
+@pytest.mark.parametrize("way", [COMPLETE[0], SYNC_STREAMED], ids=way_id)
+def test_a_connection_without_such_data_is_used_again(monkeypatch, way: Way):
+    with serving(monkeypatch, answer) as server:
+        texts = [ask(way).text for _ in range(3)]
+
+    assert (texts, server.connections) == (["hi"] * 3, 1)
+
+
+@pytest.mark.parametrize("has_poll", [True, False], ids=["poll", "no poll, as on Windows"])
+def test_an_idle_connection_is_looked_at(monkeypatch, has_poll):
+    if not has_poll:
+        monkeypatch.delattr(select, "poll")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        before = network._is_readable(ours)
+        theirs.send(b"x")
+        after = network._is_readable(ours)
+
+    assert (before, after, network._is_readable(ours), network._is_readable(None)) == (
+        False,
+        True,
+        True,
+        True,
+    )
