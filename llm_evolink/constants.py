@@ -1,13 +1,4 @@
-"""Facts of the service that several modules need. Imports nothing: every `llm` command loads it."""
-
-MODEL_ID = "gemini-3.5-flash"
-"""Name of the model, in llm and in requests."""
-
-KEY_ALIAS = "evolink"
-"""Name under which `llm keys set` stores the API key."""
-
-KEY_VARIABLE = "EVOLINK_API_KEY"
-"""Environment variable that holds the API key when none is stored."""
+"""Facts of the service that several modules need. Imports nothing."""
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 """Media types of images that EvoLink's reference names."""
@@ -26,6 +17,3 @@ FAILED_HEADER = "llm-evolink-failed"
 
 SERVER_HEADER = "llm-evolink-server"
 """Header that the transport adds to a response: the base URL of the server that sent it."""
-
-ADDED_MODELS_FILE = "evolink-models.json"
-"""File in llm's folder that lists the models which the user added."""

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 import llm
 
-from ..constants import MODEL_ID
+from ..chat import MODEL_ID
 from .errors import BatchError
 from .pace import Rates
 from .progress import Limits

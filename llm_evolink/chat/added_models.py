@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from .model import AsyncEvolinkChat, EvolinkChat
+from . import AsyncEvolinkChat, EvolinkChat
 
 _ABILITIES = ("images", "tools", "schema")
 _EXAMPLE = '{"NAME": {"images": false}}'

@@ -7,7 +7,7 @@ from ..errors import BadReplyError
 from ..failures import explain, from_status, request_id
 from ..redaction import Redactor
 from ..text import clean
-from .model import EvolinkChat
+from . import EvolinkChat
 
 
 def server_models() -> list[str]:

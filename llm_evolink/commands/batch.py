@@ -29,7 +29,7 @@ from ..batch.run import Run
 from ..batch.state import Reader, State
 from ..batch.table import FORMATS, Table, open_table, query_table
 from ..batch.template import apply_template, check_options, read_fragments, read_schema
-from ..constants import MODEL_ID
+from ..chat import MODEL_ID
 from .usage import prices
 
 INTERRUPTED = 130

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import llm
 
-from ..constants import MODEL_ID
+from ..chat import MODEL_ID
 from .usage import prices
 
 BYTES_PER_TOKEN = 4

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import llm
 
-from ..constants import ADDED_MODELS_FILE
+from ..chat import ADDED_MODELS_FILE
 from .registered import registered_models
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from llm_evolink import commands
+from llm_evolink import EvolinkGroup, commands
 from tests import llm_process
 from tests.four_ways import MODEL, post_to, text_of
 from tests.llm_process import TIMEOUT
@@ -241,7 +241,7 @@ def test_an_unusable_option_value_is_reported(environ, options, message):
 @pytest.mark.parametrize("package", commands._SANDBOX_REQUIREMENTS)
 def test_a_missing_extra_is_reported(monkeypatch, package):
     monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else object())
-    done = CliRunner().invoke(commands.EvolinkGroup("evolink"), ["sandbox"])
+    done = CliRunner().invoke(EvolinkGroup("evolink"), ["sandbox"])
     assert (done.exit_code, done.stdout) == (1, "")
     assert re.fullmatch(
         r"Error: the sandbox needs packages that are not installed; "

@@ -11,8 +11,8 @@ from functools import partial
 import llm
 
 from ... import errors, text
+from ...chat import KEY_ALIAS, KEY_VARIABLE
 from ...connection import settings
-from ...constants import KEY_ALIAS, KEY_VARIABLE
 from ...redaction import Redactor
 from ..registered import registered_models
 from . import database, installation, servers
@@ -88,7 +88,7 @@ def _run(check: Check) -> Result:
 
 
 def _usable_key() -> str | None:
-    from ...chat.model import EvolinkChat
+    from ...chat import EvolinkChat
 
     with suppress(errors.EvolinkError, OSError, ValueError):  # The check `key` reports it.
         return EvolinkChat().get_key()

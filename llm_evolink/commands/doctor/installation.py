@@ -20,9 +20,8 @@ import generated_client
 from generated_client.models import ChatCompletionQuickRequest
 
 from ... import errors
-from ...chat.model import EvolinkChat
+from ...chat import ADDED_MODELS_FILE, KEY_ALIAS, KEY_VARIABLE, EvolinkChat
 from ...connection import settings, tls
-from ...constants import ADDED_MODELS_FILE, KEY_ALIAS, KEY_VARIABLE
 from ...redaction import SHORTEST
 from .finding import Result
 
