@@ -40,8 +40,8 @@ from .batch.run import BACKOFF, FATAL, FINAL, REFUSALS, TRIES
 from .batch.state import tokens_of
 from .batch.table import cell_text, columns_error
 from .batch.template import check_options
+from .chat import MODEL_ID
 from .connection.clients import changed_settings
-from .constants import MODEL_ID
 from .errors import EvolinkError, InvalidRequestError
 
 RESULT = daft.DataType.struct(
