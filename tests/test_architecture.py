@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 
 # Each part of the package, and the parts that it may import. `__init__` holds the hooks of llm.
 ALLOWED = {
-    "__init__": {"commands", "chat", "constants"},
+    "__init__": {"commands", "chat"},
     "commands": {"batch", "chat", "connection", "sandbox", "failures", "errors", "GROUND"},
     "batch": {"chat", "connection", "failures", "errors", "GROUND"},
-    "daft": {"batch", "connection", "errors", "GROUND"},
+    "daft": {"batch", "chat", "connection", "errors", "GROUND"},
     "chat": {"connection", "failures", "errors", "error_report", "GROUND"},
     "connection": {"failures", "errors", "GROUND"},
     "failures": {"errors", "error_report", "GROUND"},
