@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from jsonpath import JSONPointer, JSONPointerError
@@ -29,7 +29,7 @@ def load_yaml(content: bytes, name: str, first_line: int = 1) -> dict[str, Any]:
     return data
 
 
-@lru_cache(maxsize=16)
+@cache
 def _json_text(content: bytes, name: str, first_line: int) -> str:
     """Return the mapping as JSON; kept, since an overlay is read for each of two documents."""
     if len(content) > MOST_BYTES:
@@ -75,7 +75,7 @@ def validate(document: dict[str, Any], name: str) -> None:
     _validate(json.dumps(document), name)
 
 
-@lru_cache(maxsize=16)
+@cache
 def _validate(text: str, name: str) -> None:
     document: dict[str, Any] = json.loads(text)
     declared = document.get("openapi", document.get("swagger"))

@@ -5,7 +5,7 @@ import json
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def _former_models(openapi: Path, models: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in known if name not in models))
 
 
-@lru_cache(maxsize=8)
+@cache
 def _applied(
     published: str, overlays: tuple[tuple[str, bytes], ...]
 ) -> tuple[str, tuple[Outcome, ...]]:

@@ -171,11 +171,11 @@ def test_a_new_server_is_refused(workspace: Workspace) -> None:
 
 
 def test_a_url(workspace: Workspace, pages: Pages) -> None:
-    page = workspace.page("          minItems: 1\n", "          minItems: 2\n", fence="~~~")
+    page = workspace.page("    ChatCompletionResponse:\n", REGION, fence="~~~")
     url = pages.put("/ko/page.md", page.read_bytes(), Content_Type="text/markdown")
     out, err = change(workspace, url)
     assert (out[0], err) == (
-        "ChatCompletionQuickRequest.messages: minItems 2, was 1 (breaking)",
+        "ChatCompletionQuickRequest.region: added, string, one of eu, us, optional",
         [],
     )
     document = page.read_bytes().partition(b"completions\n")[2].removesuffix(b"~~~")
