@@ -1,6 +1,7 @@
-"""The models that a user added: evolink-models.json in llm's folder.
+"""Models that the user added: evolink-models.json in llm's folder.
 
-An object with a member for each model, by its name in requests; true is left out:
+The file holds an object with a member for each model, by its name in requests. Images, tools and
+schema are true by default, removed is false:
 
     {"NAME": {"images": false, "tools": false, "schema": false, "removed": true}}
 """
@@ -26,11 +27,11 @@ class AddedModel:
     """A model that the document does not describe.
 
     Attributes:
-        name: Its name in requests.
-        images: Whether it takes images.
-        tools: Whether it takes tools.
-        schema: Whether it takes a schema.
-        removed: Whether it was removed: it stays registered, and a prompt to it says so.
+        name: Name of the model in requests.
+        images: Whether it supports images.
+        tools: Whether it supports tools.
+        schema: Whether it supports schemas.
+        removed: Whether it was removed: it stays registered, and a prompt to it is an error.
     """
 
     name: str
@@ -41,14 +42,14 @@ class AddedModel:
 
     @property
     def model_id(self) -> str:
-        """Its name in llm."""
+        """The model's name in llm."""
         return self.name if self.name.startswith("evolink/") else f"evolink/{self.name}"
 
 
 def read_added_models(path: Path) -> dict[str, AddedModel]:
-    """Return the models of the file by name; none without a file. Raises OSError, ValueError.
+    """Return the models of the file by name; none without a file.
 
-    The ValueError names the file and says what is wrong with it.
+    Raises OSError for a file that cannot be read, and ValueError, naming the file, for its content.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -69,7 +70,7 @@ def _added_model(name: str, values: dict[str, bool]) -> AddedModel:
 
 
 def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
-    """Replace the file. Raises OSError; the file is then as it was."""
+    """Replace the file. Raises OSError; the file is then unchanged."""
     data: dict[str, dict[str, bool]] = {}
     for model in models.values():
         data[model.name] = {name: False for name in _ABILITIES if not getattr(model, name)}
@@ -84,7 +85,7 @@ def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
 
 
 def register_added_models(path: Path, register: Callable[..., Any]) -> None:
-    """Register the models of the file with llm; warn on stderr, once, if it cannot be used."""
+    """Register the models of the file with llm; warn once on stderr if the file is invalid."""
     try:
         models = read_added_models(path)
     except (OSError, ValueError) as error:
@@ -101,5 +102,5 @@ def register_added_models(path: Path, register: Callable[..., Any]) -> None:
 
 @cache
 def _warn(message: str) -> None:
-    # llm lists the models several times in a command.
+    # A command of llm lists the models several times.
     click.echo(message, err=True)

@@ -18,9 +18,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError
 
-# llm sets these in another way: -m, the prompt, --no-stream, --tool, --schema.
+# Set by llm: -m, the prompt, --no-stream, --tool, --schema.
 SET_BY_LLM = {"model", "messages", "stream", "stream_options", "tools", "response_format"}
-# One reply is read, the model chooses among the tools, and max_tokens is the same limit.
+# One answer is read, the model chooses among the tools, and max_tokens is the same limit.
 NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens"}
 
 _TYPES = {"number": float, "integer": int, "boolean": bool, "string": str}
@@ -86,7 +86,7 @@ class _Base(llm.Options):
         """Return a JSON list as a list. Raises ValueError unless it is text or a list of texts.
 
         Text in brackets, such as [END], is text: a JSON list of texts begins with a quotation mark.
-        Checked here, because llm's printer of option errors fails for an error inside a list.
+        It is checked here, because llm's printer of option errors fails for an error inside a list.
         """
         if isinstance(stop, str) and re.match(r'\s*\[\s*("|\]\s*$)', stop):
             try:
@@ -117,8 +117,8 @@ def _with_suggestions(error: ValidationError, options: Iterable[str]) -> Validat
 def scalar_fields(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the schemas of the request fields that are options, by name.
 
-    Left out are the fields of SET_BY_LLM and NOT_OFFERED, those that take an object or a list, and
-    names that a pydantic model cannot have.
+    Left out are the fields of SET_BY_LLM and NOT_OFFERED, objects and lists, and names that a
+    pydantic model cannot have.
     """
     schemas = document["components"]["schemas"]
     fields = {}
@@ -158,7 +158,7 @@ def _field(schema: dict[str, Any]) -> Any:
 
 
 def _is_pattern(pattern: str) -> bool:
-    """Return whether pydantic can check the pattern: it knows fewer than JSON Schema."""
+    """Return whether pydantic supports the pattern, as it does not all of JSON Schema's."""
     try:
         TypeAdapter(Annotated[str, Field(pattern=pattern)])
     except SchemaError:

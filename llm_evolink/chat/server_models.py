@@ -1,4 +1,4 @@
-"""The models that a server names: GET /v1/models."""
+"""The models that a server lists: GET /v1/models."""
 
 from typing import Any
 

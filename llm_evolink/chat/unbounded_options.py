@@ -1,4 +1,4 @@
-"""Options of a model that a user added: those of the document without its bounds."""
+"""Options of an added model: those of the document without their bounds."""
 
 from functools import reduce
 from operator import or_
@@ -21,7 +21,7 @@ def without_bounds(options: type[llm.Options]) -> type[llm.Options]:
 
 
 def _unbounded(annotation: Any) -> Any:
-    """Return the type without the metadata of Annotated, and with a Literal as its values' type."""
+    """Return the type without the metadata of Annotated; a Literal becomes its values' type."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _unbounded(get_args(annotation)[0])
@@ -33,4 +33,4 @@ def _unbounded(annotation: Any) -> Any:
 
 
 UnboundedOptions = without_bounds(Options)
-"""The bounds of the document are those of its own models: the server checks the others'."""
+"""Options without bounds: the document's are for its own models, the server checks others."""

@@ -1,4 +1,4 @@
-"""The commands of `llm evolink`, each loaded when it is asked for."""
+"""The commands of `llm evolink`, each imported when it is used or listed."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,9 +19,9 @@ _SANDBOX_REQUIREMENTS = ("imagesize", "jsonschema", "regex", "starlette", "uvico
 
 
 def load_command(name: str) -> click.Command | None:
-    """Return the command, None for an unknown name. Raises click.ClickException.
+    """Return the command, None for an unknown name.
 
-    Without the packages of the extra `sandbox` that command cannot be loaded.
+    Raises click.ClickException for `sandbox` if the packages of its extra are not installed.
     """
     if name not in COMMANDS:
         return None

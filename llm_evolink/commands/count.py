@@ -13,10 +13,18 @@ from ..chat import MODEL_ID
 from .usage import prices
 
 BYTES_PER_TOKEN = 4
-TOKENS_PER_IMAGE = 258
+"""Bytes of UTF-8 that make a token: Google gives 4 characters of English."""
+
+TOKENS_PER_IMAGE = 1120
+"""Approximate tokens of an image of any size, for Gemini 3 at its default media resolution.
+
+Source: the table of token counts on ai.google.dev/gemini-api/docs/media-resolution. Gemini 2.5
+counts 256, and more for a large image.
+"""
+
 METHOD = (
-    f"An estimate: {BYTES_PER_TOKEN} bytes of UTF-8 are counted as a token, an image as "
-    f"{TOKENS_PER_IMAGE} tokens; the server can count otherwise"
+    f"An estimate: {BYTES_PER_TOKEN} bytes of UTF-8 are counted as a token, an image of any size "
+    f"as {TOKENS_PER_IMAGE:,} tokens, Google's figure for Gemini 3; the server can count differently"
 )
 
 
@@ -25,10 +33,10 @@ class Estimate:
     """Estimated input tokens of a prompt.
 
     Attributes:
-        input_tokens: All of them.
-        text_tokens: Those of the texts.
-        image_tokens: Those of the images.
-        cost: Their cost, None without a price.
+        input_tokens: Tokens of the texts and images.
+        text_tokens: Tokens of the texts.
+        image_tokens: Tokens of the images.
+        cost: Cost of the input tokens, None without a price.
     """
 
     input_tokens: int
@@ -72,8 +80,9 @@ def count(
     """Estimate the input tokens of a prompt, and what they cost.
 
     The options are those of `llm prompt`. Nothing is sent to EvoLink: 4 bytes of text
-    are counted as a token, an image as 258 tokens. The cost uses your price, from
-    evolink-prices.json in the folder of `llm logs path`.
+    are counted as a token, and an image of any size as 1,120 tokens, which is Google's
+    approximate figure for Gemini 3. The cost uses your price, from evolink-prices.json
+    in the folder of `llm logs path`.
     """
     for attachment in attachments:
         if attachment != "-" and "://" not in attachment and not Path(attachment).is_file():

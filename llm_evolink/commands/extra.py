@@ -1,4 +1,4 @@
-"""The command that adds an extra of this package to the environment of llm."""
+"""The shell command that installs an extra of this package where llm is installed."""
 
 import json
 import shlex
@@ -16,8 +16,8 @@ PACKAGE = "llm-evolink"
 def install_command(extra: str) -> str:
     """Return the shell command that adds the extra, for the tool that installed llm.
 
-    These are pipx and uv, each with a file of its own in the environment. For pip and Homebrew it
-    is `llm install`, which runs the environment's pip.
+    pipx and uv leave a file in the environment. For pip and Homebrew the command is `llm install`,
+    which runs the environment's pip.
     """
     environment = Path(sys.prefix)
     requirement = _requirement(extra)
@@ -33,7 +33,7 @@ def install_command(extra: str) -> str:
 
 
 def _requirement(extra: str) -> str:
-    """Return this package with the extra: by its name, or by the URL it was installed from."""
+    """Return the requirement: the name of this package, or the URL it was installed from."""
     source: dict[str, Any] = {}
     with suppress(PackageNotFoundError, ValueError):
         source = json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")
@@ -46,7 +46,7 @@ def _requirement(extra: str) -> str:
 
 
 def _other_requirements(receipt: Path) -> Iterator[str]:
-    """Yield the packages beside llm; uv removes those that the command does not name."""
+    """Yield the other packages of the receipt: uv removes those that the command omits."""
     with suppress(OSError, ValueError, KeyError):
         for entry in tomllib.loads(receipt.read_text(encoding="utf-8"))["tool"]["requirements"]:
             if entry["name"] not in ("llm", PACKAGE):

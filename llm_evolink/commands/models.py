@@ -1,4 +1,4 @@
-"""`llm evolink models`: the models that are registered, and those that the user adds."""
+"""`llm evolink models`: list the registered models, and add, remove and forget added ones."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from .registered import registered_models
 
 
 @click.group(invoke_without_command=True)
-@click.option("--server", is_flag=True, help="List the models that the server names instead.")
+@click.option("--server", is_flag=True, help="List the models that the server serves instead.")
 @click.option("--json", "json_", is_flag=True, help="Output as JSON.")
 @click.pass_context
 def models(context: click.Context, server: bool, json_: bool) -> None:
@@ -48,7 +48,7 @@ def _describe(model: dict[str, Any]) -> str:
 
 
 def _registered() -> list[dict[str, Any]]:
-    """Return what llm has registered, without removed models."""
+    """Return the models that llm has registered, without removed ones."""
     return [
         {
             "name": model.model_id,
@@ -64,7 +64,7 @@ def _registered() -> list[dict[str, Any]]:
 
 
 def _on_server() -> list[dict[str, Any]]:
-    """Return the models that the server names. Raises EvolinkError."""
+    """Return the models that the server lists. Raises EvolinkError."""
     from ..chat.server_models import server_models
 
     registered = {
@@ -75,13 +75,13 @@ def _on_server() -> list[dict[str, Any]]:
 
 @models.command()
 @click.argument("name")
-@click.option("--no-images", is_flag=True, help="The model takes no images.")
-@click.option("--no-tools", is_flag=True, help="The model takes no tools.")
-@click.option("--no-schema", is_flag=True, help="The model takes no schema.")
+@click.option("--no-images", is_flag=True, help="The model does not support images.")
+@click.option("--no-tools", is_flag=True, help="The model does not support tools.")
+@click.option("--no-schema", is_flag=True, help="The model does not support schemas.")
 def add(name: str, no_images: bool, no_tools: bool, no_schema: bool) -> None:
     """Register the model that EvoLink serves as NAME, as evolink/NAME.
 
-    To change what it takes, add it again.
+    To change its options, add it again.
     """
     from ..chat.added_models import AddedModel
 
@@ -152,7 +152,7 @@ def _write(path: Path, added: dict[str, Any]) -> None:
 
 
 def _find(name: str, added: dict[str, Any], path: Path) -> str:
-    """Return the name in the file of the model that is called so there or in llm."""
+    """Return the model's name in the file, for that name or its name in llm."""
     for model in added.values():
         if name in (model.name, model.model_id):
             return str(model.name)

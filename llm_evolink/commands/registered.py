@@ -1,4 +1,4 @@
-"""EvoLink's models as llm has registered them."""
+"""EvoLink's models that llm has registered."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""`llm evolink sandbox`: its options, and the loop that runs the server."""
+"""`llm evolink sandbox`: options of the command, and the loop that runs the server."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ from ..sandbox.reply.fixed import read_replies
 from ..sandbox.server import serve
 
 TICK = 0.1
-"""Seconds between two checks whether a signal came."""
+"""Seconds between two checks for a signal."""
 
 
 def _failure(value: str) -> tuple[int, int]:
@@ -59,14 +59,14 @@ def _seconds(value: str) -> float:
 @click.option(
     "--backend",
     metavar="MODEL",
-    help="Let this model of llm answer. Default: generated text.",
+    help="Answer with this model of llm. Default: generated text.",
 )
 @click.option(
     "--reply",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Your own replies: a YAML or JSON list of objects with a prompt (a regular expression) "
-    "and a reply. The first that matches is given.",
+    "and a reply. The first match is sent.",
 )
 @click.option(
     "--record",
@@ -147,7 +147,7 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
 
 
 def _on_signals(handle: Callable[[int, Any], None]) -> None:
-    """Handle Ctrl-C, which a shell can have set to be ignored, and SIGTERM alike."""
+    """Set the handler of SIGTERM and SIGINT; a shell can have set SIGINT to be ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)
 

@@ -12,7 +12,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from generated_client import SERVERS
-from llm_evolink.commands import COMMANDS
 from tests import scripted_server
 from tests.four_ways import KEY
 
@@ -231,13 +230,6 @@ def test_the_model_is_listed(environment, llm_command):
     listed = llm_command("models", "-q", "evolink").stdout
 
     assert listed == "EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)\n"
-
-
-def test_the_commands_are_listed(environment, llm_command):
-    listed = llm_command("evolink", "--help").stdout
-
-    names = [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()]
-    assert names == list(COMMANDS)
 
 
 def test_servers_are_those_of_the_document():

@@ -1,14 +1,14 @@
-"""What the tests of usage and doctor share."""
+"""Fixtures of the tests of usage and doctor."""
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 import sqlite_utils
 
-from llm_evolink.commands.doctor import checks
 from llm_evolink.connection import settings
+from tests.commands.doctor_findings import UNREACHABLE
+from tests.commands.usage_log import DETAILS
 
 
 @pytest.fixture
@@ -17,11 +17,6 @@ def database(empty_log):
     db = sqlite_utils.Database(empty_log)
     yield db
     db.close()
-
-
-def path_of(database):
-    """Return the path of a database's file."""
-    return Path(database.conn.execute("pragma database_list").fetchone()[2])
 
 
 @pytest.fixture
@@ -86,13 +81,6 @@ def as_json(usage):
     return run
 
 
-# Token details as EvoLink reports them.
-DETAILS = {
-    "prompt_tokens_details": {"cached_tokens": 400, "text_tokens": 742, "image_tokens": 258},
-    "completion_tokens_details": {"reasoning_tokens": 100, "text_tokens": 50},
-}
-
-
 @pytest.fixture
 def two_days(log):
     log("2026-11-20T23:59:59.999999+00:00", (1000, 150), details=DETAILS, duration_ms=2000)
@@ -101,19 +89,13 @@ def two_days(log):
     log("2026-11-21T09:00:00+00:00", (1, 1), model="gpt-4o-mini")
 
 
-DEAD = "http://127.0.0.1:1"
-"""A server that refuses connections."""
-
-REFUSED = {"error": {"message": "messages is too short", "type": "invalid_request_error"}}
-
-
 @pytest.fixture
 def doctor_environment(environment, monkeypatch):
-    """An environment with the default retries and time-outs, whose server is DEAD."""
+    """An environment with the default retries and time-outs, and UNREACHABLE as server."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("EVOLINK_MAX_RETRIES")
-    monkeypatch.setenv("EVOLINK_BASE_URL", DEAD)
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
 
 
 @pytest.fixture
@@ -125,19 +107,3 @@ def documented_servers(doctor_environment, monkeypatch):
         monkeypatch.setattr(settings, "SERVERS", urls)
 
     return name
-
-
-def found(check):
-    """Run doctor's checks and return status and message of the one with this name."""
-    return [(each.status, each.message) for each in checks.examine() if each.check == check]
-
-
-def replying(status, body=b"", **headers):
-    """Return a handler that answers every request so."""
-    return lambda reply: reply.respond(status, body, **headers)
-
-
-def store(user_path, name, content):
-    """Write a file in llm's folder."""
-    user_path.mkdir(exist_ok=True)
-    (user_path / name).write_text(content)

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from llm.cli import cli
 
 METHOD = (
-    "An estimate: 4 bytes of UTF-8 are counted as a token, an image as 258 tokens; "
-    "the server can count otherwise\n"
+    "An estimate: 4 bytes of UTF-8 are counted as a token, an image of any size as 1,120 tokens, "
+    "Google's figure for Gemini 3; the server can count differently\n"
 )
 
 
@@ -34,12 +34,12 @@ def count(*arguments, **options):
         ([], "hello", 2),
         (["four", "-s", "four"], "", 2),
         (["four", "-f", "{file}", "-f", "{file}"], "", 11),
-        (["four", "-a", "{file}", "-a", "https://one.example/a.png"], "", 517),
-        (["-a", "-"], "\x89PNG", 258),
+        (["four", "-a", "{file}", "-a", "https://one.example/a.png"], "", "2,241"),
+        (["-a", "-"], "\x89PNG", "1,120"),
         (["\ud800"], "", 1),
     ],
 )
-def test_an_estimate(tmp_path, arguments, piped, tokens):
+def test_the_estimated_tokens(tmp_path, arguments, piped, tokens):
     file = tmp_path / "file"
     file.write_text("x" * 18)
 
@@ -48,7 +48,7 @@ def test_an_estimate(tmp_path, arguments, piped, tokens):
     assert (done.stdout, done.stderr) == (f"about {tokens} input tokens\n", METHOD)
 
 
-def test_the_cost(user_path):
+def test_the_estimated_cost(user_path):
     prices = {"gemini-3.5-flash": {"in": 2, "out": 9}, "evolink/gpt-9": {"in": 1, "out": 9}}
     (user_path / "evolink-prices.json").write_text(json.dumps(prices))
     (user_path / "evolink-models.json").write_text('{"gpt-9": {}, "free": {}}')
@@ -58,10 +58,10 @@ def test_the_cost(user_path):
     assert count("x" * 4000, "-m", "evolink/free").stdout == "about 1,000 input tokens\n"
     assert json.loads(count("x" * 4000, "-a", "https://one.example/a", "--json").stdout) == {
         "model": "gemini-3.5-flash",
-        "input_tokens": 1258,
+        "input_tokens": 2120,
         "text_tokens": 1000,
-        "image_tokens": 258,
-        "cost": 0.002516,
+        "image_tokens": 1120,
+        "cost": 0.00424,
         "method": METHOD.strip(),
     }
 
@@ -76,7 +76,7 @@ def test_the_cost(user_path):
         (["hi", "-m", "none"], "'none' is not a model; see: llm models list"),
     ],
 )
-def test_what_cannot_be_counted(arguments, error):
+def test_invalid_input_is_named(arguments, error):
     done = count(*arguments)
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {error}\n")

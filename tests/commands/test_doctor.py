@@ -10,7 +10,7 @@ import pytest
 
 from llm_evolink.commands.doctor import checks, finding
 from tests import llm_process
-from tests.commands.conftest import DEAD, found, replying, store
+from tests.commands.doctor_findings import UNREACHABLE, findings, replying, store
 from tests.four_ways import KEY, in_memory, serving
 
 STORED = "sk-stored-0123456789wxyz"
@@ -49,7 +49,7 @@ def check_output(done: subprocess.CompletedProcess[str], pattern: str, returncod
 
 
 @pytest.mark.fresh_llm
-def test_all_is_well(sandbox, llm_command):
+def test_every_check_is_ok(sandbox, llm_command):
     done = llm_command("evolink", "doctor")
 
     check_output(done, lines(sandbox.url), 0)
@@ -61,7 +61,7 @@ def test_all_is_well(sandbox, llm_command):
     }
 
 
-def test_after_a_prompt_the_database_is_there(sandbox, llm_command, user_path):
+def test_an_existing_database_is_named_and_unchanged(sandbox, llm_command, user_path):
     llm_command("-m", "gemini-3.5-flash", "hello")
     before = (user_path / "logs.db").read_bytes()
 
@@ -73,7 +73,7 @@ def test_after_a_prompt_the_database_is_there(sandbox, llm_command, user_path):
     assert {path.name for path in user_path.iterdir()} == {"logs.db"}
 
 
-def test_a_key_that_is_refused(sandbox, llm_command):
+def test_a_refused_key_is_broken(sandbox, llm_command):
     done = llm_command("evolink", "doctor", env={"EVOLINK_API_KEY": "invalid"})
 
     pattern = lines(
@@ -88,11 +88,11 @@ def test_a_key_that_is_refused(sandbox, llm_command):
     check_output(done, pattern, 1)
 
 
-def test_no_key_and_no_server(llm_command):
+def test_a_missing_key_and_an_unreachable_server(llm_command):
     done = llm_command("evolink", "doctor", env={"EVOLINK_API_KEY": ""})
 
     pattern = lines(
-        DEAD,
+        UNREACHABLE,
         key=(
             "broken",
             "No key found - add one using 'llm keys set evolink' or set the "
@@ -108,14 +108,14 @@ def test_no_key_and_no_server(llm_command):
     check_output(done, pattern, 1)
 
 
-def test_json(sandbox, llm_command, user_path):
+def test_json_output(sandbox, llm_command, user_path):
     store(user_path, "logs-off", "")
 
     done = llm_command("evolink", "doctor", "--json")
 
-    findings = json.loads(done.stdout)
+    all_findings = json.loads(done.stdout)
     assert (done.stderr, done.returncode) == ("", 0)
-    assert [finding["check"] for finding in findings] == [
+    assert [finding["check"] for finding in all_findings] == [
         "versions",
         "settings",
         "key",
@@ -128,12 +128,12 @@ def test_json(sandbox, llm_command, user_path):
         "database",
         "generated client",
     ]
-    assert findings[5] == {
+    assert all_findings[5] == {
         "check": "authentication",
         "status": "ok",
         "message": f"{sandbox.url} accepts the key",
     }
-    assert findings[8] == {
+    assert all_findings[8] == {
         "check": "logging",
         "status": "note",
         "message": "off, so nothing is logged; turn it on with: llm logs on",
@@ -142,7 +142,7 @@ def test_json(sandbox, llm_command, user_path):
 
 @pytest.mark.fresh_llm
 @pytest.mark.parametrize("order", ["llm-gemini,llm-evolink", "llm-evolink,llm-gemini"])
-def test_beside_llm_gemini(sandbox, llm_command, order):
+def test_a_model_that_llm_gemini_has_too_is_a_note(sandbox, llm_command, order):
     done = llm_command("evolink", "doctor", env={"LLM_LOAD_PLUGINS": order})
 
     model = (
@@ -167,7 +167,7 @@ def test_the_key_is_not_shown_when_a_server_sends_it_back(monkeypatch, llm_comma
     ) in done.stdout
 
 
-def test_a_server_that_is_silent(monkeypatch, llm_in_process):
+def test_a_read_timeout_is_broken(monkeypatch, llm_in_process):
     def respond(request: httpx.Request) -> httpx.Response:
         sent = SimpleNamespace(method=b"POST")
         request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
@@ -178,11 +178,11 @@ def test_a_server_that_is_silent(monkeypatch, llm_in_process):
     in_memory(monkeypatch, respond)
     done = llm_in_process("evolink", "doctor")
 
-    silent = (
+    timeout = (
         r"No data from 127\.0\.0\.1 for 600 s; the request may have been billed; try again, or .+"
     )
     model = ("(?:ok    |note  )", ".+")  # Other plugins are loaded in this process.
-    check_output(done, lines(url, authentication=("broken", silent), model=model), 1)
+    check_output(done, lines(url, authentication=("broken", timeout), model=model), 1)
 
 
 def in_terminal(*command: str) -> str:
@@ -196,7 +196,7 @@ def in_terminal(*command: str) -> str:
     return text
 
 
-def test_in_a_terminal_it_is_coloured_and_fits(sandbox, monkeypatch):
+def test_terminal_output_is_coloured_and_wrapped(sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
 
     shown = in_terminal("evolink", "doctor")
@@ -206,7 +206,7 @@ def test_in_a_terminal_it_is_coloured_and_fits(sandbox, monkeypatch):
         in shown
     )
     plain = re.sub(r"\x1b\[\d+m", "", shown).splitlines()
-    # But a path is not broken.
+    # A path is not wrapped.
     assert max(len(line) for line in plain if "/logs.db" not in line) <= 70
 
 
@@ -226,7 +226,7 @@ def test_in_a_terminal_it_is_coloured_and_fits(sandbox, monkeypatch):
             "  in\n  there"),
     ],
 )  # fmt: skip
-def test_any_width(width, shown):
+def test_a_finding_is_wrapped_to_the_width(width, shown):
     message = "Cannot reach …; check EVOLINK_BASE_URL, or log in there"
     found = finding.Finding("server", "broken", message)
 
@@ -241,21 +241,21 @@ def test_a_stored_key(user_path, monkeypatch):
     store(user_path, "keys.json", json.dumps({"evolink": STORED}))
     monkeypatch.delenv("EVOLINK_API_KEY")
 
-    assert found("key") == [("ok", "the one stored in llm, ending in wxyz")]
+    assert findings("key") == [("ok", "the one stored in llm, ending in wxyz")]
 
 
 def test_a_stored_key_and_the_same_in_the_environment(user_path):
     store(user_path, "keys.json", json.dumps({"evolink": KEY}))
 
-    assert found("key") == [("ok", "the one stored in llm, ending in cdef")]
+    assert findings("key") == [("ok", "the one stored in llm, ending in cdef")]
 
 
 def test_a_stored_key_and_another_in_the_environment(user_path, monkeypatch):
     store(user_path, "keys.json", json.dumps({"evolink": STORED}))
-    # Neither is shown, whichever the server sends back.
+    # Neither key is shown, even if the server sends both back.
     body = {"error": {"message": f"{KEY} or {STORED}"}}
     with serving(monkeypatch, replying(401, body)) as server:
-        key, authentication = found("key"), found("authentication")
+        key, authentication = findings("key"), findings("authentication")
 
     assert server.requests[0].headers["authorization"] == f"Bearer {STORED}"
     assert key == [
@@ -273,20 +273,20 @@ def test_a_stored_key_and_another_in_the_environment(user_path, monkeypatch):
     ]
 
 
-def test_a_key_that_cannot_be_one(monkeypatch):
+def test_an_invalid_key_is_broken(monkeypatch):
     monkeypatch.setenv("EVOLINK_API_KEY", "two words")
 
-    assert found("key") == [
+    assert findings("key") == [
         (
             "broken",
             "The EvoLink key holds a character that no key has: a space, or a quotation mark of an "
             "editor; set another key with: llm keys set evolink",
         )
     ]
-    assert found("authentication") == [("note", "not checked: there is no key to send")]
+    assert findings("authentication") == [("note", "not checked: there is no key to send")]
 
 
-def test_a_key_in_the_place_of_something_else(monkeypatch):
+def test_a_key_in_another_variable_is_not_shown(monkeypatch):
     monkeypatch.setenv("EVOLINK_TIMEOUT", KEY)
 
     assert not any(KEY in finding.message for finding in checks.examine())
@@ -295,16 +295,16 @@ def test_a_key_in_the_place_of_something_else(monkeypatch):
 def test_stored_keys_that_are_not_json(user_path):
     store(user_path, "keys.json", "{")
 
-    ((status, message),) = found("key")
+    ((status, message),) = findings("key")
 
     assert status == "broken"
     assert message.startswith(f"{user_path}/keys.json is not JSON (")
     assert message.endswith("): correct it or remove it")
 
 
-def test_a_user_folder_that_cannot_be(user_path):
+def test_a_user_folder_that_cannot_be_created(user_path):
     user_path.write_text("")
 
     advice = "give yourself the right to it, or name another folder in LLM_USER_PATH"
     for check in ("key", "model", "logging", "database"):
-        assert found(check) == [("broken", f"{user_path}: File exists; {advice}")]
+        assert findings(check) == [("broken", f"{user_path}: File exists; {advice}")]

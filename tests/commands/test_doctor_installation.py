@@ -19,7 +19,7 @@ from llm_evolink.commands.doctor import database as database_check
 from llm_evolink.commands.doctor import installation
 from llm_evolink.connection import settings
 from tests import llm_process
-from tests.commands.conftest import DEAD, REFUSED, found, replying, store
+from tests.commands.doctor_findings import REFUSED, UNREACHABLE, findings, replying, store
 from tests.four_ways import serving
 
 pytestmark = pytest.mark.usefixtures("doctor_environment")
@@ -27,17 +27,17 @@ pytestmark = pytest.mark.usefixtures("doctor_environment")
 
 def test_no_setting(monkeypatch):
     monkeypatch.delenv("EVOLINK_BASE_URL")
-    monkeypatch.setattr(settings, "SERVERS", (DEAD,))
+    monkeypatch.setattr(settings, "SERVERS", (UNREACHABLE,))
 
-    assert found("settings") == [("ok", "the defaults")]
+    assert findings("settings") == [("ok", "the defaults")]
 
 
-def test_each_setting_that_is_useless_is_named(monkeypatch):
+def test_each_invalid_setting_is_named(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://evolink.example")
     monkeypatch.setenv("EVOLINK_TIMEOUT", "soon")
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "-1")
 
-    assert found("settings") == [
+    assert findings("settings") == [
         (
             "broken",
             "EVOLINK_BASE_URL would send the key unencrypted to evolink.example: use https://, or "
@@ -46,15 +46,15 @@ def test_each_setting_that_is_useless_is_named(monkeypatch):
             "EVOLINK_MAX_RETRIES is not a whole number from 0 to 100: '-1'; change it, or unset it",
         )
     ]
-    assert found("server") == [("note", "not checked: EVOLINK_BASE_URL names no usable server")]
-    assert found("authentication") == [("note", "not checked: no server was reached")]
-    assert found("proxy") == [("ok", "none")]
+    assert findings("server") == [("note", "not checked: EVOLINK_BASE_URL names no usable server")]
+    assert findings("authentication") == [("note", "not checked: no server was reached")]
+    assert findings("proxy") == [("ok", "none")]
 
 
 def test_the_servers_are_checked_whatever_the_timeout_is(monkeypatch):
     monkeypatch.setenv("EVOLINK_TIMEOUT", "soon")
     with serving(monkeypatch, replying(400, REFUSED)) as server:
-        assert found("authentication") == [("ok", f"{server.url} accepts the key")]
+        assert findings("authentication") == [("ok", f"{server.url} accepts the key")]
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_the_servers_are_checked_whatever_the_timeout_is(monkeypatch):
         ("EVOLINK_COLOUR", " and has no effect"),
     ],
 )
-def test_a_variable_that_is_none(monkeypatch, name, note):
+def test_an_unknown_variable_is_a_note(monkeypatch, name, note):
     monkeypatch.setenv(name, "secret")
 
-    assert found("settings") == [("note", f"{name} is not a setting{note}")]
+    assert findings("settings") == [("note", f"{name} is not a setting{note}")]
 
 
 def test_every_variable_of_the_plugin_is_known():
@@ -88,15 +88,15 @@ def test_added_and_removed_models(user_path, monkeypatch):
     store(user_path, "evolink-models.json", '{"gpt-9": {}, "old": {"removed": true}}')
 
     # Other plugins are loaded in this process.
-    assert found("model")[1:] == [
+    assert findings("model")[1:] == [
         ("note", "evolink/gpt-9 was added by you; EvoLink's document does not describe it"),
     ]
 
 
-def test_added_models_that_cannot_be_used(user_path):
+def test_an_invalid_file_of_added_models(user_path):
     store(user_path, "evolink-models.json", "[]")
 
-    *_, (status, message) = found("model")
+    *_, (status, message) = findings("model")
 
     assert status == "broken"
     assert message.startswith(f"{user_path}/evolink-models.json is not like ")
@@ -109,11 +109,11 @@ class Rival(llm.Model):
         raise NotImplementedError
 
 
-def test_a_plugin_that_takes_the_name(user_path):
+def test_a_plugin_that_takes_the_name_of_the_model(user_path):
     class Plugin:
         __name__ = "rival"
 
-        # Beside ours, which is trylast as well, the one installed last.
+        # Of two plugins that are trylast, llm uses the one registered last.
         @staticmethod
         @llm.hookimpl(trylast=True)
         def register_models(register: Callable[..., None]) -> None:
@@ -124,7 +124,7 @@ def test_a_plugin_that_takes_the_name(user_path):
     pm.register(plugin)
     try:
         taken = isinstance(llm.get_model("gemini-3.5-flash"), Rival)
-        ((status, message),) = found("model")
+        ((status, message),) = findings("model")
     finally:
         pm.unregister(plugin)
 
@@ -139,7 +139,7 @@ def test_a_plugin_that_takes_the_name(user_path):
 def test_aliases_that_are_not_json(user_path):
     store(user_path, "aliases.json", "{")
 
-    ((status, message),) = found("model")
+    ((status, message),) = findings("model")
 
     assert status == "broken"
     assert message.startswith(f"{user_path}/aliases.json is not JSON (")
@@ -154,26 +154,26 @@ def database(user_path: Path) -> Path:
     return path
 
 
-def test_a_database_that_is_locked(user_path, monkeypatch):
+def test_a_locked_database(user_path, monkeypatch):
     monkeypatch.setattr(database_check, "LOCK_TIMEOUT", 0.1)
     path = database(user_path)
     other = sqlite3.connect(path)
     other.execute("begin immediate")
 
-    assert found("database") == [
+    assert findings("database") == [
         ("broken", f"{path} is locked by another process: wait for it, or end it")
     ]
     other.close()
-    assert found("database") == [("ok", str(path))]
+    assert findings("database") == [("ok", str(path))]
 
 
 @pytest.mark.parametrize("logging", ["on", "off"])
-def test_a_database_that_is_none(user_path, logging):
+def test_a_file_that_is_no_database(user_path, logging):
     store(user_path, "logs.db", "x" * 4096)
     if logging == "off":
         store(user_path, "logs-off", "")
 
-    assert found("database") == [
+    assert findings("database") == [
         (
             "broken" if logging == "on" else "note",
             f"{user_path}/logs.db cannot be written to (file is not a database): move it "
@@ -184,16 +184,16 @@ def test_a_database_that_is_none(user_path, logging):
 
 @pytest.fixture
 def unprivileged() -> list[str]:
-    """What to put before a command that rights on files are to bind, root's as well."""
+    """Words before a command that make it obey file permissions, even as root."""
     if os.geteuid():
         return []
     if setpriv := shutil.which("setpriv"):
         return [setpriv, "--bounding-set=-all", "--inh-caps=-all"]
-    pytest.skip("root may write anywhere, and setpriv is not installed")
+    pytest.skip("root may write everywhere, and setpriv is not installed")
 
 
 @pytest.mark.parametrize("name", ["", "logs.db"], ids=["folder", "file"])
-def test_what_may_not_be_written_to(user_path, sandbox, unprivileged, name):
+def test_a_read_only_folder_or_database(user_path, sandbox, unprivileged, name):
     database(user_path)
     path = user_path / name
     path.chmod(0o500)
@@ -268,7 +268,7 @@ def test_a_client_of_another_document(monkeypatch, tmp_path, document, differing
     (tmp_path / "openapi.json").write_text(document)
     monkeypatch.setattr(installation, "files", lambda package: tmp_path)
 
-    assert found("generated client") == [
+    assert findings("generated client") == [
         (
             "broken",
             f"generated_client does not match its openapi.json ({differing}): install llm-evolink "

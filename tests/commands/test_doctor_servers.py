@@ -16,7 +16,7 @@ import pytest
 from llm_evolink.commands.doctor import checks, probe
 from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
-from tests.commands.conftest import DEAD, REFUSED, found, replying
+from tests.commands.doctor_findings import REFUSED, UNREACHABLE, findings, replying
 from tests.four_ways import KEY, serving
 from tests.llm_process import TIMEOUT
 
@@ -24,164 +24,157 @@ refusing = replying(400, REFUSED)
 
 pytestmark = pytest.mark.usefixtures("doctor_environment")
 
-
 KEYS = "https://evolink.ai/dashboard/keys"
 LOGIN = "check EVOLINK_BASE_URL, and whether the network wants a login"
+NO_REPLY = "The server answered with something that is not a reply"
+PAGE = "The server answered with a web page"
 COMPLETION = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
-ANSWERS = [
-    pytest.param(refusing, None, id="400"),
-    pytest.param(replying(422, {"detail": [{"msg": "messages too short"}]}), None, id="422"),
-    pytest.param(replying(400, [REFUSED]), None, id="a list"),
-    pytest.param(replying(200, COMPLETION), None, id="an answer"),
-    pytest.param(
+
+
+def reported(message: str, **fields: object) -> dict[str, object]:
+    """Return the body of an error response."""
+    return {"error": {"message": message, **fields}}
+
+
+ACCEPTED = "ok", "{url} accepts the key"
+
+
+def unclear(refusal: str) -> tuple[str, str]:
+    reason = "refused the test request, but not because it has no messages"
+    return "note", f"unknown: {{url}} {reason}: {refusal}"
+
+
+# The reply of a server, and the finding about the key, where {url} is the server's URL.
+REPLIES = {
+    "400": (refusing, ACCEPTED),
+    "422": (replying(422, {"detail": [{"msg": "messages too short"}]}), ACCEPTED),
+    "a list": (replying(400, [REFUSED]), ACCEPTED),
+    "a completion": (replying(200, COMPLETION), ACCEPTED),
+    "messages as param": (replying(400, reported("[] is short", param="messages")), ACCEPTED),
+    "messages in a text": (replying(400, reported("field messages is required")), ACCEPTED),
+    "messages as location": (
+        replying(400, {"detail": [{"loc": ["body", "messages"], "msg": "At least 1 item"}]}),
+        ACCEPTED,
+    ),
+    "LiteLLM with a wrong key": (
+        replying(400, reported("Authentication Error, Invalid token", code="400")),
+        unclear("Authentication Error, Invalid token (status 400)"),
+    ),
+    "another field": (
+        replying(400, reported("max_tokens is too small")),
+        unclear("max_tokens is too small (status 400)"),
+    ),
+    "another location": (
+        replying(422, {"detail": [{"loc": ["body", "model"], "msg": "Unknown"}]}),
+        unclear("Unknown (status 422)"),
+    ),
+    "the key": (replying(400, reported(f"Bad key {KEY}")), unclear("Bad key …cdef (status 400)")),
+    "messages as a name": (
+        replying(400, {"messages": [], "error": "Not found"}),
+        unclear("Not found (status 400)"),
+    ),
+    "a page with status 400": (
         replying(400, "<html><title>400 Plain HTTP was sent</title></html>"),
-        "The server answered with something that is not a reply: The server answered with a web "
-        "page: "
-        f"400 Plain HTTP was sent; {LOGIN}",
-        id="400 of something else",
+        ("broken", f"{NO_REPLY}: {PAGE}: 400 Plain HTTP was sent; {LOGIN}"),
     ),
-    pytest.param(
+    "a login page": (
         replying(200, "<html><title>Hotel</title></html>", content_type="text/html"),
-        "The server answered with something that is not a reply: The server answered with a web "
-        "page: "
-        f"Hotel; {LOGIN}",
-        id="a login page",
+        ("broken", f"{NO_REPLY}: {PAGE}: Hotel; {LOGIN}"),
     ),
-    pytest.param(
+    "no message": (
         replying(200, {"choices": []}),
-        "The server answered with something that is not a reply: a body without a message; "
-        + LOGIN,
-        id="no answer",
+        ("broken", f"{NO_REPLY}: a body without a message; {LOGIN}"),
     ),
-    pytest.param(
+    "a redirect": (
         replying(302, b"", location="https://hotel.example/login"),
-        "The server redirects to https://hotel.example/login; redirects are not followed; "
-        f"{LOGIN} (status 302)",
-        id="a redirect",
-    ),
-    pytest.param(
-        replying(402, {"error": {"message": "Quota used up"}}),
-        "Quota used up; top up at https://evolink.ai/dashboard/billing (status 402)",
-        id="402",
-    ),
-    pytest.param(
-        replying(403, {"error": {"message": "Access denied"}}, x_oneapi_request_id="r-1"),
-        f"Access denied (status 403, request r-1); see what the key may do at {KEYS}",
-        id="403",
-    ),
-    pytest.param(
-        replying(404, {"error": {"message": "No such page"}}),
-        "No such page; check EVOLINK_BASE_URL (status 404)",
-        id="404",
-    ),
-    pytest.param(
-        replying(418, {"error": {"message": "A teapot"}}),
-        "A teapot (status 418); check EVOLINK_BASE_URL",
-        id="418",
-    ),
-    pytest.param(
-        replying(429, {"error": {"message": "Too many requests"}}, retry_after="60"),
-        "Too many requests; wait, then try again (status 429)",
-        id="429",
-    ),
-    pytest.param(
-        replying(500, {"error": {"message": "Oh\x1b[31m\nno"}}),
-        "Oh [31m no; try again later (status 500)",
-        id="500",
-    ),
-    pytest.param(
-        replying(502, "<title>502 Bad Gateway</title>"),
-        "The server answered with a web page: 502 Bad Gateway; try again later (status 502)",
-        id="502",
-    ),
-]
-
-
-@pytest.mark.parametrize(("handler", "problem"), ANSWERS)
-def test_what_the_server_says(monkeypatch, handler, problem):
-    with serving(monkeypatch, handler) as server:
-        findings = {finding.check: finding for finding in checks.examine()}
-
-    assert len(server.requests) == 1
-    assert findings["server"].status == "ok"
-    authentication = findings["authentication"]
-    if problem is None:
-        assert (authentication.status, authentication.message) == (
-            "ok",
-            f"{server.url} accepts the key",
-        )
-    else:
-        assert (authentication.status, authentication.message) == ("broken", problem)
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "words"),
-    [
-        # LiteLLM with a wrong key.
         (
-            400,
-            {"error": {"message": "Authentication Error, Invalid token", "code": "400"}},
-            "Authentication Error, Invalid token (status 400)",
+            "broken",
+            "The server redirects to https://hotel.example/login; redirects are not followed; "
+            f"{LOGIN} (status 302)",
         ),
-        (400, {"error": {"message": "max_tokens is too small"}}, "max_tokens is too small"),
-        (422, {"detail": [{"loc": ["body", "model"], "msg": "Unknown"}]}, "Unknown"),
-        (400, {"error": {"message": f"Bad key {KEY}"}}, "Bad key …cdef"),
-        # Only a text counts, not the name of a field.
-        (400, {"messages": [], "error": "Not found"}, "Not found"),
-    ],
-)
-def test_a_refusal_for_another_reason_does_not_accept_the_key(monkeypatch, status, body, words):
-    with serving(monkeypatch, replying(status, body)) as server:
-        ((status, message),) = found("authentication")
+    ),
+    "402": (
+        replying(402, reported("Quota used up")),
+        (
+            "broken",
+            "Quota used up; top up at https://evolink.ai/dashboard/billing (status 402)",
+        ),
+    ),
+    "403": (
+        replying(403, reported("Access denied"), x_oneapi_request_id="r-1"),
+        (
+            "broken",
+            f"Access denied (status 403, request r-1); see what the key may do at {KEYS}",
+        ),
+    ),
+    "404": (
+        replying(404, reported("No such page")),
+        ("broken", "No such page; check EVOLINK_BASE_URL (status 404)"),
+    ),
+    "418": (
+        replying(418, reported("A teapot")),
+        ("broken", "A teapot (status 418); check EVOLINK_BASE_URL"),
+    ),
+    "429": (
+        replying(429, reported("Too many requests"), retry_after="60"),
+        ("broken", "Too many requests; wait, then try again (status 429)"),
+    ),
+    "500": (
+        replying(500, reported("Oh\x1b[31m\nno")),
+        ("broken", "Oh [31m no; try again later (status 500)"),
+    ),
+    "502": (
+        replying(502, "<title>502 Bad Gateway</title>"),
+        ("broken", f"{PAGE}: 502 Bad Gateway; try again later (status 502)"),
+    ),
+}
 
-    start = f"unknown: {server.url} refused the test request, but not because it has no messages: "
-    assert status == "note"
-    assert message.startswith(start + words)
 
+@pytest.mark.parametrize(("handler", "finding"), REPLIES.values(), ids=REPLIES)
+def test_a_reply_shows_whether_the_key_is_accepted(monkeypatch, handler, finding):
+    with serving(monkeypatch, handler) as server:
+        all_findings = {each.check: each for each in checks.examine()}
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"error": {"message": "[] is too short", "param": "messages"}},
-        {"error": {"message": "field messages is required"}},
-        {"detail": [{"loc": ["body", "messages"], "msg": "List should have at least 1 item"}]},
-    ],
-)
-def test_a_refusal_of_the_messages_accepts_the_key(monkeypatch, body):
-    with serving(monkeypatch, replying(400, body)) as server:
-        assert found("authentication") == [("ok", f"{server.url} accepts the key")]
+    status, message = finding
+    assert all_findings["server"].status == "ok"
+    authentication = all_findings["authentication"]
+    assert (authentication.status, authentication.message) == (
+        status,
+        message.format(url=server.url),
+    )
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("label", ["a..b", "a" * 64 + ".com"])
 def test_a_host_name_that_idna_refuses(monkeypatch, label):
     monkeypatch.setenv("EVOLINK_BASE_URL", f"https://{label}.example")
 
-    findings = list(checks.examine())
+    all_findings = list(checks.examine())
 
-    broken = [finding.message for finding in findings if finding.status == "broken"]
+    broken = [finding.message for finding in all_findings if finding.status == "broken"]
     assert len(broken) == 1
     assert "EVOLINK_BASE_URL" in broken[0]
-    assert findings[-1].check == "generated client"
+    assert all_findings[-1].check == "generated client"
 
 
 def test_a_proxy_that_idna_refuses(monkeypatch, documented_servers):
     documented_servers("https://one.example")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@a..b:1")
 
-    findings = list(checks.examine())
+    all_findings = list(checks.examine())
 
-    assert not any("secret" in finding.message for finding in findings)
+    assert not any("secret" in finding.message for finding in all_findings)
     ((status, message),) = [
-        (finding.status, finding.message) for finding in findings if finding.check == "server"
+        (finding.status, finding.message) for finding in all_findings if finding.check == "server"
     ]
     assert status == "broken"
     assert "PROXY" in message or "proxy" in message
-    assert findings[-1].check == "generated client"
+    assert all_findings[-1].check == "generated client"
 
 
-def test_a_server_that_breaks_the_connection(monkeypatch):
+def test_a_dropped_connection_is_broken(monkeypatch):
     with serving(monkeypatch, lambda reply: reply.cut()) as server:
-        ((status, message),) = found("authentication")
+        ((status, message),) = findings("authentication")
 
     host = server.url.removeprefix("http://")
     assert status == "broken"
@@ -203,22 +196,22 @@ def past_deadline(monkeypatch):
     return event
 
 
-def test_a_server_that_never_answers_is_left(monkeypatch, past_deadline):
+def test_a_probe_without_an_answer_ends_at_the_deadline(monkeypatch, past_deadline):
     def never(reply: scripted_server.Reply) -> None:
         past_deadline.set()
         reply.stopping.wait(TIMEOUT)
 
     with serving(monkeypatch, never):
-        assert found("authentication") == [
+        assert findings("authentication") == [
             ("broken", "127.0.0.1 did not answer within 15 s; try again later")
         ]
 
 
-def test_a_server_that_never_takes_the_connection_is_left(monkeypatch, past_deadline):
+def test_a_probe_without_a_connection_ends_at_the_deadline(monkeypatch, past_deadline):
     past_deadline.set()
     with socket.create_server(("127.0.0.1", 0)) as listener:  # It never answers TLS.
         monkeypatch.setenv("EVOLINK_BASE_URL", f"https://127.0.0.1:{listener.getsockname()[1]}")
-        assert found("server") == [
+        assert findings("server") == [
             (
                 "broken",
                 "Cannot reach 127.0.0.1 within 15 s; check the network, the proxy and "
@@ -227,39 +220,41 @@ def test_a_server_that_never_takes_the_connection_is_left(monkeypatch, past_dead
         ]
 
 
-def test_unencrypted_beyond_this_machine(monkeypatch):
+def test_http_beyond_this_machine_is_a_note(monkeypatch):
     with scripted_server.serve(refusing) as proxy:
         monkeypatch.setenv("EVOLINK_BASE_URL", "http://evolink.example")
         monkeypatch.setenv("EVOLINK_ALLOW_HTTP", "1")
         monkeypatch.setenv("http_proxy", proxy.url)
-        ((status, message),) = found("server")
+        ((status, message),) = findings("server")
 
     assert status == "note"
     assert re.fullmatch(
-        r"http://evolink\.example connected in [0-9]+ ms, unencrypted: who sees the traffic can "
-        "read the key; use https://",
+        r"http://evolink\.example connected in [0-9]+ ms, unencrypted: anyone who sees the "
+        "traffic can read the key; use https://",
         message,
     )
 
 
-def test_the_second_is_checked_when_the_first_is_not_there(documented_servers):
+def test_the_second_server_is_checked_when_the_first_is_unreachable(documented_servers):
     with scripted_server.serve(refusing) as second:
-        documented_servers(DEAD, second.url)
-        findings = list(checks.examine())
+        documented_servers(UNREACHABLE, second.url)
+        all_findings = list(checks.examine())
 
-    first, other = (finding for finding in findings if finding.check == "server")
+    first, other = (finding for finding in all_findings if finding.check == "server")
     assert first.status == "note"
     assert first.message.startswith("Cannot reach 127.0.0.1:1: ")
     assert first.message.endswith(f"; meanwhile prompts go to {second.url}")
     assert (other.status, other.message[: len(second.url)]) == ("ok", second.url)
-    assert [finding.status for finding in findings if finding.check == "authentication"] == ["ok"]
+    assert [finding.status for finding in all_findings if finding.check == "authentication"] == [
+        "ok"
+    ]
 
 
-def test_none_is_there(documented_servers):
-    documented_servers(DEAD, "http://127.0.0.1:2")
+def test_all_servers_are_unreachable(documented_servers):
+    documented_servers(UNREACHABLE, "http://127.0.0.1:2")
 
-    assert [status for status, _ in found("server")] == ["broken", "broken"]
-    assert found("authentication") == [("note", "not checked: no server was reached")]
+    assert [status for status, _ in findings("server")] == ["broken", "broken"]
+    assert findings("authentication") == [("note", "not checked: no server was reached")]
 
 
 BUSY = "Busy; try again later (status 503)"
@@ -281,12 +276,12 @@ def test_the_key_is_checked_where_a_prompt_would_end(documented_servers, first, 
     with scripted_server.serve(first) as one, scripted_server.serve(second) as other:
         documented_servers(one.url, other.url)
         expected = ("broken", problem) if problem else ("ok", f"{other.url} accepts the key")
-        assert found("authentication") == [expected]
+        assert findings("authentication") == [expected]
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a certificate of 127.0.0.1 that nobody trusts, and its key."""
+    """The file of an untrusted certificate of 127.0.0.1, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed")
@@ -310,15 +305,15 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def fresh_context(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have this environment read anew for TLS, and put back what was after the test."""
+    """Make the TLS context be read from the environment again; set variables of it."""
     monkeypatch.setattr(tls_module, "tls_context", tls_module.tls_context.__wrapped__)
     return lambda **variables: [monkeypatch.setenv(*item) for item in variables.items()]
 
 
-def test_a_certificate_that_nobody_trusts(monkeypatch, tls, fresh_context):
+def test_an_untrusted_certificate_is_broken(monkeypatch, tls, fresh_context):
     with scripted_server.serve(refusing, tls=tls) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        ((status, message),) = found("server")
+        ((status, message),) = findings("server")
 
     assert status == "broken"
     assert message.startswith(f"Cannot reach {server.url.removeprefix('https://')}: [SSL: CERT")
@@ -326,47 +321,47 @@ def test_a_certificate_that_nobody_trusts(monkeypatch, tls, fresh_context):
     assert server.requests == []
 
 
-def test_a_certificate_that_is_trusted(monkeypatch, tls, certificate, fresh_context):
-    authority = certificate.with_suffix(".crt")
-    fresh_context(SSL_CERT_FILE=str(authority))
+def test_a_certificate_trusted_by_ssl_cert_file(monkeypatch, tls, certificate, fresh_context):
+    ca_file = certificate.with_suffix(".crt")
+    fresh_context(SSL_CERT_FILE=str(ca_file))
     with scripted_server.serve(refusing, tls=tls) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        findings = {finding.check: finding for finding in checks.examine()}
+        all_findings = {finding.check: finding for finding in checks.examine()}
 
-    assert findings["certificates"].message == f"SSL_CERT_FILE={authority}"
-    assert findings["server"].status == "ok"
-    assert findings["authentication"].message == f"{server.url} accepts the key"
+    assert all_findings["certificates"].message == f"SSL_CERT_FILE={ca_file}"
+    assert all_findings["server"].status == "ok"
+    assert all_findings["authentication"].message == f"{server.url} accepts the key"
 
 
-def test_the_system_s_authorities(fresh_context):
+def test_the_trust_store_of_the_system(fresh_context):
     places = list(tls_module.system_ca_certificates().values())
     if not places:
         pytest.skip("the system has none")
 
-    assert found("certificates") == [("ok", f"the system's trust store, {places[0]}")]
+    assert findings("certificates") == [("ok", f"the system's trust store, {places[0]}")]
 
 
-def test_where_the_system_has_none(fresh_context):
+def test_certifi_is_used_without_a_trust_store(fresh_context):
     fresh_context(SSL_CERT_FILE="", SSL_CERT_DIR="")
 
     expected = "certifi's CA certificates; the system has none"
-    assert found("certificates") == [("ok", expected)]
+    assert findings("certificates") == [("ok", expected)]
 
 
-def test_where_the_system_is_asked_itself(monkeypatch):
+def test_the_trust_store_of_macos(monkeypatch):
     monkeypatch.setattr(tls_module, "tls_context", lambda: None)
     monkeypatch.setattr(sys, "platform", "darwin")
 
-    assert found("certificates") == [("ok", "the system's trust store")]
+    assert findings("certificates") == [("ok", "the system's trust store")]
 
     monkeypatch.setenv("SSL_CERT_DIR", "/certificates")
-    assert found("certificates") == [("ok", "SSL_CERT_DIR=/certificates")]
+    assert findings("certificates") == [("ok", "SSL_CERT_DIR=/certificates")]
 
 
-def test_authorities_that_are_not_there(fresh_context, tmp_path):
+def test_a_missing_ssl_cert_file_is_broken(fresh_context, tmp_path):
     fresh_context(SSL_CERT_FILE=str(tmp_path / "none.pem"))
 
-    ((status, message),) = found("certificates")
+    ((status, message),) = findings("certificates")
 
     assert status == "broken"
     assert message.startswith("SSL_CERT_FILE names a file without a readable certificate: ")
@@ -381,37 +376,37 @@ def test_a_proxy_is_named_without_its_password(monkeypatch, documented_servers):
         documented_servers("https://one.example", "https://two.example", "https://three.example")
         monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//user:secret@"))
         monkeypatch.setenv("NO_PROXY", "three.example")
-        findings = list(checks.examine())
+        all_findings = list(checks.examine())
 
-    assert not any("secret" in finding.message for finding in findings)
-    assert [finding.message for finding in findings if finding.check == "proxy"] == [
+    assert not any("secret" in finding.message for finding in all_findings)
+    assert [finding.message for finding in all_findings if finding.check == "proxy"] == [
         f"NO_PROXY, https_proxy: to https://one.example through {proxy.url}, "
         f"to https://two.example through {proxy.url}, to https://three.example directly"
     ]
-    messages = [finding.message for finding in findings if finding.check == "server"]
+    messages = [finding.message for finding in all_findings if finding.check == "server"]
     assert messages[0] == (
         "Cannot reach one.example through the proxy: 407 Scripted; check the network, the proxy "
         "and EVOLINK_BASE_URL"
     )
 
 
-def test_a_proxy_that_is_not_for_this_machine(monkeypatch):
+def test_loopback_is_reached_without_the_proxy(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with serving(monkeypatch, refusing) as server:
-        assert found("proxy") == [("ok", f"HTTP_PROXY: to {server.url} directly")]
+        assert findings("proxy") == [("ok", f"HTTP_PROXY: to {server.url} directly")]
 
 
-def test_a_proxy_of_no_use(monkeypatch, documented_servers):
+def test_a_proxy_with_an_unknown_scheme(monkeypatch, documented_servers):
     documented_servers("https://one.example")
     monkeypatch.setenv("ALL_PROXY", "ftp://user:secret@127.0.0.1:9")
 
     problem = "ALL_PROXY is not the URL of an http://, https:// or socks5:// proxy"
-    assert found("proxy") == [("broken", problem)]
-    assert found("server") == [("broken", problem)]
+    assert findings("proxy") == [("broken", problem)]
+    assert findings("server") == [("broken", problem)]
 
 
-def test_a_proxy_and_no_server(monkeypatch):
+def test_a_proxy_without_a_usable_server(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "nowhere")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
 
-    assert found("proxy") == [("ok", "HTTPS_PROXY: there is no server to reach")]
+    assert findings("proxy") == [("ok", "HTTPS_PROXY: there is no server to reach")]

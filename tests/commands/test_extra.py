@@ -20,7 +20,7 @@ requirements = [
 
 
 class Distribution:
-    """Stands for the installed package: only its direct_url.json is read."""
+    """Fake of the installed distribution: only its direct_url.json is read."""
 
     def __init__(self, source):
         self.source = source
@@ -78,7 +78,7 @@ def test_the_command_is_for_the_tool_that_installed_llm(installed, marker, conte
         ),
     ],
 )
-def test_the_command_names_where_the_plugin_came_from(installed, source, requirement):
+def test_the_command_names_the_source_of_the_plugin(installed, source, requirement):
     installed(source=source)
     assert extra.install_command("sandbox") == f"llm install {requirement}"
 

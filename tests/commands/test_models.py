@@ -19,7 +19,7 @@ def _environment(environment, user_path):
 
 
 def run(*arguments, code=0):
-    """Run `llm` in process and return what it printed: its output, or its error for code 1."""
+    """Run `llm` in this process; return its standard output, or standard error if code is not 0."""
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == code, done.output
     return done.stderr if code else done.stdout
@@ -29,7 +29,7 @@ def models(*arguments, **expected):
     return run("evolink", "models", *arguments, **expected)
 
 
-def test_a_model_from_adding_to_forgetting(user_path):
+def test_add_remove_and_forget(user_path):
     assert models() == DOCUMENTED
     assert models("add", "gpt-9", "--no-images", "--no-tools", "--no-schema") == (
         "Added: llm -m evolink/gpt-9\n"
@@ -85,7 +85,7 @@ def test_a_model_from_adding_to_forgetting(user_path):
         ),
     ],
 )
-def test_what_cannot_be_added_or_removed(user_path, arguments, error):
+def test_invalid_names_are_refused(user_path, arguments, error):
     assert models(*arguments, code=1) == f"Error: {error}\n"
     assert not (user_path / "evolink-models.json").exists()
 
@@ -102,7 +102,7 @@ def test_a_prompt_to_an_added_model(monkeypatch, way):
             reply.respond(200, {"choices": [message]})
 
     with serving(monkeypatch, answer) as server:
-        # Outside the bounds of the document, which are those of another model.
+        # Outside the document's bounds, which an added model does not have.
         options = ["-o", "temperature", "7", "-o", "reasoning_effort", "most"]
         assert run("-m", "evolink/gpt-9", "hello", *options, *way.flags) == "hi\n"
 
@@ -146,7 +146,7 @@ def test_a_model_that_left_the_document(monkeypatch):
     assert str(llm.get_model("evolink/gemini-1")) == "EvoLink: gemini-1 (removed)"
 
 
-def test_what_an_added_model_does_not_take(tmp_path):
+def test_abilities_that_an_added_model_lacks(tmp_path):
     models("add", "gpt-9", "--no-images", "--no-tools", "--no-schema")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 8)
 
@@ -160,7 +160,7 @@ def test_what_an_added_model_does_not_take(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": {"images": 1}}', '{"a": {"b": 1}}'])
-def test_a_file_that_cannot_be_used(user_path, text):
+def test_an_invalid_file_of_models(user_path, text):
     path = user_path / "evolink-models.json"
     path.write_text(text)
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_used(user_path, text):
     assert error.startswith(f"Error: {path} is not ")
     assert error.endswith(": correct it or remove it")
     assert path.read_text() == text
-    # The document's models, and those of other plugins, work on.
+    # The document's models are registered nevertheless.
     assert llm.get_model("gemini-3.5-flash")
 
 
@@ -215,11 +215,11 @@ def test_a_server_that_lists_no_models(monkeypatch, status, body, error):
     assert KEY not in line
 
 
-def test_a_server_that_is_not_there(monkeypatch):
+def test_an_unreachable_server(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
 
     assert models("--server", code=1).startswith("Error: Cannot reach 127.0.0.1:1")
 
 
-def test_options_of_the_list_are_not_for_its_commands():
+def test_options_of_the_list_are_refused_with_a_command():
     assert "give them without a command" in models("--json", "add", "gpt-9", code=2)

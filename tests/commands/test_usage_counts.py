@@ -10,7 +10,7 @@ import pytest
 from llm_evolink.commands.usage.log import Selection
 from llm_evolink.commands.usage.period import moment
 from llm_evolink.commands.usage.report import report
-from tests.commands.conftest import DETAILS, path_of
+from tests.commands.usage_log import DETAILS, path_of
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_malformed_details_do_not_stop_the_report(log, as_json):
     ],
 )
 def test_days_are_local(log, as_json, tz, arguments, days):
-    # New York's clocks went from 02:00 to 03:00 on 2026-03-08: its midnights are 5, then 4.
+    # Daylight saving began in New York on 2026-03-08: its midnight was 05:00 UTC, then 04:00.
     log("2026-03-08T04:59:59.999000+00:00")
     log("2026-03-08T15:00:00+00:00")
     log("2026-03-09T03:59:59.999000+00:00")
@@ -105,13 +105,13 @@ NOW = datetime(2026, 11, 23, 20, 30, tzinfo=UTC)
         ("yesterday", False, "2026-11-22T15:00"),
     ],
 )
-def test_a_moment(time_zone, text, end, expected):
+def test_a_date_or_a_time_ago(time_zone, text, end, expected):
     time_zone("Asia/Seoul")
 
     assert moment(text, NOW, end=end).isoformat()[:16] == expected
 
 
-def test_a_moment_of_utc():
+def test_a_date_in_utc():
     assert moment("today", NOW, utc=True).isoformat() == "2026-11-23T00:00:00+00:00"
 
 
@@ -123,7 +123,7 @@ def test_prompts_of_the_last_hours(log, as_json):
     assert as_json("--until", "7d")[1]["prompts"] == 1
 
 
-def test_an_unknown_time(log, as_json, usage):
+def test_a_prompt_without_a_time(log, as_json, usage):
     log("")
     log("2026-11-20T12:00:00+00:00")
 
@@ -132,7 +132,7 @@ def test_an_unknown_time(log, as_json, usage):
     assert usage().stdout.splitlines()[1].startswith("unknown           1 ")
 
 
-def test_models(log, as_json, usage):
+def test_each_model_has_a_row(log, as_json, usage):
     log(model="gemini-3.5-flash", tokens=(1, 1))
     log(model="gemini/gemini-3.5-flash", resolved_model="gemini-3.5-flash", tokens=(20, 20))
     log(model="gpt-4o-mini", tokens=(300, 300))
@@ -162,7 +162,7 @@ def test_models(log, as_json, usage):
     )
 
 
-def test_conversations(database, log, as_json, usage):
+def test_each_conversation_has_a_row(database, log, as_json, usage):
     database["threads"].insert_all(
         [{"id": "one", "name": "Pelicans\x1b[31m"}, {"id": "two", "name": "鹈鹕和苍鹭"}]
     )
@@ -225,8 +225,8 @@ def test_a_log_from_before_turns_and_before_usage(user_path, as_json, tmp_path):
     assert total["duration_ms_p50"] == 5
 
 
-def test_percentiles_of_many(database, log):
-    log()  # so that the table has the columns
+def test_percentiles_of_50_000_prompts(database, log):
+    log()  # Creates the columns.
     database.execute("delete from turns")
     database.execute(
         """
@@ -244,9 +244,7 @@ def test_percentiles_of_many(database, log):
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_it_reads_while_another_process_writes_and_writes_nothing(
-    database, log, as_json, user_path, mode
-):
+def test_the_log_is_read_while_another_process_writes(database, log, as_json, user_path, mode):
     database.conn.execute(f"pragma journal_mode={mode}")
     log()
     path = user_path / "logs.db"
@@ -263,7 +261,7 @@ def test_it_reads_while_another_process_writes_and_writes_nothing(
     assert as_json()[1]["prompts"] == 2
 
 
-def test_it_cannot_write(log, user_path):
+def test_a_read_only_log_is_not_changed(log, user_path):
     log()
     path = user_path / "logs.db"
     path.chmod(0o400)
@@ -280,8 +278,8 @@ DIRECT, API, SANDBOX = (
 )
 
 
-def test_what_another_server_answered_is_counted_apart(log, usage, as_json):
-    log(tokens=(1_000_000, 0), duration_ms=1)  # Of an older version: it is EvoLink's.
+def test_prompts_to_other_servers_are_counted_apart(log, usage, as_json):
+    log(tokens=(1_000_000, 0), duration_ms=1)  # Logged by 0.1, without a server.
     log(tokens=(2_000_000, 0), duration_ms=2, server=DIRECT)
     log(tokens=(3_000_000, 0), duration_ms=3, server=API)
     log(tokens=(4_000_000, 0), duration_ms=4, server=SANDBOX)
@@ -318,7 +316,7 @@ def test_what_another_server_answered_is_counted_apart(log, usage, as_json):
     assert usage("--by", "server", *prices).stderr == f"{note}\n"
 
 
-def test_only_another_server_answered(log, usage):
+def test_all_prompts_went_to_another_server(log, usage):
     log(server=SANDBOX)
 
     assert usage().stdout == (
@@ -331,7 +329,7 @@ def test_only_another_server_answered(log, usage):
 @pytest.mark.parametrize(
     "response_json", [None, "", "{", '{"server": null}', '{"server": NaN}', "[1]", '["server"]']
 )
-def test_a_response_without_a_server_is_evolinks(log, as_json, response_json):
+def test_a_response_without_a_server_counts_as_evolinks(log, as_json, response_json):
     log(response_json=response_json)
 
     assert as_json()[1]["prompts"] == 1
@@ -350,7 +348,7 @@ def test_large_counts(log, as_json, usage):
     assert usage().returncode == 0
 
 
-def test_added_models_are_evolinks(log, as_json, user_path):
+def test_added_models_are_counted(log, as_json, user_path):
     (user_path / "evolink-models.json").write_text('{"gpt-9": {}, "old": {"removed": true}}')
     for model in ("gemini-3.5-flash", "evolink/gpt-9", "evolink/old", "gpt-9"):
         log(model=model)

@@ -1,4 +1,4 @@
-"""`llm evolink usage --html`: a page with charts, also as Chromium draws it."""
+"""`llm evolink usage --html`: a page with charts, also as drawn by Chromium."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from llm_evolink.commands.usage.log import Selection
 from llm_evolink.commands.usage.report import report
-from tests.commands.conftest import path_of
+from tests.commands.usage_log import path_of
 
 PRICES = ["--price-in", "1", "--price-out", "1"]
 
@@ -29,7 +29,7 @@ def page(log, usage, tmp_path):
     return path
 
 
-def test_the_charts(page):
+def test_the_bars_of_the_charts(page):
     text = page.read_text(encoding="utf-8")
 
     tokens, cost = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
@@ -123,7 +123,7 @@ def chromium():
     return found[0] if found else None
 
 
-def test_chromium_draws_it(page, tmp_path):
+def test_chromium_draws_the_page(page, tmp_path):
     browser = chromium()
     if browser is None:
         pytest.skip("Chromium is not installed")

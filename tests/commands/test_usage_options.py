@@ -1,23 +1,10 @@
-"""Prices, options and databases of `llm evolink usage`, and what is wrong with them."""
+"""Prices, options and databases of `llm evolink usage`, valid and invalid."""
 
 import json
 
 import pytest
 
-from tests.commands.conftest import DETAILS
-
-KEYS = [
-    "prompts",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "image_tokens",
-    "unknown_usage",
-    "duration_ms_p50",
-    "duration_ms_p95",
-    "cost",
-]
+from tests.commands.usage_log import COLUMNS, DETAILS
 
 
 def test_prices_are_kept_in_a_file(log, as_json, usage, user_path):
@@ -54,7 +41,7 @@ def test_prices_are_kept_in_a_file(log, as_json, usage, user_path):
         ('{"m": {"in": true, "out": 2}}', "m: in is not a price"),
     ],
 )
-def test_a_bad_price_file_is_named(database, usage, user_path, text, reason):
+def test_an_invalid_price_file_is_named(database, usage, user_path, text, reason):
     path = user_path / "evolink-prices.json"
     path.write_text(text)
 
@@ -87,7 +74,7 @@ def test_a_bad_price_file_is_named(database, usage, user_path, text, reason):
         (["--since", "2026-11-21", "--until", "2026-11-20"], "--since is not before --until"),
     ],
 )
-def test_bad_options_are_one_line(database, usage, arguments, message):
+def test_invalid_options_are_reported_in_one_line(database, usage, arguments, message):
     done = usage(*arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -110,14 +97,14 @@ def test_nothing_found(log, usage, arguments, note):
 
     assert (usage(*arguments).stdout, usage(*arguments).stderr) == ("", note + "\n")
     done = usage(*arguments, "--json")
-    nothing = dict(zip(KEYS, [0, 0, 0, 0, 0, 0, 0, None, None, None], strict=True))
+    nothing = dict(zip(COLUMNS, [0, 0, 0, 0, 0, 0, 0, None, None, None], strict=True))
     assert json.loads(done.stdout) == {
         "rows": [],
         "total": nothing,
         "other_servers": {**nothing, "urls": []},
     }
     assert done.returncode == 0
-    assert usage(*arguments, "--csv").stdout == f"period,{','.join(KEYS)}\n"
+    assert usage(*arguments, "--csv").stdout == f"period,{','.join(COLUMNS)}\n"
 
 
 def test_no_database(usage, user_path, tmp_path):

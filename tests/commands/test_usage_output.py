@@ -7,31 +7,19 @@ import pytest
 from llm_evolink.commands.usage.log import Selection
 from llm_evolink.commands.usage.report import report
 from llm_evolink.commands.usage.table import as_table
-from tests.commands.conftest import DETAILS, path_of
+from tests.commands.usage_log import COLUMNS, DETAILS, path_of
 
 EVERY = ["prompts", "input", "output", "cached", "reasoning", "image", "unknown"]
-KEYS = [
-    "prompts",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "image_tokens",
-    "unknown_usage",
-    "duration_ms_p50",
-    "duration_ms_p95",
-    "cost",
-]
 PRICES = ["--price-in", "1", "--price-out", "10", "--price-cached", "0.25"]
 
 
-def test_real_prompts(sandbox, usage, as_json, llm_in_process):
+def test_prompts_to_the_sandbox(sandbox, usage, as_json, llm_in_process):
     for prompt in ("hello", "What is a pelican?"):
         llm_in_process("-m", "gemini-3.5-flash", prompt)
 
     (row,), total = as_json("--by", "server")
 
-    assert list(row) == ["server", *KEYS]
+    assert list(row) == ["server", *COLUMNS]
     assert {"server": sandbox.url, **total} == row
     assert (row["prompts"], row["input_tokens"], row["output_tokens"]) == (2, 7, 38)
     assert (row["unknown_usage"], row["cost"]) == (0, None)
@@ -68,13 +56,13 @@ def test_json(two_days, as_json):
         ["2026-11-21", 2, 500_000, 50_000, 0, 0, 0, 1, 3500, 3950, 1.0],
     ]
     assert total == dict(
-        zip(KEYS, [3, 501_000, 50_150, 400, 100, 258, 1, 3000, 3900, 1.0022], strict=True)
+        zip(COLUMNS, [3, 501_000, 50_150, 400, 100, 258, 1, 3000, 3900, 1.0022], strict=True)
     )
 
 
 def test_csv(two_days, usage):
     assert usage("--csv", "--price-in", "1", "--price-out", "10").stdout == (
-        f"period,{','.join(KEYS)}\n"
+        f"period,{','.join(COLUMNS)}\n"
         "2026-11-20,1,1000,150,400,100,258,0,2000,2000,0.0025\n"
         "2026-11-21,2,500000,50000,0,0,0,1,3500,3950,1.0\n"
     )
@@ -96,7 +84,7 @@ def test_unknown_is_never_zero(log, usage, as_json):
     assert list(total.values()) == [2, 7, None, 400, None, 258, 2, 1000, 1000, 7e-06]
 
 
-def test_a_known_prompt_of_nothing_has_no_bar(log, usage):
+def test_a_prompt_with_zero_tokens_has_no_bar(log, usage):
     log(tokens=(0, 0))
 
     assert usage().stdout.splitlines()[1] == "2026-11-20        1      0       0   1,000   1,000"
@@ -131,7 +119,7 @@ def test_bars_are_left_out_first_then_columns(two_days, usage, width, header):
 
 
 @pytest.mark.fresh_llm
-def test_a_terminal_of_ascii_gets_ascii(log, llm_command):
+def test_the_output_for_an_ascii_terminal_is_ascii(log, llm_command):
     log()
     env = {"TZ": "UTC", "COLUMNS": "80", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = llm_command("evolink", "usage", env=env)
@@ -141,7 +129,7 @@ def test_a_terminal_of_ascii_gets_ascii(log, llm_command):
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-def test_ascii_where_the_terminal_has_no_more(database, log):
+def test_characters_that_the_encoding_lacks_are_replaced(database, log):
     database["threads"].insert({"id": "t", "name": "鹈鹕 and a heron"})
     log(thread_id="t")
 

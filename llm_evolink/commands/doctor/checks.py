@@ -1,6 +1,6 @@
-"""Checks of the installation: each returns ok, note or broken, with a message that says what to do.
+"""All checks of the installation, in their order; what each check has in common with the others.
 
-The order of the checks, and what they have in common.
+A check returns ok, note or broken, with a message that says what to do.
 """
 
 import os
@@ -34,7 +34,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _checks() -> Iterator[tuple[str, Check]]:
-    """Yield the name of each check and the check; the servers are asked in the background."""
+    """Yield the name of each check and the check; requests to servers run in the background."""
     key = _usable_key()
     probes = [Probe(server, key) for server in _usable_servers()]
     yield "versions", installation.versions
@@ -73,7 +73,7 @@ def _model_checks() -> Iterator[tuple[str, Check]]:
 
 
 def _run(check: Check) -> Result:
-    """Return the result of the check; an error of it is a result as well."""
+    """Return the result of the check, broken for an exception."""
     try:
         return check()
     except errors.EvolinkError as error:
@@ -83,7 +83,7 @@ def _run(check: Check) -> Result:
             f"{error.filename}: {error.strerror}; give yourself the right to it, or name another "
             "folder in LLM_USER_PATH"
         )
-    except Exception as error:  # The other checks are run all the same.
+    except Exception as error:  # The other checks still run.
         return "broken", f"the check failed: {type(error).__name__}: {error}"
 
 

@@ -10,10 +10,10 @@ from .finding import Result
 from .installation import user_folder
 
 LOCK_TIMEOUT = 5.0
-"""Seconds that llm, too, waits for a locked database."""
+"""Seconds to wait for a locked database, as long as llm does."""
 
 NEEDED_BYTES = 2**20
-"""Free space that the log needs: more than a prompt with its journal."""
+"""Free bytes that the log needs: more than a prompt with its journal."""
 
 
 def logging() -> Result:
@@ -24,7 +24,7 @@ def logging() -> Result:
 
 
 def database() -> Result:
-    """Return where the database is; broken if llm could not write to it now."""
+    """Return the path of the database; broken if llm could not write to it now."""
     path = user_folder() / "logs.db"
     if problem := _why_not_writable(path):
         # With logging off, nothing would be written.
@@ -34,7 +34,7 @@ def database() -> Result:
 
 def _why_not_writable(path: Path) -> str | None:
     """Return why llm could not write to the database now, None if it could."""
-    for each in (path.parent, path):  # SQLite writes a journal beside it, too.
+    for each in (path.parent, path):  # SQLite also writes a journal in the folder.
         if each.exists() and not os.access(each, os.W_OK):
             return (
                 f"{each} cannot be written to: give yourself the right to it, or name another "

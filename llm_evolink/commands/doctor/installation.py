@@ -1,4 +1,4 @@
-"""Checks that need no request: versions, settings, key, certificates, models, generated client."""
+"""Checks without a request: versions, settings, key, certificates, models, generated client."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def user_folder() -> Path:
 
 
 def versions() -> Result:
-    """Return the versions of llm, the plugin, Python and the system's name."""
+    """Return the versions of llm, the plugin and Python, and the name of the system."""
     ours = ", ".join(f"{name} {version(name)}" for name in ("llm", "llm-evolink"))
     return "ok", f"{ours}, Python {platform.python_version()}, {platform.system()}"
 
@@ -66,14 +66,14 @@ def settings_check() -> Result:
 
 
 def _unknown(name: str) -> str:
-    """Return the note about a variable that is none of VARIABLES; it never shows the value."""
+    """Return the note about a variable that is not in VARIABLES, without its value."""
     similar = get_close_matches(name, VARIABLES, n=1, cutoff=0.7)
     hint = f": did you mean {similar[0]}?" if similar else " and has no effect"
     return f"{name} is not a setting{hint}"
 
 
 def _values(*names: str) -> str:
-    """Return the environment variables of these names that are set, with their values."""
+    """Return NAME=VALUE for each of these environment variables that is set."""
     return ", ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
 
 
@@ -95,13 +95,13 @@ def key() -> Result:
 
 
 def _ending(secret: str) -> str:
-    """Return what can be shown of a key: the end of a long one, the length of a short one."""
+    """Return the last characters of a long key, or the length of a short one."""
     return f"ending in {secret[-4:]}" if len(secret) >= SHORTEST else f"of {len(secret)} characters"
 
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Let llm read the file of this name in its folder. Raises EvolinkError if it is not JSON."""
+    """Raise EvolinkError, naming this file of llm's folder, if llm finds that it is not JSON."""
     try:
         yield
     except ValueError as error:
@@ -123,7 +123,7 @@ def certificates() -> Result:
 
 
 def documented_model(name: str) -> Result:
-    """Return whether the name of a model of the document is EvoLink's in llm."""
+    """Return whether llm uses EvoLink's model for this name of the document."""
     with _reading("aliases.json"):
         claims = [each for each in llm.get_models_with_aliases() if _claims(each, name)]
     *others, last = [each.model for each in claims]  # llm uses the last.

@@ -30,7 +30,7 @@ class Probe:
 
     Attributes:
         server: URL of the server.
-        seconds: Time to connect, with the proxy's part and TLS; None until connected.
+        seconds: Time to connect, including proxy and TLS; None until connected.
     """
 
     def __init__(self, server: str, key: str | None) -> None:
@@ -41,20 +41,20 @@ class Probe:
         self._response: Response[Any] | None = None
         self._failure: Exception | None = None
         self._began = self._connecting = time.monotonic()
-        # A daemon thread, left behind at the deadline: no time-out ends a silent name server.
+        # A daemon thread, abandoned at the deadline: no time-out ends a look-up of a host name.
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @cached_property
     def error(self) -> errors.EvolinkError | None:
-        """Why a prompt would fail at this server; None if it would not. Waits for the answer."""
+        """The error of a prompt to this server, None for none. Waits for the response."""
         self._join()
         error = self._problem()
         return error and self._completed(error)
 
     @cached_property
     def doubt(self) -> str | None:
-        """The refusal that does not show whether the key is accepted; None for no such refusal."""
+        """The message of a refusal that does not show whether the key is accepted, else None."""
         if self.error or self._response is None or _shows_acceptance(self._response):
             return None
         response = self._response
@@ -66,7 +66,7 @@ class Probe:
         return self.error is None or self.seconds is not None
 
     def decides(self) -> bool:
-        """Return whether a prompt would end here, and not be sent to the next server."""
+        """Return whether a prompt would not be sent to the next server."""
         if self.error is None:
             return True
         unreachable = isinstance(self.error, errors.UnreachableError)
@@ -86,12 +86,12 @@ class Probe:
             self._failure = failure
 
     def _ask(self) -> Response[Any]:
-        """Send a request without messages, once, through the transport of prompts."""
+        """Send a request without messages once, with the transport that prompts use."""
         timeout = settings.TIMEOUT
         with suppress(errors.InvalidRequestError):  # The check `settings` reports it.
             timeout = settings.timeout()
         once = settings.Settings((self.server,), timeout, max_retries=0, max_wait=1)
-        # A server that takes a request without messages generates one token.
+        # A server that accepts a request without messages generates one token.
         model: Any = MODEL_ID
         body = ChatCompletionQuickRequest(model=model, messages=[], max_tokens=1)
         with clients.new_client(once, self._key) as client:
@@ -104,7 +104,7 @@ class Probe:
     def _note_time(self, event: str, details: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.started":
             self._connecting = time.monotonic()
-        # A proxy is sent a CONNECT before.
+        # A CONNECT to a proxy comes before.
         if event == "http11.send_request_headers.started" and details["request"].method == b"POST":
             self.seconds = time.monotonic() - self._connecting
 
@@ -138,10 +138,10 @@ def _is_answer(response: Response[Any]) -> bool:
 
 
 def _shows_acceptance(response: Response[Any]) -> bool:
-    """Return whether it is an answer, or a refusal because of `messages`.
+    """Return whether the response is a completion, or a refusal because of `messages`.
 
-    A server that checks the key after the rest of the request, or reports a wrong one with status
-    400, does not show whether it accepts the key.
+    Any other refusal with status 400 leaves open whether the key is accepted: the server may check
+    it after the rest of the request, or report a wrong key with this status.
     """
     if _is_answer(response):
         return True

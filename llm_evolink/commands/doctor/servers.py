@@ -18,7 +18,7 @@ _ADVICE = {
 
 
 def with_advice(error: errors.EvolinkError) -> str:
-    """Return the message of the error, which says what to do."""
+    """Return the message of the error and what to do, without the advice to run doctor."""
     return "; ".join(
         filter(None, (str(error).replace(f"; {errors.DOCTOR}", ""), _ADVICE.get(type(error))))
     )
@@ -31,7 +31,7 @@ def no_server() -> Result:
 
 def server(probe: Probe, probes: list[Probe]) -> Result:
     """Return whether the server can be reached. Raises the EvolinkError if not."""
-    if probe.error and probe.seconds is None:  # In this order: the error waits for the answer.
+    if probe.error and probe.seconds is None:  # The error comes first: it waits for the response.
         reached = [other.server for other in probes if other.is_reached()]
         if reached:
             return "note", f"{with_advice(probe.error)}; meanwhile prompts go to {reached[0]}"
@@ -39,7 +39,10 @@ def server(probe: Probe, probes: list[Probe]) -> Result:
     url = httpx.URL(probe.server)
     found = f"{probe.server} connected in {1000 * (probe.seconds or 0):.0f} ms"
     if url.scheme == "http" and not settings.is_loopback(url.host):
-        return "note", f"{found}, unencrypted: who sees the traffic can read the key; use https://"
+        return (
+            "note",
+            f"{found}, unencrypted: anyone who sees the traffic can read the key; use https://",
+        )
     return "ok", found
 
 
@@ -50,7 +53,7 @@ def authentication(key: str | None, probes: list[Probe]) -> Result:
     reached = [probe for probe in probes if probe.is_reached()]
     if not reached:
         return "note", "not checked: no server was reached"
-    # A prompt is sent to the next server when one is out of order.
+    # A prompt is sent to the next server when one cannot answer.
     probe = next((probe for probe in reached if probe.decides()), reached[0])
     if probe.error:
         raise probe.error

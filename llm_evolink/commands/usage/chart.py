@@ -50,7 +50,7 @@ class Day:
 
 
 def read_days(paths: Sequence[Path], selection: Selection, price_of: PriceOf) -> list[Day]:
-    """Return the usage by day and model of what EvoLink's servers answered, the first day first.
+    """Return the usage by day and model of EvoLink's servers, the first day first.
 
     Raises ClickException when a database cannot be used.
     """
@@ -70,7 +70,7 @@ def read_days(paths: Sequence[Path], selection: Selection, price_of: PriceOf) ->
 
 
 def write_page(path: Path, days: Sequence[Day]) -> None:
-    """Write the page to the file, or leave the file as it is. Raises ClickException."""
+    """Write the page to the file. Raises ClickException; the file is then unchanged."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         scratch.write_text(as_page(days), encoding="utf-8")
@@ -82,7 +82,7 @@ def write_page(path: Path, days: Sequence[Day]) -> None:
 
 
 def as_page(days: Sequence[Day]) -> str:
-    """Return a page that loads nothing else: the charts, and a table of their figures."""
+    """Return a page with the charts and a table of their figures; it loads no other file."""
     models = _most_used(days)
     sections = [_chart("Tokens", days, models, lambda day: day.input_tokens + day.output_tokens)]
     if any(day.cost is not None for day in days):
@@ -107,7 +107,7 @@ def _most_used(days: Iterable[Day]) -> list[str]:
 
 
 def _colour(models: Sequence[str], model: str) -> str:
-    """Return the colour of a model; the last one is for all models beyond the first few."""
+    """Return the colour of a model; models beyond the first six share the last colour."""
     return _COLOURS[min(models.index(model), len(_COLOURS) - 1)]
 
 
@@ -162,7 +162,7 @@ def _grid(top: float, scale: float) -> list[str]:
 
 
 def _dates(first: date, last: date, step: float) -> list[str]:
-    """Return the dates below the chart: as many as there is room for."""
+    """Return the dates below the chart, at most eight."""
     days = (last - first).days + 1
     every = max(1, math.ceil(days / 8))
     return [
@@ -173,7 +173,7 @@ def _dates(first: date, last: date, step: float) -> list[str]:
 
 
 def _round_up(value: float) -> float:
-    """Return 1, 2 or 5 times a power of ten that is not less than the value; 1 for 0."""
+    """Return the least 1, 2 or 5 times a power of ten that is at least the value; 1 for 0."""
     if value <= 0:
         return 1.0
     power = float(10 ** math.floor(math.log10(value)))

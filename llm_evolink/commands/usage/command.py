@@ -32,7 +32,7 @@ def _price(value: str) -> float:
     type=click.Choice(list(LABELS)),
     default="day",
     show_default=True,
-    help="What each row adds up.",
+    help="What to group prompts by.",
 )
 @click.option(
     "--since",

@@ -104,7 +104,7 @@ def _is_at_rest(path: Path) -> bool:
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    """Return the columns of each of llm's tables; older versions of llm had fewer of both."""
+    """Return the columns of each table of llm; older versions have fewer tables and columns."""
     found = {}
     for table in ("turns", "responses", "threads", "conversations", "evolink_rows"):
         if columns := {row["name"] for row in connection.execute(f"pragma table_info({table})")}:
@@ -137,7 +137,7 @@ def _where(selection: Selection) -> tuple[str, dict[str, str | None]]:
 
 
 def _query(columns: Mapping[str, set[str]], where: str, by: str, selection: Selection) -> str:
-    """Return the one query of a report. User input is in it only as parameters."""
+    """Return the query of a report; user input is passed as parameters."""
     # Without the fraction: SQLite would round the last half millisecond of a day up to the next.
     zone = "" if selection.utc else ", 'localtime'"
     day = f"date(substr(datetime_utc, 1, 19){zone})"
@@ -158,7 +158,7 @@ def _query(columns: Mapping[str, set[str]], where: str, by: str, selection: Sele
     counts |= {column: column for column in ("input_tokens", "output_tokens")}
     # As floats: a sum of integers can overflow, and then SQLite ends the query with an error.
     sums = [f"sum(cast({count} as real)) as {column}" for column, count in counts.items()]
-    # A model that is known is not read from each row.
+    # A single model is a parameter: it is not read from each row.
     model = ":model0" if len(selection.models) == 1 else "model"
     return f"""
         select {keys[0]} as key, {model} as model, server, {name} as name,

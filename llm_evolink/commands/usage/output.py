@@ -1,4 +1,4 @@
-"""A usage report as JSON or CSV, and the notes for its reader."""
+"""A usage report as JSON or CSV, and notes on it."""
 
 import csv
 import io
@@ -10,9 +10,13 @@ from .report import LABELS, Report, tokens
 
 
 def notes(report: Report, *, models: Sequence[str], limited: bool, priced: bool) -> list[str]:
-    """Return what a reader of the report should know, a line each.
+    """Return the notes on a report, a line each.
 
-    `limited` means that it was limited in time, `priced` that there were prices.
+    Args:
+        report: The report.
+        models: Ids of the models it is limited to; none means all.
+        limited: Whether it is limited to a time.
+        priced: Whether there are prices.
     """
     lines = []
     other = report.other_servers
@@ -46,7 +50,7 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """Return the rows as CSV with a header; what is unknown is empty."""
+    """Return the rows as CSV with a header; an unknown value is an empty cell."""
     names = ["name"] if report.by == "conversation" else []
     lines = io.StringIO()
     columns = [LABELS[report.by][0], *names, *report.total]

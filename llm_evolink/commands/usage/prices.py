@@ -1,4 +1,4 @@
-"""Prices per million tokens, and what a group of prompts costs."""
+"""Prices per million tokens, and the cost of a group of prompts."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def read_prices(path: Path) -> dict[str, dict[str, float]]:
 
 
 def cost_of(group: sqlite3.Row, price: Price) -> float | None:
-    """Return what a group costs; None when its tokens are unknown."""
+    """Return the cost of a group, None when its tokens are unknown."""
     if group["input_tokens"] is None and group["output_tokens"] is None:
         return None
     cached = group["cached_tokens"] or 0

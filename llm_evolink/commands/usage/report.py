@@ -33,7 +33,7 @@ LABELS: dict[str, tuple[str, Callable[[str], str]]] = {
     "server": ("server", str),
     "batch": ("batch", str),
 }
-"""What a row can be for: the name of its label, and the label of a key that SQL returned."""
+"""By what rows are grouped: the name of the label, and the label of a key that SQL returned."""
 
 # Each count and the count that it is a part of.
 _TOTAL_OF = {
@@ -47,10 +47,10 @@ _TOTAL_OF = {
 
 @dataclass
 class Report:
-    """What `report` found.
+    """Sums of logged prompts.
 
     Attributes:
-        by: What a row is for, one of LABELS.
+        by: By what rows are grouped, one of LABELS.
         rows: A dict for each row, as `--json` shows it; periods in time order, other rows with the
             most tokens first. Prompts that another server answered are left out, except by server.
         total: The same for all rows together, without a label.
@@ -77,8 +77,8 @@ def report(
     """Return the usage of the selected prompts in log databases, which are opened read-only.
 
     A period without prompts has no row. A count is None where no prompt has it; percentiles are
-    interpolated, in whole milliseconds; `cost` leaves out what has no price, and is None where
-    nothing has one. Of each prompt only its duration is kept in memory.
+    interpolated, in whole milliseconds; `cost` leaves out prompts without a price, and is None if
+    no prompt has one. Of each prompt only its duration is kept in memory.
 
     Raises ClickException when a database is missing, unreadable or not one of llm.
     """
@@ -162,7 +162,7 @@ def _integer(count: float | None) -> int:
 
 
 def _percentiles(durations: list[int]) -> tuple[int | None, int | None]:
-    """Return the median and the 95th percentile, interpolated; None where there are none."""
+    """Return the median and the 95th percentile, interpolated; None without durations."""
     if len(durations) < 2:
         only = durations[0] if durations else None
         return only, only

@@ -80,7 +80,7 @@ def as_table(report: Report, width: int, encoding: str = "utf-8") -> str:
 
 
 def _name_room(report: Report) -> int:
-    """Return the cells that the names of conversations need, with their gap; 0 without names."""
+    """Return the cells for the names of conversations and their gap; 0 without names."""
     longest = max((_cells(name) for name in _names(report)), default=0)
     return min(longest, _MAX_NAME) + len(_GAP) if longest else 0
 
@@ -142,7 +142,7 @@ def _right_aligned(cells: Sequence[str]) -> list[str]:
 
 
 def _cells(text: str) -> int:
-    """Return the cells that text takes in a terminal, at most."""
+    """Return the maximum number of cells of the text in a terminal."""
     return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
