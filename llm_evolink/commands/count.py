@@ -24,7 +24,8 @@ counts 256, and more for a large image.
 
 METHOD = (
     f"An estimate: {BYTES_PER_TOKEN} bytes of UTF-8 are counted as a token, an image of any size "
-    f"as {TOKENS_PER_IMAGE:,} tokens, Google's figure for Gemini 3; the server can count differently"
+    f"as {TOKENS_PER_IMAGE:,} tokens, Google's figure for Gemini 3; the server can count "
+    "differently"
 )
 
 
