@@ -33,12 +33,14 @@ except ModuleNotFoundError as error:
 
 from .batch.ask import key_of
 from .batch.errors import BatchError
-from .batch.pace import Pace, PauseTooLongError, Rates
+from .batch.formats import cell_text
+from .batch.pace import Pace, PauseTooLongError
+from .batch.rates import Rates
 from .batch.requests import Asked, Request, Requests
 from .batch.results import cut_error, parse
-from .batch.run import BACKOFF, FATAL, FINAL, REFUSALS, TRIES
+from .batch.retry import BACKOFF, FATAL, FINAL, REFUSALS, TRIES
 from .batch.state import tokens_of
-from .batch.table import cell_text, columns_error
+from .batch.table import columns_error
 from .batch.template import check_options
 from .chat import MODEL_ID
 from .connection.clients import changed_settings

@@ -1,4 +1,4 @@
-"""Asks the rows of any iterable: the Python interface, sync and async."""
+"""Asks the rows of any iterable: the Python API, sync and async."""
 
 import asyncio
 import os
@@ -13,32 +13,34 @@ import llm
 
 from ..chat import MODEL_ID
 from .errors import BatchError
-from .pace import Rates
+from .formats import Cells, cell_text
+from .ids import Ids
 from .progress import Limits
+from .rates import Rates
 from .requests import Asked, Requests
 from .results import Result
-from .run import Run
+from .run import NOT_READ, Run
 from .state import State
-from .table import Cells, Ids, Row, cell_text, columns_error
+from .table import Row, columns_error
 
 
 class Options(TypedDict, total=False):
-    """Keyword arguments of ask() and ask_async(), all but `database` optional.
+    """Keyword arguments of ask() and ask_async(); only `database` is required.
 
     Attributes:
-        database: File that keeps the answers and what is asked already; created if need be.
+        database: State file with the answers; created if it does not exist.
         id: Column of unique ids; the first one by default.
         model: Model of llm.
         system: Template of the system prompt.
-        schema: JSON Schema of the answers, which are then JSON values.
+        schema: JSON Schema of the answers, which are then parsed as JSON.
         options: Options of the model, such as {"temperature": 0}.
         attachments: Templates of paths and URLs of images.
-        fragments: Texts that go before each prompt.
-        key: API key, if not the one that llm finds.
+        fragments: Texts before each prompt.
+        key: API key; the one that llm finds by default.
         concurrency: Maximum requests in flight, 32 by default.
         rpm: Maximum requests a minute.
         tpm: Maximum tokens a minute.
-        again: Whether to ask rows that have an answer.
+        again: Whether to ask rows that have an answer too.
         limits: What ends the run early.
     """
 
@@ -65,7 +67,7 @@ async def ask_async(
 
     Rows that `database` holds an answer for are not asked again. Closing the generator waits for
     the requests in flight and saves their answers: use contextlib.aclosing() to leave the loop
-    early. Cancelling the task leaves them. Raises BatchError, and EvolinkError for a missing key.
+    early. Cancelling the task cancels them. Raises BatchError, and EvolinkError for a missing key.
     """
     with ExitStack() as stack:
         run = _open(stack, rows, prompt, options)
@@ -75,7 +77,7 @@ async def ask_async(
                     for result in portion:
                         yield result
         finally:
-            # It waits for the disk: not in the event loop.
+            # In a thread, since it waits for the disk.
             await asyncio.to_thread(stack.close)
         if run.progress.stopped:
             raise BatchError(run.progress.stopped)
@@ -84,10 +86,10 @@ async def ask_async(
 def ask(
     rows: Iterable[Mapping[str, Any]], prompt: str, **options: Unpack[Options]
 ) -> Iterator[Result]:
-    """As ask_async(), without an event loop: one runs in a thread of its own.
+    """Do the same as ask_async() without an event loop: it runs one in a thread.
 
-    Leaving the loop early, or Ctrl-C, waits for the requests in flight and saves their answers;
-    Ctrl-C while that lasts leaves them.
+    Leaving the loop early, or Ctrl-C, waits for the requests in flight and saves their answers; a
+    second Ctrl-C cancels them.
     """
     with ExitStack() as stack:
         run = _open(stack, rows, prompt, options)
@@ -102,10 +104,11 @@ def ask(
             while portion := coming.result():
                 coming = following()
                 yield from portion
-        finally:
-            loop.call_soon_threadsafe(run.stop, "the results are not read any more")
+        except BaseException:
+            loop.call_soon_threadsafe(run.stop, NOT_READ)
             while not coming.exception() and coming.result():
                 coming = following()
+            raise
         if run.progress.stopped:
             raise BatchError(run.progress.stopped)
 
@@ -113,7 +116,7 @@ def ask(
 def _open(
     stack: ExitStack, rows: Iterable[Mapping[str, Any]], prompt: str, options: Options
 ) -> Run:
-    """Return a run, whose files the stack closes. Raises BatchError, EvolinkError."""
+    """Return a run; the stack closes its files. Raises BatchError, EvolinkError."""
     if "database" not in options:
         raise BatchError("ask() needs database=, the file that keeps the answers")
     asked = Asked(
@@ -168,7 +171,7 @@ def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def key_of(model: Any, key: str | None) -> str | None:
-    """Return the key for the model, looked up once; None if it needs none. Raises EvolinkError."""
+    """Return the key of the model, None if it needs none. Raises EvolinkError."""
     return model.get_key(key) if getattr(model, "needs_key", None) else None
 
 

@@ -1,10 +1,10 @@
-"""What a run shows on stderr: a progress bar while it lasts, a summary at its end."""
+"""What a run shows on stderr: a progress bar, and a summary at its end."""
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import click
 
@@ -16,48 +16,44 @@ REDRAW = 0.2
 """Seconds between two drawings of the bar."""
 
 Cost = Callable[[Tokens], float]
+"""Returns the cost of tokens."""
 
 
-class Bar:
-    """click's progress bar with failures, rate, tokens, cost and pauses beside it."""
+@asynccontextmanager
+async def progress_bar(run: Run, count: int, cost: Cost | None) -> AsyncIterator[None]:
+    """Show click's progress bar of a run on stderr, with failures, rate, tokens and pauses."""
+    began = time.monotonic()
+    shown = 0
 
-    def __init__(self, bar: Any, run: Run, cost: Cost | None, clock: Callable[[], float]) -> None:
-        self._bar = bar
-        self._run = run
-        self._cost = cost
-        self._clock = clock
-        self._began = self._drawn = clock()
-        self._shown = 0
+    def draw() -> None:
+        nonlocal shown
+        done = run.progress.done
+        bar.update(done - shown, status(run, time.monotonic() - began, cost))
+        shown = done
 
-    def update(self, *, at_once: bool = False) -> None:
-        """Draw the bar if the last drawing is some time ago."""
-        now = self._clock()
-        if at_once or now - self._drawn >= REDRAW:
-            self._drawn = now
-            done = self._run.progress.done
-            self._bar.update(done - self._shown, status(self._run, now - self._began, self._cost))
-            self._shown = done
+    async def keep_drawing() -> None:
+        while True:
+            draw()
+            await asyncio.sleep(REDRAW)
 
-
-@contextmanager
-def progress_bar(run: Run, count: int, cost: Cost | None) -> Iterator[Bar | None]:
-    """Show a bar if stderr is a terminal and the results go elsewhere; yield it, or None."""
-    bar = click.progressbar(
+    with click.progressbar(
         length=count,
         file=sys.stderr,
         show_pos=True,
         show_eta=True,
         item_show_func=lambda text: text,
         width=20,
-    )
-    with bar:
-        shown = Bar(bar, run, cost, time.monotonic)
-        yield shown
-        shown.update(at_once=True)
+    ) as bar:
+        drawing = asyncio.create_task(keep_drawing())
+        try:
+            yield
+        finally:
+            drawing.cancel()
+            draw()
 
 
 def status(run: Run, seconds: float, cost: Cost | None) -> str:
-    """Return what is shown beside the bar."""
+    """Return the text beside the bar."""
     progress = run.progress
     asked = progress.done - progress.reused
     parts = [f"{progress.failed:,} failed"] if progress.failed else []
@@ -71,7 +67,7 @@ def status(run: Run, seconds: float, cost: Cost | None) -> str:
 
 
 def summary(progress: Progress, count: int, cost: Cost | None) -> Iterator[str]:
-    """Yield the lines that are shown at the end."""
+    """Yield the lines of the summary of a run over `count` rows."""
     reused = f", reused {progress.reused:,}" if progress.reused else ""
     left = count - progress.done
     not_asked = f", not asked {left:,}" if left else ""
@@ -88,12 +84,12 @@ def summary(progress: Progress, count: int, cost: Cost | None) -> Iterator[str]:
 
 
 def tokens_line(label: str, tokens: Tokens, cost: Cost | None) -> str:
-    """Return counts of tokens, with their cost if there is a price."""
+    """Return a line with counts of tokens, and their cost if there is a price."""
     text = f"{label}: {tokens.input:,} input, {tokens.output:,} output"
     return f"{text}; cost {cost(tokens):.4g}" if cost else text
 
 
 def estimate(tokens: Tokens, asked: int, count: int, cost: Cost | None) -> str:
-    """Return what all rows would use by the mean of those that were asked."""
+    """Return the tokens and cost of `count` rows by the mean of the `asked` ones."""
     each = [round(number * count / asked) for number in tokens]
     return tokens_line(f"All {count:,} rows would use about", Tokens(*each), cost)

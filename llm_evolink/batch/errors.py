@@ -1,10 +1,10 @@
-"""Error that ends a batch, or keeps it from starting."""
+"""The error that ends a batch or keeps it from starting."""
 
 import click
 
 
 class BatchError(click.ClickException):
-    """Something is wrong with the input, the state file or the batch as a whole.
+    """The input, the state file, the output or every request has a problem.
 
-    The command shows it as one line, `Error: …`, and exits with 1.
+    The command prints it as one line, `Error: …`, and exits with 1.
     """

@@ -1,4 +1,4 @@
-"""A lock on a batch that ends with its process, however that ends."""
+"""A lock on a batch, which the system releases when the process ends, also after a kill."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from .errors import BatchError
 
 
 class Lock:
-    """Keeps other processes from running the same batch: a locked file that holds our pid."""
+    """Keeps other processes from running the same batch: a locked file with the pid in it."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises BatchError, naming the process that has it."""
+        """Take the lock. Raises BatchError with the pid of the process that has it."""
         self._path = path
         while True:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -24,7 +24,7 @@ class Lock:
                 raise BatchError(
                     f"This batch is already being run by process {owner or 'unknown'}"
                 ) from None
-            # The owner before us may have deleted the file after we opened it.
+            # The previous owner may have deleted the file after it was opened here.
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(self._file), os.stat(path)):
                     break
@@ -33,7 +33,7 @@ class Lock:
         os.write(self._file, str(os.getpid()).encode())
 
     def release(self) -> None:
-        """Give the lock up, and delete its file."""
+        """Release the lock and delete its file."""
         with suppress(FileNotFoundError):
             self._path.unlink()
         os.close(self._file)

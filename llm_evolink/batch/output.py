@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BatchError
+from .ids import Ids
 from .results import Result
-from .run import recorded
+from .reuse import recorded
 from .state import State
-from .table import Ids, Row
+from .table import Row
 
 
 class Output:
     """Writes results in the order of the table.
 
-    What comes before its turn is not kept in memory: it is read from the state when its turn has
-    come.
+    A result that comes early is not kept in memory: it is read from the state in its turn.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Output:
             write(columns.header())
 
     def add(self, results: list[Result], watermark: int) -> None:
-        """Write the results whose turn it is.
+        """Write the results before the watermark that are not written yet.
 
         `watermark` is the position before which every row is finished.
         """
@@ -120,10 +120,10 @@ def _csv_line(values: list[Any]) -> str:
 
 
 class AtomicFile:
-    """A file that appears with all its content, or not at all."""
+    """A file that is replaced only when its new content is complete."""
 
     def __init__(self, path: Path) -> None:
-        """Create a file beside it for the content. Raises BatchError."""
+        """Create a temporary file beside it for the content. Raises BatchError."""
         self._path = path.resolve()
         self._part = self._path.with_name(f".{self._path.name}.part")
         try:
@@ -144,7 +144,7 @@ class AtomicFile:
             raise BatchError(f"{self._path} cannot be written: {error.strerror}") from None
 
     def replace(self) -> None:
-        """Put the content in the place of the file. Raises BatchError."""
+        """Replace the file by the content. Raises BatchError."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -154,7 +154,7 @@ class AtomicFile:
             raise BatchError(f"{self._path} cannot be written: {error.strerror}") from None
 
     def discard(self) -> None:
-        """Delete the content; the file stays as it was."""
+        """Delete the content; the file is unchanged."""
         with suppress(OSError):
             self._file.close()
         self._part.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
-"""How many requests are in flight, and when: adapts to the server's rate limit."""
+"""Limits the requests in flight by what the server accepts."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -11,27 +10,28 @@ FIRST_LIMIT = 4
 """Requests in flight at the start."""
 
 MAX_BACKOFF = 60.0
-"""Maximum seconds to wait after a refusal that names no time."""
+"""Maximum seconds of a pause after a refusal without Retry-After."""
 
 JITTER = 0.1
-"""Maximum share by which a pause is made longer, so that two batches do not return together."""
+"""Maximum share that is added to a pause, so that two batches do not resume together."""
 
 
 class PauseTooLongError(BatchError):
-    """The server names a time that is further away than anyone wants to wait."""
+    """The server asks for a pause that is longer than --max-wait."""
 
 
 class Pace:
     """Decides when the next request may start.
 
     The limit of requests in flight doubles each round until the first refusal (429 or 503), then
-    grows by one a round; a refusal halves it, at most once a round. All wait together until the
-    time that a refusal names. Times are seconds of the clock.
+    grows by one a round; a refusal halves it, at most once a round. After a refusal no request
+    starts until the time in its Retry-After. Times are seconds of the clock.
 
     Attributes:
-        limit: Requests that may be in flight; a fraction on its way to the next number.
-        pauses: Number of pauses so far, and
-        paused: their seconds.
+        limit: Requests that may be in flight, rounded down.
+        in_flight: Requests in flight.
+        pauses: Number of pauses so far.
+        paused: Seconds of all pauses.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class Pace:
         self._waiting_since: float | None = None
 
     def delay(self) -> float | None:
-        """Return the seconds until a request may start, None if one has to finish first."""
+        """Return the seconds until a request may start; None if one in flight has to end first."""
         if self.in_flight >= int(self.limit):
             return None
         return max(0.0, self._until - self._clock())
 
     def pause(self) -> float:
-        """Return the seconds left of a pause."""
+        """Return the remaining seconds of the pause, 0 without one."""
         return max(0.0, self._until - self._clock())
 
     def start(self) -> float:
-        """Count a request in flight; return the time, for refused()."""
+        """Count a request as in flight; return the time, for refused()."""
         self.in_flight += 1
         return self._clock()
 
     def finish(self) -> None:
-        """Count a request in flight no more."""
+        """Count a request as ended."""
         self.in_flight -= 1
 
     def answered(self) -> None:
@@ -82,16 +82,16 @@ class Pace:
         self.limit = min(float(self._ceiling), grown)
 
     def refused(self, started: float, retry_after: float | None) -> None:
-        """Lower the limit and pause after a refusal of a request started at that time.
+        """Lower the limit and pause after the refusal of a request that started at that time.
 
-        `retry_after` are the seconds that the server names. Raises PauseTooLongError.
+        `retry_after` is the delay in seconds that the server asks for. Raises PauseTooLongError.
         """
         now = self._clock()
         if self._waiting_since is None:
             self._waiting_since = now
         self._slow_start = False
         if started > self._halved:
-            # Requests of this round that are refused too tell nothing new.
+            # Refusals of other requests that started before this one do not halve it again.
             self._halved = now
             self.limit = max(1.0, self.limit / 2)
             self._refusals += 1
@@ -110,45 +110,3 @@ class Pace:
             self.pauses += self._until <= now
             self.paused += until - paused_from
             self._until = until
-
-
-class Rates:
-    """Keeps requests and tokens a minute below what a caller sets. Needs aiolimiter."""
-
-    def __init__(self, rpm: float | None, tpm: float | None) -> None:
-        """Raise BatchError if a rate is set and aiolimiter is not installed."""
-        self._requests = self._tokens = None
-        if not rpm and not tpm:
-            return
-        try:
-            from aiolimiter import AsyncLimiter
-        except ModuleNotFoundError:
-            raise BatchError(
-                "--rpm and --tpm need an extra: llm install 'llm-evolink[batch]'"
-            ) from None
-        if rpm:
-            # With AsyncLimiter(rpm, 60), twice as many would start in the first minute.
-            self._requests = AsyncLimiter(1, 60 / rpm)
-        if tpm:
-            self._portion = max(1.0, tpm / 60)
-            self._tokens = AsyncLimiter(self._portion, self._portion * 60 / tpm)
-            self._turn = asyncio.Lock()
-            self._owed = 0.0
-
-    async def acquire(self, tokens: float) -> None:
-        """Wait until a request of about so many tokens may be sent."""
-        if self._tokens:
-            # In portions: a request above the rate waits alone, for as long as it takes.
-            async with self._turn:
-                left = max(0.0, tokens + self._owed)
-                self._owed = min(0.0, tokens + self._owed)
-                while left > 0:
-                    await self._tokens.acquire(min(left, self._portion))
-                    left -= self._portion
-        if self._requests:
-            await self._requests.acquire()
-
-    def correct(self, estimate: float, tokens: float) -> None:
-        """Count the tokens that a request has used in place of its estimate."""
-        if self._tokens:
-            self._owed += tokens - estimate

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from .results import Result, Tokens
 
 ALIKE = 10
-"""A run ends when this many rows were asked and all have failed in the same way."""
+"""A run ends when its first rows, this many, all fail with the same type of failure."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Limits:
     cost: Callable[[Tokens], float] | None = None
 
     def used_up(self, spent: Tokens) -> str | None:
-        """Return which limit the tokens of all runs have reached, None for neither."""
+        """Return why the tokens of all runs end this one, None if they do not."""
         if self.max_tokens is not None and spent.input + spent.output >= self.max_tokens:
             return f"--max-tokens {self.max_tokens} is used up"
         if self.max_cost is not None and self.cost and self.cost(spent) >= self.max_cost:
@@ -89,7 +89,7 @@ class Progress:
             self.total_tokens = self.total_tokens.plus(result.tokens)
 
     def failing(self, limits: Limits) -> str | None:
-        """Return why the run is to end because of failures, None if it is not."""
+        """Return why the failures end the run, None if they do not."""
         if limits.max_failures is not None and self._failed_now >= limits.max_failures:
             return f"--max-failures {limits.max_failures} is reached"
         if self._asked == ALIKE and len(self._first_failures) == 1:

@@ -1,4 +1,4 @@
-"""A row of a table as a request: text from templates, attachments, and a hash of it all."""
+"""Builds the request of a row: texts from templates, attachments, and a hash of everything."""
 
 import json
 import string
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import llm
 
 from .errors import BatchError
-from .table import Cells
+from .formats import Cells
 
 
 class Request(NamedTuple):
-    """What is asked for one row.
+    """The request of one row.
 
     Attributes:
-        hash: Hexadecimal digest of everything that is asked: the same request, the same hash.
+        hash: Hexadecimal digest of everything that is sent.
     """
 
     prompt: str
@@ -29,19 +29,19 @@ class Request(NamedTuple):
 
 
 class RequestError(Exception):
-    """A row's request cannot be built: its image does not exist, say."""
+    """A row has no valid request: its image does not exist, for example."""
 
 
 @dataclass
 class Asked:
-    """Everything that is the same for each row. Texts are templates over the columns.
+    """What is asked of each row. Texts are templates over the columns.
 
     Attributes:
         prompt: Template of the prompt, such as "Sentiment of this review: $text".
         system: Template of the system prompt.
         attachments: Template of the path or URL, and media type or None, of each attachment.
-        input: Template of what `$input` stands for in the prompt, None for the column of that name.
-        defaults: Text of columns that the table does not have.
+        input: Template for `$input` in the prompt; None for the column of that name.
+        defaults: Texts for columns that the table does not have.
     """
 
     model_id: str
@@ -56,7 +56,7 @@ class Asked:
     defaults: dict[str, str] = field(default_factory=dict)
 
     def identity(self) -> bytes:
-        """Return bytes that are equal for equal templates, model, options and schema."""
+        """Return bytes that are the same for the same templates, model, options and schema."""
         return json.dumps(vars(self), default=str).encode()
 
 
@@ -88,19 +88,19 @@ class Requests:
         self._hash = blake2b(json.dumps(constant, default=str).encode(), digest_size=16)
 
     def build(self, cells: Cells) -> Request:
-        """Return the request of a row. Raises RequestError for an attachment that is no file."""
+        """Return the request of a row. Raises RequestError for a missing attachment."""
         values: Mapping[str, str] = (
             {**self.asked.defaults, **cells} if self.asked.defaults else cells
         )
         if self._input is not None:
-            values = {**values, "input": self._input.substitute(values)}
-        prompt = self._prompt.substitute(values) if self._prompt else ""
-        system = self._system.substitute(values) if self._system else None
+            values = {**values, "input": self._input % values}
+        prompt = self._prompt % values if self._prompt else ""
+        system = self._system % values if self._system else None
         digest = self._hash.copy()
         text = f"{len(prompt)} {len(system or '')} {prompt}{system or ''}"
         digest.update(text.encode("utf-8", "surrogatepass"))
         attachments = [
-            _attachment(template.substitute(values), media_type)
+            _attachment(template % values, media_type)
             for template, media_type in self._attachments
             if template
         ]
@@ -109,8 +109,11 @@ class Requests:
         return Request(prompt, system, attachments, digest.hexdigest())
 
 
-def _compiled(text: str | None, what: str, used: set[str]) -> string.Template | None:
-    """Return the template, and add the names that it uses. Raises BatchError."""
+def _compiled(text: str | None, what: str, used: set[str]) -> str | None:
+    """Return the template as a format for %, and add the names it uses. Raises BatchError.
+
+    Formatting with % takes a quarter of the time of Template.substitute().
+    """
     if text is None:
         return None
     template = string.Template(text)
@@ -121,12 +124,13 @@ def _compiled(text: str | None, what: str, used: set[str]) -> string.Template | 
         reason = str(error).removeprefix("Invalid placeholder in string: ")
         raise BatchError(f"{what} has a $ without a column ({reason}); write $$ for $") from None
     used.update(names)
-    return template
+    escaped = string.Template(text.replace("%", "%%"))
+    return escaped.substitute({name: f"%({name})s" for name in names})
 
 
 def _attachment(value: str, media_type: str | None) -> llm.Attachment:
     if "://" in value or value.startswith("data:"):
-        # Without a type, llm would ask the server of the URL for it, each time.
+        # Without a type, llm would send a request to the URL for it, for each row.
         found = media_type or guess_type(value.partition("?")[0])[0] or "image/jpeg"
         return llm.Attachment(type=found, url=value)
     path = Path(value)

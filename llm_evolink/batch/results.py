@@ -1,4 +1,4 @@
-"""What became of a row: an answer or a failure."""
+"""Result of a row: an answer or a failure."""
 
 import json
 import re
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 CUT = "cut"
-"""Failure of an answer that the token limit or a content filter ended."""
+"""Failure of an answer that the token limit or a content filter cut."""
 
 NOT_PARSED = "not parsed"
-"""Failure of an answer that is not what the schema asks for."""
+"""Failure of an answer that does not fit the schema."""
 
 NOT_LOGGED = "not logged"
 """Failure of an answer that llm's log cannot hold."""
@@ -42,17 +42,17 @@ class Tokens(NamedTuple):
 
 @dataclass(slots=True)
 class Result:
-    """What became of one row.
+    """Result of one row.
 
     Attributes:
         position: Place of the row, from 0.
-        answer: The text, or the JSON value that a schema asks for; None after a failure.
+        answer: The text, or with a schema its JSON value; None after a failure.
         text: Text of the answer, also of one that was cut or does not fit the schema.
-        failure: Type of failure in two words, such as "rate limit"; None for an answer.
+        failure: Type of failure, such as "invalid request"; None for an answer.
         error: What went wrong and what to do; None for an answer.
         turn_id: Id in llm's log, also of its conversation; None if nothing was logged.
-        tries: Requests that this run sent for the row; waiting for a rate limit is no try.
-        reused: Whether an earlier run asked the row.
+        tries: Requests sent for the row, without those refused with 429 or 503.
+        reused: Whether the result is that of an earlier run.
     """
 
     position: int
@@ -87,7 +87,7 @@ def parse(text: str, schema: dict[str, Any] | None) -> Any:
     if schema is None:
         return text
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise ValueError("The answer is not JSON") from None
     _check(value, schema, "The answer")
@@ -95,6 +95,11 @@ def parse(text: str, schema: dict[str, Any] | None) -> Any:
         if isinstance(value, dict) and name in value and isinstance(property_schema, dict):
             _check(value[name], property_schema, f"{name!r}")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    """Raise ValueError for NaN and Infinity, which are not JSON."""
+    raise ValueError(name)
 
 
 def _check(value: Any, schema: dict[str, Any], what: str) -> None:

@@ -1,9 +1,8 @@
-"""Asks the rows of a batch: many at once, at a pace the server takes, each saved when answered."""
+"""Asks the rows of a batch: many at once, at the pace of the server; saves each answer."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextvars import copy_context
@@ -14,51 +13,39 @@ from typing import Any
 import llm
 
 from ..connection.clients import changed_settings
-from ..errors import (
-    AccessError,
-    AuthenticationError,
-    EvolinkError,
-    InvalidRequestError,
-    NotFoundError,
-    QuotaError,
-    TooLargeError,
-)
 from .errors import BatchError
-from .pace import Pace, Rates
+from .pace import Pace
 from .progress import Limits, Progress
+from .rates import Rates
 from .requests import Request, RequestError, Requests
 from .results import CUT, NOT_LOGGED, NOT_PARSED, Result, cut_error, failure_name, parse
-from .state import Entry, Record, State, tokens_of
+from .retry import FATAL, is_refusal, retry_delay
+from .reuse import is_answered, recorded
+from .state import State, tokens_of
 from .table import Row
-
-TRIES = 3
-"""Requests for a row before it fails; those refused with 429 or 503 do not count."""
-
-BACKOFF = 0.5
-"""Seconds before the second try of a row, doubled before the third."""
+from .writer import Entry
 
 PORTION = 256
-"""Results that are handed over at a time, at most."""
+"""Maximum number of results that the caller gets at a time."""
+
+NOT_READ = "the caller has stopped reading the results"
+"""Why a run ends whose generator is closed."""
 
 READ_SECONDS = 0.02
-"""Seconds of reading rows after which answers, signals and the caller have their turn."""
-
-FIRST_ESTIMATE = 256.0
-"""Output tokens that --tpm counts on until an answer has come."""
-
-FATAL = (AuthenticationError, QuotaError, AccessError, NotFoundError)
-"""Failures that every row would have."""
-
-FINAL = (InvalidRequestError, TooLargeError)
-"""Failures that the same request would have again."""
-
-REFUSALS = (429, 503)
-"""Statuses with which a server refuses a request for now."""
+"""Seconds of reading rows before answers and signals are handled and the caller gets results."""
 
 
 @dataclass
 class _Asking:
-    """A row that is being asked; without a request, one that cannot be, and the problem."""
+    """A row that is being asked.
+
+    Attributes:
+        request: What to ask, None for a row that has no valid request.
+        problem: Why the row has no valid request.
+        started: Time at which its turn came, for Pace.refused().
+        estimate: Tokens that it is expected to use.
+        sent: Whether a request was sent, or none is needed.
+    """
 
     row: Row
     request: Request | None
@@ -104,7 +91,7 @@ class Run:
         self._arguments["system_fragments"] = requests.asked.system_fragments
         if key:
             self._arguments["key"] = key
-        # A batch tries again by itself, and keeps as many connections as it may use.
+        # The batch retries by itself, and needs as many connections as requests in flight.
         with changed_settings(max_retries=0, connections=concurrency):
             self._context = copy_context()
         self._stopping = False
@@ -113,10 +100,8 @@ class Run:
         self._open: set[int] = set()  # Positions read and not finished.
         self._tasks: dict[asyncio.Task[None], _Asking] = {}
         self._finished: list[Result] = []
-        self._again: list[tuple[float, int, _Asking]] = []  # A heap, by the time of the next try.
+        self._retries: list[tuple[float, int, _Asking]] = []  # A heap by the time of the retry.
         self._changed: asyncio.Future[None] | None = None
-        self._measured = 0
-        self._output_tokens = 0.0
 
     @property
     def watermark(self) -> int:
@@ -124,7 +109,7 @@ class Run:
         return min(self._open, default=self._next)
 
     def stop(self, reason: str) -> None:
-        """Ask no more rows; what is in flight comes in."""
+        """Ask no more rows; wait for the requests in flight."""
         if not self._stopping:
             self._stopping = True
             self.progress.stopped = reason
@@ -134,17 +119,17 @@ class Run:
         self._wake()
 
     def cancel(self) -> None:
-        """Ask no more rows, and leave what is in flight."""
+        """Ask no more rows, and cancel the requests in flight."""
         self.stop("interrupted")
         for task in self._tasks:
             task.cancel()
 
     async def portions(self) -> AsyncGenerator[list[Result], None]:
-        """Yield results as they come, each time all that are there.
+        """Yield results as soon as they are there, in lists.
 
-        A caller that closes the generator has what is in flight saved; a task that is cancelled
-        leaves it. Raises BatchError when the state cannot be written, and what reading the rows
-        raises, both after what is in flight has come in.
+        Closing the generator waits for the requests in flight and saves their answers; cancelling
+        the task cancels them. Raises BatchError when the state cannot be written, and the errors
+        of reading the rows, both after the requests in flight have ended.
         """
         try:
             while True:
@@ -153,13 +138,13 @@ class Run:
                 if self._finished:
                     finished, self._finished = self._finished, []
                     yield finished
-                    await asyncio.sleep(0)  # Signals and answers come in.
+                    await asyncio.sleep(0)  # Handles answers and signals.
                 elif self._tasks or delay is not None:
                     await self._change(delay)
                 else:
                     break
         except GeneratorExit:
-            self.stop("the results are not read any more")
+            self.stop(NOT_READ)
             while self._tasks:
                 await asyncio.wait(self._tasks)
             raise
@@ -185,12 +170,12 @@ class Run:
             now = time.monotonic()
             if now > until:
                 return 0.0
-            if self._again and self._again[0][0] <= now:
-                self._start(heappop(self._again)[2])
+            if self._retries and self._retries[0][0] <= now:
+                self._start(heappop(self._retries)[2])
             elif (row := self._read()) is not None:
                 self._prepare(row)
             elif not self._stopping:
-                return self._again[0][0] - now if self._again else None
+                return self._retries[0][0] - now if self._retries else None
         return None
 
     def _read(self) -> Row | None:
@@ -211,10 +196,9 @@ class Run:
         except RequestError as error:
             self._start(_Asking(row, None, str(error)))
             return
-        if record and record.request_hash == request.hash and record.failure in (None, CUT):
+        if is_answered(record, request):
             self._finish(recorded(row, record, self._requests.asked.schema))
         elif reason := self._limits.used_up(self.progress.total_tokens):
-            # The row is left as it was.
             self.stop(reason)
         else:
             self._start(_Asking(row, request))
@@ -237,21 +221,21 @@ class Run:
         self._wake()
 
     def _end(self, error: BaseException) -> None:
-        """Ask no more rows, and raise the error once what is in flight has come in."""
+        """Ask no more rows; raise the error after the requests in flight have ended."""
         self._error = self._error or error
         self.stop(str(error))
 
     async def _ask(self, asking: _Asking) -> None:
-        """Ask a row once; then it is finished, or waits for its next try."""
+        """Send one request for the row; finish the row or plan a retry."""
         request = asking.request
         if request is None:
             result = Result(asking.row.position, asking.row.id, failure="invalid request")
             result.error = asking.problem
             await self._save(asking, result, None)
             return
-        asking.estimate = len(request.prompt) / 4 + self._expected_output()
+        asking.estimate = self._rates.estimate(request.prompt)
         await self._rates.acquire(asking.estimate)
-        while seconds := self.pace.pause():  # noqa: ASYNC110  the time is known
+        while seconds := self.pace.pause():  # noqa: ASYNC110
             await asyncio.sleep(seconds)
         asking.sent = True
         asking.tries += 1
@@ -269,15 +253,10 @@ class Run:
             self.pace.answered()
             await self._answered(asking, response)
 
-    def _expected_output(self) -> float:
-        return self._output_tokens / self._measured if self._measured else FIRST_ESTIMATE
-
     async def _answered(self, asking: _Asking, response: llm.AsyncResponse) -> None:
         tokens = tokens_of(response)
         if tokens:
-            self._measured += 1
-            self._output_tokens += tokens.output
-            self._rates.correct(asking.estimate, tokens.input + tokens.output)
+            self._rates.correct(asking.estimate, tokens)
         text = response.text_or_raise()
         result = Result(asking.row.position, asking.row.id, text=text, tokens=tokens)
         if cut := cut_error(response.response_json):
@@ -294,26 +273,24 @@ class Run:
         if isinstance(error, FATAL):
             self.stop(str(error))
             return
-        if getattr(error, "status_code", None) in REFUSALS:
+        if is_refusal(error):
             asking.tries -= 1
-            # Raises PauseTooLongError: the row stays unasked.
+            # May raise PauseTooLongError, which ends the run.
             self.pace.refused(asking.started, getattr(error, "retry_after", None))
-            self._try_again(asking, 0.0)
+            self._retry(asking, 0.0)
             return
-        again = isinstance(error, EvolinkError) and not isinstance(error, FINAL)
-        if again and asking.tries < TRIES:
-            delay = BACKOFF * 2 ** (asking.tries - 1)
-            self._try_again(asking, delay * random.uniform(1, 1.5))  # noqa: S311
+        if (delay := retry_delay(error, asking.tries)) is not None:
+            self._retry(asking, delay)
             return
         result = Result(asking.row.position, asking.row.id, failure=failure_name(error))
         result.error = str(error)
         await self._save(asking, result, None)
 
-    def _try_again(self, asking: _Asking, delay: float) -> None:
-        heappush(self._again, (time.monotonic() + delay, asking.row.position, asking))
+    def _retry(self, asking: _Asking, delay: float) -> None:
+        heappush(self._retries, (time.monotonic() + delay, asking.row.position, asking))
 
     async def _save(self, asking: _Asking, result: Result, response: llm.Response | None) -> None:
-        """Write the result; the row holds its place until that is on disk."""
+        """Write the result; the row counts as in flight until it is on disk."""
         result.tries = asking.tries
         request_hash = asking.request.hash if asking.request else None
         entry = Entry(result.id, request_hash, response, result.failure, result.error, asking.tries)
@@ -333,7 +310,7 @@ class Run:
     # Waiting
 
     async def _change(self, delay: float | None) -> None:
-        """Wait for a change, or for so many seconds."""
+        """Wait until a request ends, the run stops or the delay in seconds is over."""
         loop = asyncio.get_running_loop()
         self._changed = loop.create_future()
         timer = None if delay is None else loop.call_later(max(0.0, delay), self._wake)
@@ -346,16 +323,3 @@ class Run:
     def _wake(self) -> None:
         if self._changed and not self._changed.done():
             self._changed.set_result(None)
-
-
-def recorded(row: Row, record: Record, schema: dict[str, Any] | None) -> Result:
-    """Return the result that the state holds of a row."""
-    result = Result(row.position, row.id, None, record.text, record.failure, record.error)
-    result.tokens, result.turn_id, result.tries = record.tokens, record.turn_id, record.tries
-    result.reused = True
-    if record.failure is None:
-        try:
-            result.answer = parse(record.text or "", schema)
-        except ValueError as error:
-            result.failure, result.error = NOT_PARSED, str(error)
-    return result

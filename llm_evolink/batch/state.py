@@ -1,33 +1,19 @@
-"""State of a batch: a SQLite file of its own, in the format of llm's log, with one table more."""
+"""State of a batch: a SQLite file in the format of llm's log, with one more table."""
 
 import asyncio
-import queue
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import llm
-import sqlite_utils
-from llm.logs import LogStore
 
 from .errors import BatchError
 from .lock import Lock
-from .results import NOT_LOGGED, Tokens
+from .results import Tokens
+from .writer import LOCK_TIMEOUT, Entry, Writer
 
-LOCK_TIMEOUT = 60.0
-"""Seconds to wait for another process that writes the file, such as `llm -c -d FILE`."""
-
-# No foreign key, view or trigger: llm rebuilds its own tables when it migrates them.
-_CREATE = """
-    create table if not exists evolink_rows (
-        row_id text primary key, request_hash text, turn_id text, failure text, error text,
-        tries integer
-    ) without rowid
-"""
-_SAVE = "insert or replace into evolink_rows values (?, ?, ?, ?, ?, ?)"
 _FIND = """
     select request_hash, turn_id, failure, error, tries, input_tokens, output_tokens,
         json_extract(token_details, '$.prompt_tokens_details.cached_tokens'),
@@ -44,7 +30,7 @@ _TOTALS = """
 
 
 class Record(NamedTuple):
-    """What the file holds of a row; see Result."""
+    """The state of a row; see Result."""
 
     request_hash: str | None
     turn_id: str | None
@@ -55,22 +41,12 @@ class Record(NamedTuple):
     text: str | None
 
 
-class Entry(NamedTuple):
-    """What to save of a row that was asked."""
-
-    row_id: str
-    request_hash: str | None
-    response: llm.Response | None
-    failure: str | None
-    error: str | None
-    tries: int
-
-
 class Reader:
     """Reads a state file; for a file that does not exist, one without rows."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open the file; read-only, nothing is written beside it. Raises BatchError."""
+        """Open the file; `read_only`, not even a lock is written. Raises BatchError."""
+        self.path = path
         if read_only:
             # Not immutable beside a write-ahead log, which holds rows that the file lacks.
             log = path.with_name(f"{path.name}-wal").exists()
@@ -87,10 +63,13 @@ class Reader:
             raise BatchError(f"{path} cannot be read: {error}") from None
 
     def find(self, row_id: str) -> Record | None:
-        """Return what the file holds of a row, None if it was never asked."""
+        """Return the record of a row, None if there is none. Raises BatchError."""
         if not self._exists:
             return None
-        row = self._connection.execute(_FIND, [row_id]).fetchone()
+        try:
+            row = self._connection.execute(_FIND, [row_id]).fetchone()
+        except sqlite3.Error as problem:
+            raise BatchError(f"{self.path} cannot be read: {problem}") from None
         if row is None:
             return None
         request_hash, turn_id, failure, error, tries, sent, received, cached, text = row
@@ -123,16 +102,15 @@ class State(Reader):
     """Reads and writes a state file, and keeps other processes from running its batch."""
 
     def __init__(self, path: Path) -> None:
-        """Create or open the file. Raises BatchError if it is in use, or not a batch's."""
+        """Create or open the file. Raises BatchError if it is in use or not that of a batch."""
         self._refuse_other(path)
-        self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(path.with_name(f"{path.name}.lock"))
         except OSError as error:
             raise BatchError(f"{path} cannot be written: {error.strerror}") from None
         try:
-            self._writer = _Writer(path)
+            self._writer = Writer(path)
             super().__init__(path)
         except BaseException:
             self._lock.release()
@@ -140,7 +118,7 @@ class State(Reader):
 
     @staticmethod
     def _refuse_other(path: Path) -> None:
-        """Raise BatchError for llm's own log, which a batch would keep other prompts from using."""
+        """Raise BatchError for llm's log and other databases that no batch has created."""
         if path.exists():
             try:
                 with closing(
@@ -156,129 +134,23 @@ class State(Reader):
                 )
 
     def forget(self) -> None:
-        """Have every row asked again; what was answered stays in the log."""
+        """Have every row asked again; logged answers stay in the file."""
         self._writer.forget()
 
     async def save(self, entry: Entry) -> str | None:
         """Write an entry; return once it is on disk. Raises BatchError if nothing can be written.
 
-        Returns what is wrong with an answer that cannot be logged, None if all is well.
+        Returns None, or why the answer cannot be logged.
         """
         saved: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._writer.put(entry, saved)
         return await saved
 
     def close(self) -> None:
-        """Write what waits, then close the file."""
+        """Write the entries in the queue, then close the file."""
         self._writer.close()
         super().close()
         self._lock.release()
-
-
-class _Writer:
-    """Thread that commits whatever waits in one transaction: the disk sets the pace."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._queue: queue.SimpleQueue[tuple[Entry, asyncio.Future[str | None]] | None]
-        self._queue = queue.SimpleQueue()
-        self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
-        try:
-            self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("pragma synchronous = full")
-            self._database = sqlite_utils.Database(self._connection)
-            self._store = LogStore(self._database)  # type: ignore[no-untyped-call]
-            self._connection.execute(_CREATE)
-            self._connection.commit()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise BatchError(f"{path} cannot be written: {error}") from None
-        self._thread = threading.Thread(target=self._run, name="evolink-batch-writer", daemon=True)
-        self._thread.start()
-
-    def put(self, entry: Entry, saved: "asyncio.Future[str | None]") -> None:
-        self._queue.put((entry, saved))
-
-    def forget(self) -> None:
-        """Call before the first put()."""
-        with self._connection:
-            self._connection.execute("update evolink_rows set request_hash = null")
-
-    def close(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-        self._connection.close()
-
-    def _run(self) -> None:
-        closing = False
-        while not closing:
-            waiting = [self._queue.get()]
-            with suppress(queue.Empty):
-                while True:
-                    waiting.append(self._queue.get_nowait())
-            closing = None in waiting
-            entries = [each for each in waiting if each is not None]
-            if entries:
-                self._commit(entries)
-
-    def _commit(self, entries: list[tuple[Entry, "asyncio.Future[str | None]"]]) -> None:
-        done: list[Callable[[], None]] = []
-        try:
-            self._connection.execute("begin immediate")
-            for entry, saved in entries:
-                done.append(_setter(saved, self._write(entry)))
-            self._connection.commit()
-        except Exception as error:
-            with suppress(sqlite3.Error):
-                self._connection.rollback()
-            failure = BatchError(f"{self._path} cannot be written: {error}")
-            done = [_raiser(saved, failure) for _, saved in entries]
-        with suppress(RuntimeError):  # The loop is closed: nobody waits.
-            entries[0][1].get_loop().call_soon_threadsafe(lambda: [each() for each in done])
-
-    def _write(self, entry: Entry) -> str | None:
-        """Log the answer and note the row; return what is wrong with an answer that cannot be."""
-        problem = None
-        try:
-            with self._database.atomic():
-                self._log(entry)
-        except Exception as error:
-            if not self._connection.in_transaction or _is_fatal(error):
-                raise
-            problem = f"The answer cannot be logged: {error}"
-            failed = entry._replace(response=None, failure=NOT_LOGGED, error=problem)
-            with self._database.atomic():
-                self._log(failed)
-        return problem
-
-    def _log(self, entry: Entry) -> None:
-        turn_id = None
-        if entry.response:
-            turn_id = entry.response.id
-            # A conversation of the row's own, with the turn's id: `llm -c --cid ID -d FILE`.
-            self._store.ensure_thread(turn_id, name=entry.row_id)
-            self._store.log(entry.response, thread_id=turn_id)
-        row = [entry.row_id, entry.request_hash, turn_id, entry.failure, entry.error, entry.tries]
-        self._connection.execute(_SAVE, row)
-
-
-def _is_fatal(error: Exception) -> bool:
-    """Return whether nothing more can be written: no space left, say."""
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in (
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_NOMEM,
-    )
-
-
-def _setter(saved: "asyncio.Future[str | None]", problem: str | None) -> Callable[[], None]:
-    return lambda: None if saved.done() else saved.set_result(problem)
-
-
-def _raiser(saved: "asyncio.Future[str | None]", failure: BatchError) -> Callable[[], None]:
-    return lambda: None if saved.done() else saved.set_exception(failure)
 
 
 def _cached(details: Any) -> int:

@@ -1,6 +1,7 @@
-"""Prompts of a batch from what the command line gives: templates, schema and fragments of llm."""
+"""Reads the prompt of a batch from llm's templates, schemas, fragments and model options."""
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,18 @@ import click
 import llm
 import pydantic
 import sqlite_utils
-from llm.cli import FragmentNotFound, LoadTemplateError, load_template, resolve_fragments
+from llm.cli import (
+    FragmentNotFound,
+    LoadTemplateError,
+    get_model_options,
+    load_template,
+    resolve_fragments,
+)
 from llm.migrations import migrate
 from llm.templates import Template
 from llm.utils import resolve_schema_input
 
+from ..chat import MODEL_ID
 from .errors import BatchError
 from .requests import Asked
 
@@ -46,8 +54,44 @@ def apply_template(asked: Asked, name: str) -> None:
     asked.model_id = asked.model_id or template.model or ""
 
 
+def read_prompt(
+    prompt: str | None,
+    *,
+    system: str | None,
+    template: str | None,
+    model_id: str | None,
+    attachments: Iterable[str],
+    fragments: Iterable[str],
+    schema: str | None,
+    options: dict[str, Any],
+) -> tuple[Asked, llm.AsyncModel | llm.AsyncKeyModel]:
+    """Return what is asked of each row, and the model. Raises BatchError."""
+    asked = Asked(
+        model_id or "",
+        prompt,
+        system,
+        attachments=[(path, None) for path in attachments],
+        fragments=list(fragments),
+        schema=read_schema(schema),
+        options=options,
+    )
+    if template:
+        apply_template(asked, template)
+    try:
+        model = llm.get_async_model(asked.model_id or MODEL_ID)
+    except llm.UnknownModelError as error:
+        raise BatchError(str(error)) from None
+    if asked.schema and not model.supports_schema:
+        raise BatchError(f"{model.model_id} does not support schemas")
+    asked.model_id = model.model_id
+    asked.options = check_options(model, {**get_model_options(model.model_id), **asked.options})
+    asked.fragments = read_fragments(asked.fragments)
+    asked.system_fragments = read_fragments(asked.system_fragments)
+    return asked, model
+
+
 def check_options(model: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options as the model reads them. Raises BatchError for one that it refuses."""
+    """Return the options as the model's types. Raises BatchError for an invalid one."""
     try:
         values = {name: value for name, value in model.Options(**options) if value is not None}
     except pydantic.ValidationError as error:
@@ -84,7 +128,7 @@ def read_fragments(names: list[str]) -> list[str]:
 
 
 def _log() -> Any:
-    """Return llm's log, of which nothing is changed; an empty one if there is none."""
+    """Return llm's log, or an empty one in memory if there is none."""
     path: Path = llm.user_dir() / "logs.db"  # type: ignore[no-untyped-call]
     if path.exists():
         return sqlite_utils.Database(path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llm_evolink.batch import run as batch_run
+from llm_evolink.batch import retry
 from llm_evolink.batch.state import State
 from tests import scripted_server
 
@@ -96,7 +96,7 @@ def model(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]
 
 @pytest.fixture(autouse=True)
 def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_run, "BACKOFF", 0.0)
+    monkeypatch.setattr(retry, "BACKOFF", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ ANSWER = response(
 
 async def main(allowed: int, window: float) -> None:
     windows: Counter[int] = Counter()
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter(refused=0)
 
     async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counts["connections"] += 1

@@ -384,7 +384,7 @@ def test_a_row_holds_its_place_until_it_is_on_disk(model, database):
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
     model, database, monkeypatch
 ):
-    from llm_evolink.batch import state
+    from llm_evolink.batch import writer
 
     connect = sqlite3.connect
 
@@ -395,7 +395,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
         return connection
 
     with monkeypatch.context() as patch:
-        patch.setattr(state.sqlite3, "connect", small)
+        patch.setattr(writer.sqlite3, "connect", small)
         results, stopped = asked(table(120), database, concurrency=4)
     assert stopped == f"{database} cannot be written: database or disk is full"
     assert 0 < len(results) < 120

@@ -229,7 +229,7 @@ def test_a_dry_run_shows_counts_and_the_first_request_and_writes_nothing(
 
     assert done.returncode == 0
     head, _, request = done.stdout.partition("\n")
-    assert head == "3 rows, 3 to ask, 0 asked already"
+    assert head == "3 rows, 3 to ask, 0 answered already"
     assert json.loads(request) == {
         "id": "1",
         "model": "gemini-3.5-flash",
@@ -246,7 +246,7 @@ def test_a_dry_run_after_a_run_leaves_the_state_as_it_is(model, batch, table, da
     before = database.read_bytes(), sorted(tmp_path.iterdir())
     done = batch(path, "$text", "--dry-run")
 
-    assert done.stdout.startswith("3 rows, 1 to ask, 2 asked already\n")
+    assert done.stdout.startswith("3 rows, 1 to ask, 2 answered already\n")
     assert json.loads(done.stdout.partition("\n")[2])["id"] == "3"
     assert batch(path, "$text", "--again", "--dry-run").stdout.startswith("3 rows, 3 to ask, 0 ")
     assert (database.read_bytes(), sorted(tmp_path.iterdir())) == before
@@ -498,7 +498,7 @@ def test_a_broken_pipe_stops_asking(model, table, database):
         pipe_closed.set()
         error = process.stderr.read()
         assert process.wait() == 1
-    assert error.endswith("Error: the output was closed\n")
+    assert error.endswith("Error: Standard output was closed\n")
     assert len(model.asked) < 2000
     # What was asked is in the file.
     connection = sqlite3.connect(database)

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from llm_evolink.batch.errors import BatchError
-from llm_evolink.batch.pace import Pace, PauseTooLongError, Rates
+from llm_evolink.batch.pace import Pace, PauseTooLongError
+from llm_evolink.batch.rates import Rates
+from llm_evolink.batch.results import Tokens
 
 
 class Clock:
@@ -241,10 +243,10 @@ def test_tpm_counts_an_estimate_and_corrects_it(limiters):
 
     assert acquire(250) == 250
     assert limiter.acquired == [100, 100, 50]
-    rates.correct(250, 400)
+    rates.correct(250, Tokens(300, 100))
     assert acquire(10) == 160
-    rates.correct(10, 0)
-    rates.correct(300, 100)
+    rates.correct(10, Tokens())
+    rates.correct(300, Tokens(100, 0))
     assert acquire(50) == 0
     assert acquire(200) == 40
 

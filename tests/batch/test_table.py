@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from llm_evolink.batch.errors import BatchError
-from llm_evolink.batch.table import Ids, open_table, query_table
+from llm_evolink.batch.ids import Ids
+from llm_evolink.batch.query import query_table
+from llm_evolink.batch.table import open_table
 
 ROWS = [("1", {"id": "1", "text": "good"}), ("2", {"id": "2", "text": "bad, truly"})]
 
@@ -171,8 +173,6 @@ def test_rows_are_read_as_they_are_needed(tmp_path):
     rows = iter(table)
 
     assert next(rows).id == "0"
-    # The file is not read further than a buffer, and only the ids are kept.
-    assert table._read.__closure__ is not None
     assert (table.ids.at(2_999), table.ids.count) == ("2999", 3000)
     rows.close()
     table.close()

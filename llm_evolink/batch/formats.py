@@ -1,0 +1,147 @@
+"""Reads rows from a file in CSV, TSV, JSON or JSON lines."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import BatchError
+
+MAX_CELL = 2**24
+"""Maximum characters of a CSV cell: bounds what a missing quotation mark loads."""
+
+FORMATS = ("csv", "tsv", "json", "nl")
+_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "nl", ".ndjson": "nl"}
+
+Cells = dict[str, str]
+"""Text of the cells of a row, by the name of the column."""
+
+
+def cell_text(value: Any) -> str:
+    """Return the text of a cell: a string unchanged, null as "", any other value as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def guess_format(file: BinaryIO, path: str) -> str:
+    """Return the format by the suffix of the path, else by the first line of the file."""
+    if suffix := _SUFFIXES.get(Path(path).suffix.lower()):
+        return suffix
+    first = file.readline(65536).removeprefix(b"\xef\xbb\xbf").strip()
+    if first.startswith(b"["):
+        return "json"
+    if first.startswith(b"{"):
+        with suppress(ValueError):
+            json.loads(first)
+            return "nl"
+        return "json"
+    return "tsv" if b"\t" in first and b"," not in first else "csv"
+
+
+def read_rows(file: BinaryIO, file_format: str) -> Iterator[tuple[int, Cells]]:
+    """Yield line number and cells of each row, from the start of the file. Raises BatchError."""
+    file.seek(0)
+    try:
+        yield from _READERS[file_format](file)
+    except UnicodeDecodeError:
+        raise BatchError(f"line {_undecodable(file)}: not UTF-8") from None
+    except OSError as error:
+        raise BatchError(f"it cannot be read: {error.strerror}") from None
+
+
+def _undecodable(file: BinaryIO) -> int:
+    """Return the number of the first line that is not UTF-8."""
+    file.seek(0)
+    number = 0
+    with suppress(UnicodeDecodeError):
+        for number, line in enumerate(file, 1):  # noqa: B007
+            line.decode()
+    return number
+
+
+def _delimited(file: BinaryIO, delimiter: str | None) -> Iterator[tuple[int, Cells]]:
+    # The limit applies to the interpreter: another reader may have raised it further.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    line = 1
+    try:
+        reader = csv.reader(text, delimiter=delimiter or ",", strict=True)
+        header = next(reader, [])
+        if not header:
+            raise BatchError("line 1: there is no header that names the columns")
+        refuse_duplicates(header)
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                found = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
+                raise BatchError(f"line {line}: {found}, but the header names {len(header)}")
+            if cells:
+                yield line, dict(zip(header, cells, strict=True))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise BatchError(f"line {line}: {error}") from None
+    finally:
+        with suppress(ValueError):
+            text.detach()
+
+
+def _csv(file: BinaryIO) -> Iterator[tuple[int, Cells]]:
+    return _delimited(file, ",")
+
+
+def _tsv(file: BinaryIO) -> Iterator[tuple[int, Cells]]:
+    return _delimited(file, "\t")
+
+
+def _json_lines(file: BinaryIO) -> Iterator[tuple[int, Cells]]:
+    for number, line in enumerate(file, 1):
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, RecursionError):
+            raise BatchError(f"line {number}: not a JSON object") from None
+        yield number, _object(row, f"line {number}")
+
+
+def _json(file: BinaryIO) -> Iterator[tuple[int, Cells]]:
+    content = file.read().removeprefix(b"\xef\xbb\xbf")
+    try:
+        rows = json.loads(content)
+    except UnicodeDecodeError:
+        raise
+    except json.JSONDecodeError as error:
+        raise BatchError(f"line {error.lineno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise BatchError("line 1: not JSON that can be read: it is nested too deeply") from None
+    for number, row in enumerate(rows if isinstance(rows, list) else [rows], 1):
+        yield number, _object(row, f"item {number}")
+
+
+def _object(row: Any, where: str) -> Cells:
+    if not isinstance(row, Mapping) or not row:
+        raise BatchError(f"{where}: not a JSON object")
+    return {name: cell_text(value) for name, value in row.items()}
+
+
+def refuse_duplicates(names: list[str]) -> None:
+    """Raise BatchError for two columns of the same name."""
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise BatchError(f"line 1: two columns are named {name!r}")
+
+
+_READERS: dict[str, Callable[[BinaryIO], Iterator[tuple[int, Cells]]]] = {
+    "csv": _csv,
+    "tsv": _tsv,
+    "json": _json,
+    "nl": _json_lines,
+}

@@ -1,0 +1,37 @@
+"""Where the state of a batch is kept."""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+import click
+import llm
+
+from .requests import Asked
+
+
+def batch_id(path: str, sql: str | None, attached: Iterable[tuple[str, str]], asked: Asked) -> str:
+    """Return a hash of the input's absolute path, or of the query, and of what is asked."""
+    source: object = "-" if path == "-" else os.path.abspath(path)
+    if sql:
+        source = [sql, [(alias, os.path.abspath(file)) for alias, file in attached]]
+    digest = blake2b(json.dumps(source).encode(), digest_size=6)
+    digest.update(asked.identity())
+    return digest.hexdigest()
+
+
+def state_path(database: str | None, name: str) -> Path:
+    """Return the path of the state file. Raises click.UsageError for one that cannot be used."""
+    folder: Path = llm.user_dir()  # type: ignore[no-untyped-call]
+    if database:
+        if Path(database).resolve() == (folder / "logs.db").resolve():
+            raise click.UsageError(
+                "-d cannot be logs.db: other prompts could not be logged while the batch runs"
+            )
+        return Path(database)
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+        raise click.UsageError("--name may hold letters, digits, and - _ .")
+    return folder / "evolink-batches" / f"{name}.db"
