@@ -1,11 +1,14 @@
 """Reading JSON strictly, writing it, and finding it in prose."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
-MAX_SCANNED = 10_000_000
+MAX_SCANNED = 50_000_000
 """Characters that the search for objects reads in all: a text can make it read parts many times."""
+
+_OBJECT_START = re.compile(r'\{[ \t\n\r]*["}]')
 
 
 def _refuse_constant(name: str) -> None:
@@ -48,17 +51,18 @@ def object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int]:
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects in a text, but not those inside others; stop after MAX_SCANNED."""
-    at = text.find("{")
+    found = _OBJECT_START.search(text)
     scanned = 0
-    while at >= 0 and scanned < MAX_SCANNED:
+    while found and scanned < MAX_SCANNED:
+        at = found.start()
         try:
-            found, end = _DECODER.raw_decode(text, at)
+            value, end = _DECODER.raw_decode(text, at)
         except RecursionError:
             return
         except ValueError as error:
-            stopped = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
-            scanned += stopped - at
-            at = text.find("{", at + 1)
+            # The error has a line number: the text was read from its beginning for it.
+            scanned += error.pos if isinstance(error, json.JSONDecodeError) else len(text)
+            found = _OBJECT_START.search(text, at + 1)
         else:
-            yield found
-            at = text.find("{", end)
+            yield value
+            found = _OBJECT_START.search(text, end)

@@ -1,13 +1,17 @@
 """Validation of a value against a JSON Schema that a client sent, with limited work."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError  # type: ignore[import-untyped]
 from jsonschema.validators import extend  # type: ignore[import-untyped]
 
-from .patterns import MAX_LENGTH, compile_pattern, matches
+from .patterns import compile_bounded, matches
 from .step_limit import spend, step_limit
+
+STEPS_PER_SECOND = 100_000
+"""Steps that a second of searching for patterns counts as."""
 
 Keyword = Callable[[Any, Any, Any, Any], Any]
 
@@ -51,9 +55,11 @@ def _unique_items(validator: Any, expected: Any, value: Any, schema: Any) -> Any
 
 
 def _found(pattern: str, text: str) -> bool:
-    if len(pattern) > MAX_LENGTH:
-        raise ValueError("the pattern is too long")
-    return matches(compile_pattern(pattern), text)
+    started = time.thread_time()
+    try:
+        return matches(compile_bounded(pattern), text)
+    finally:
+        spend(int((time.thread_time() - started) * STEPS_PER_SECOND))
 
 
 def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:

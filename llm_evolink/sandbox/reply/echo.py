@@ -11,6 +11,7 @@ from ..request.check import ChatRequest
 from ..request.messages import last_turn, text_of, tool_results
 from ..schema_samples import sample
 from ..schema_validation import fits
+from ..step_limit import step_limit
 from .choices import Choice, Reply, ToolCall, measure
 from .tokens import count, split
 from .tool_calls import next_calls
@@ -96,7 +97,9 @@ def _text(request: ChatRequest) -> str:
         schema = response_format["json_schema"]["schema"]
         generated = sample(schema)
     objects = islice(json_text.objects(prompt), MAX_OBJECTS)
-    return json_text.write(next((found for found in objects if fits(found, schema)), generated))
+    with step_limit():
+        chosen = next((found for found in objects if fits(found, schema)), generated)
+    return json_text.write(chosen)
 
 
 def _echo(request: ChatRequest, prompt: str) -> Iterable[str]:

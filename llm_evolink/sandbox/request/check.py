@@ -22,6 +22,9 @@ from .tool_messages import check_tool_messages
 MAX_CHOICES = 8
 """Maximum n; Google's API makes no more replies to one request."""
 
+STEPS_PER_SUBSCHEMA = 5
+"""Steps that checking a schema within a schema counts as, beside one for each value in it."""
+
 MAX_STOPS = 100
 """Maximum number of texts in stop; each is searched for in the reply."""
 
@@ -132,6 +135,7 @@ def _check_schema(schema: dict[str, Any], param: str) -> None:
 def _references(schema: Any) -> Iterator[str]:
     spend()
     if isinstance(schema, dict):
+        spend(STEPS_PER_SUBSCHEMA)
         references = (schema.get(keyword) for keyword in ("$ref", "$dynamicRef"))
         # Not a string: a property of that name.
         yield from (reference for reference in references if isinstance(reference, str))
