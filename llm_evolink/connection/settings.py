@@ -86,13 +86,14 @@ def max_wait() -> float:
 
 def names_a_host(url: httpx.URL) -> bool:
     """Return True if the URL has a valid port and a host name that can be looked up."""
-    if not url.host or "%" in url.host or (url.port or 0) >= 2**16:
-        return False
-    with suppress(ValueError):
-        return bool(ip_address(url.host))
     try:
-        # As a socket encodes it: labels of 1 to 63 characters, and valid Punycode.
-        url.host.rstrip(".").encode("idna")
+        host = url.host  # Raises UnicodeError for invalid Punycode.
+        if not host or "%" in host or (url.port or 0) >= 2**16:
+            return False
+        with suppress(ValueError):
+            return bool(ip_address(host))
+        # As a socket encodes it: labels of 1 to 63 characters.
+        host.rstrip(".").encode("idna")
     except UnicodeError:
         return False
     return True

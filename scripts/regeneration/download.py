@@ -65,8 +65,13 @@ def _url(source: str) -> httpx.URL:
 
 
 def _require_secure(url: httpx.URL, problem: str) -> None:
-    secure = url.scheme == "https" and url.host
-    if not (secure or (url.scheme == "http" and _is_loopback(url.host))):
+    try:
+        host = url.host
+        host.rstrip(".").encode("idna")  # As a socket encodes it.
+    except UnicodeError:
+        raise RegenerationError(f"{problem}: it has no valid host name") from None
+    secure = url.scheme == "https" and host
+    if not (secure or (url.scheme == "http" and _is_loopback(host))):
         raise RegenerationError(f"{problem}: only https:// is fetched")
 
 

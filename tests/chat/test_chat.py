@@ -171,6 +171,21 @@ def test_no_key_is_one_line(environment, llm_command, arguments):
     )
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["-m", "gemini-3.5-flash", "hi"], ["chat", "-m", "gemini-3.5-flash"]],
+    ids=["prompt", "chat"],
+)
+def test_an_invalid_host_name_is_one_line(environment, llm_command, arguments):
+    done = llm_command(*arguments, input="hi\n", env={"EVOLINK_BASE_URL": "https://a..b"})
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: EVOLINK_BASE_URL is not the URL of a server, such as https://direct.evolink.ai: "
+        "'https://a..b'\n"
+    )
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 def test_the_base_url_is_taken_in_each_form(sandbox, llm_command, monkeypatch, suffix):
     monkeypatch.setenv("EVOLINK_BASE_URL", sandbox.url + suffix)

@@ -61,6 +61,14 @@ def test_every_check_is_ok(sandbox, llm_command):
     }
 
 
+def test_the_help_says_what_the_request_can_cost(llm_in_process):
+    done = llm_in_process("evolink", "doctor", "--help")
+
+    words = " ".join(done.stdout.split())
+    assert "nothing is generated or billed" in words
+    assert "The request allows one token of output, in case a server does not refuse it." in words
+
+
 def test_an_existing_database_is_named_and_unchanged(sandbox, llm_command, user_path):
     llm_command("-m", "gemini-3.5-flash", "hello")
     before = (user_path / "logs.db").read_bytes()

@@ -145,7 +145,7 @@ def test_a_reply_shows_whether_the_key_is_accepted(monkeypatch, handler, finding
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("label", ["a..b", "a" * 64 + ".com"])
+@pytest.mark.parametrize("label", ["a..b", "a" * 64 + ".com", "xn--a"])
 def test_a_host_name_that_idna_refuses(monkeypatch, label):
     monkeypatch.setenv("EVOLINK_BASE_URL", f"https://{label}.example")
 

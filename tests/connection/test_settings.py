@@ -37,6 +37,7 @@ VALUES = [
         f"https://{'a' * 64}.example",
         "https://a..example",
         "https://.example",
+        "https://xn--a.example",
     )
 ]
 VALUES += [

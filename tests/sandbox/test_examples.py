@@ -1,0 +1,47 @@
+"""The document's examples, with which a mock server such as Prism answers."""
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from llm_evolink.sandbox.document import document, operation, resolve
+from tests.four_ways import COMPLETE, STREAMED, ask, in_memory, way_id
+
+CONTENTS = [
+    (status, media_type, content)
+    for status, response in operation()["responses"].items()
+    for media_type, content in resolve(response)["content"].items()
+]
+JSON = [each for each in CONTENTS if each[1] == "application/json"]
+
+
+def test_the_successful_response_and_its_stream_have_an_example():
+    types = [media_type for status, media_type, content in CONTENTS if "example" in content]
+    assert {"application/json", "text/event-stream"} <= set(types)
+    assert len(types) == len(CONTENTS)
+
+
+@pytest.mark.parametrize(("status", "media_type", "content"), JSON, ids=[each[0] for each in JSON])
+def test_an_example_fits_its_schema(status, media_type, content):
+    schema = {**content["schema"], "components": document()["components"]}
+    Draft202012Validator(schema).validate(content["example"])
+
+
+@pytest.mark.parametrize("way", [STREAMED[0], COMPLETE[0]], ids=way_id)
+def test_a_mock_server_that_sends_the_example_answers_a_prompt(environment, monkeypatch, way):
+    examples = {media_type: content["example"] for _, media_type, content in CONTENTS[:2]}
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        # As Prism does: the first type of the Accept header that the document has.
+        media_type = request.headers["accept"].partition(",")[0]
+        if media_type == "text/event-stream":
+            headers = {"Content-Type": media_type}
+            return httpx.Response(200, content=examples[media_type].encode(), headers=headers)
+        return httpx.Response(200, json=examples["application/json"])
+
+    requests = in_memory(monkeypatch, respond)
+    outcome = ask(way)
+    assert (outcome.text, outcome.error) == ("Hello! How can I help you?", None)
+    usage = outcome.response.usage()
+    assert (usage.input, usage.output) == (13, 8)
+    assert len(requests) == 1
