@@ -1,5 +1,6 @@
 """`llm evolink sandbox`: its options, its output, its end."""
 
+import errno
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from llm_evolink import EvolinkGroup, commands
+from llm_evolink.commands import sandbox
 from tests import llm_process
 from tests.four_ways import MODEL, post_to, text_of
 from tests.llm_process import TIMEOUT
@@ -227,6 +229,7 @@ def test_an_invalid_option_is_a_usage_error(environ, options, message):
         (["--backend", ""], "--backend needs the name of a model; see: llm models list"),
         (["--backend", "none-such"], "Unknown model: none-such; see: llm models list"),
         (["--reply", "none-such"], "none-such: No such file or directory"),
+        (["--reply", "/dev/zero"], "/dev/zero is larger than 4 MiB"),
         (["--record", "/"], "the sandbox cannot write /: Is a directory"),
         (
             ["--host", "a..b"],
@@ -236,6 +239,21 @@ def test_an_invalid_option_is_a_usage_error(environ, options, message):
 )
 def test_an_unusable_option_value_is_reported(environ, options, message):
     assert run(environ, "--port", "0", *options) == (1, f"Error: {message}")
+
+
+def test_the_command_keeps_no_requests_and_no_list_of_failures(monkeypatch):
+    given = {}
+
+    def serve(**settings):
+        given.update(settings)
+        raise OSError(errno.EADDRINUSE, "in use")
+
+    monkeypatch.setattr(sandbox, "serve", serve)
+    monkeypatch.setattr(sandbox, "_on_signals", lambda handle: None)
+    done = CliRunner().invoke(sandbox.sandbox, ["--fail", "503:999999999"])
+    assert done.exit_code == 1
+    assert given["keep_requests"] is False
+    assert given["fail"] == ((503, 999_999_999),)
 
 
 @pytest.mark.parametrize("package", commands._SANDBOX_REQUIREMENTS)
