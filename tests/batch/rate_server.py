@@ -1,7 +1,7 @@
 """A server with a rate limit: python rate_server.py ALLOWED WINDOW, so many requests a window (s).
 
 It refuses others with 429 and the time until the next window. It prints its port, and on SIGTERM
-its counts as JSON. Usage from a test: see test_rate_limit.py.
+its counts as JSON, with the seconds from the first request to the last answer.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ ANSWER = response(
 async def main(allowed: int, window: float) -> None:
     windows: Counter[int] = Counter()
     counts: Counter[str] = Counter(refused=0)
+    times: list[float] = []
 
     async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counts["connections"] += 1
@@ -41,6 +42,7 @@ async def main(allowed: int, window: float) -> None:
                 length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
                 await reader.readexactly(length)
                 now = time.monotonic()
+                times.append(now)
                 place = int(now / window)
                 windows[place] += 1
                 if windows[place] > allowed:
@@ -52,6 +54,7 @@ async def main(allowed: int, window: float) -> None:
                     counts["answered"] += 1
                     await asyncio.sleep(LATENCY)
                     writer.write(ANSWER)
+                    times.append(time.monotonic())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -64,7 +67,7 @@ async def main(allowed: int, window: float) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201
     await stopped.wait()
     server.close()
-    print(json.dumps(counts), flush=True)  # noqa: T201
+    print(json.dumps({**counts, "seconds": max(times) - min(times)}), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests import llm_process
@@ -30,9 +29,7 @@ def test_a_rate_limit_is_used_with_few_refusals(environment, monkeypatch, tmp_pa
             "EVOLINK_BASE_URL", f"http://127.0.0.1:{server.stdout.readline()}".strip()
         )
         command = ["evolink", "batch", str(table), "$text", "-c", "64"]
-        began = time.monotonic()
         done = llm_process.run(*command)
-        seconds = time.monotonic() - began
         server.terminate()
         counts = json.loads(server.stdout.readline())
 
@@ -41,5 +38,6 @@ def test_a_rate_limit_is_used_with_few_refusals(environment, monkeypatch, tmp_pa
     assert counts["answered"] == count
     assert counts["connections"] <= 64 + counts["refused"], counts
     if full:
+        print(counts)
         assert counts["refused"] <= 0.15 * count
-        assert count / seconds >= 0.85 * allowed / window, counts
+        assert count / counts["seconds"] >= 0.85 * allowed / window, counts
