@@ -52,3 +52,4 @@ def _copy_rows(sql: str, attached: Iterable[tuple[str, str]], file: BinaryIO) ->
                 raise BatchError("--sql returns binary data, which cannot be part of a prompt")
             row = dict(zip(names, values, strict=True))
             file.write(json.dumps(row).encode() + b"\n")
+    file.flush()

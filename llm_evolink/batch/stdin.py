@@ -24,6 +24,7 @@ def copied(source: BinaryIO) -> BinaryIO:
             shutil.copyfileobj(source, file)
         else:
             _copy(descriptor, file)
+        file.flush()
     except BaseException:
         file.close()
         raise

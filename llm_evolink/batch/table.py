@@ -99,7 +99,7 @@ def open_table(
         else:
             file = Path(path).open("rb")  # noqa: SIM115  closed by the table
     except OSError as error:
-        raise BatchError(f"{path} cannot be read: {error.strerror}") from None
+        raise BatchError(f"{name} cannot be read: {error.strerror}") from None
     try:
         # Raises OSError for what cannot be read twice, such as a folder or a pipe.
         file.seek(0)

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,12 +46,14 @@ async def ask_rows(
         loop.add_signal_handler(number, _interrupt, run, outcome)
     async with progress_bar(run, count, cost) if show_bar else nullcontext():
         try:
-            async for portion in run.portions():
-                output.add(portion, run.watermark)
-                for result in portion:
-                    if result.tokens:
-                        outcome.tokens = outcome.tokens.plus(result.tokens)
-                        outcome.rows += 1
+            # When the output cannot be written, the answers in flight are still saved.
+            async with aclosing(run.portions()) as portions:
+                async for portion in portions:
+                    output.add(portion, run.watermark)
+                    for result in portion:
+                        if result.tokens:
+                            outcome.tokens = outcome.tokens.plus(result.tokens)
+                            outcome.rows += 1
         except BatchError as error:
             outcome.error = error
     return outcome

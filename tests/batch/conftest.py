@@ -1,87 +1,18 @@
-"""A model server for batches, which answers each row as a test says, and a prepared state file."""
+"""Fixtures of the tests of batches: a model server, a prepared state file, the command."""
 
 import shutil
-import threading
-from collections import Counter
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from llm_evolink.batch import retry
 from llm_evolink.batch.state import State
 from tests import scripted_server
+from tests.batch.model_server import Model
 
-USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
-
-
-@dataclass
-class Answer:
-    """An answer that is not just a text."""
-
-    text: str = ""
-    finish_reason: str = "stop"
-    usage: dict[str, Any] | None = field(default_factory=lambda: USAGE)
-
-
-@dataclass
-class Refusal:
-    """An error response."""
-
-    status: int
-    message: str = "no"
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Model:
-    """Answers prompts, and remembers them.
-
-    Attributes:
-        respond: Returns the answer to a prompt, given how often it was asked before.
-        asked: The prompts in the order in which they came.
-        bodies: The requests in that order.
-    """
-
-    respond: Callable[[str, int], str | Answer | Refusal]
-    asked: list[str] = field(default_factory=list)
-    bodies: list[Any] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    connections: Callable[[], int] = lambda: 0
-
-    @property
-    def counts(self) -> Counter[str]:
-        return Counter(self.asked)
-
-    def handle(self, reply: scripted_server.Reply) -> None:
-        if not reply.request.body.endswith(b"}"):
-            raise ConnectionAbortedError  # The client was killed while it sent the request.
-        body = reply.request.json()
-        content = body["messages"][-1]["content"]
-        text = content if isinstance(content, str) else content[0]["text"]
-        with self.lock:
-            before = self.asked.count(text)
-            self.asked.append(text)
-            self.bodies.append(body)
-        answer = self.respond(text, before)
-        if isinstance(answer, Refusal):
-            error = {"error": {"message": answer.message}}
-            reply.respond(answer.status, error, **answer.headers)
-            return
-        if isinstance(answer, str):
-            answer = Answer(answer)
-        if not body.get("stream"):
-            choice = {"message": {"content": answer.text}, "finish_reason": answer.finish_reason}
-            reply.respond(200, {"id": "response", "choices": [choice], "usage": answer.usage})
-            return
-        reply.events(
-            {"id": "response", "choices": [{"index": 0, "delta": {"content": answer.text}}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": answer.finish_reason}]},
-            {"choices": [], "usage": answer.usage},
-            "[DONE]",
-        )
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -110,3 +41,26 @@ def _migrated_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(_migrated_state: Path, tmp_path: Path) -> Path:
     """The path of a state file without rows: creating one takes a tenth of a second."""
     return Path(shutil.copy(_migrated_state, tmp_path / "state.db"))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., str]:
+    """Write a table of reviews: their ids from 1, and texts."""
+
+    def write(count: int = 5, name: str = "reviews.csv") -> str:
+        path = tmp_path / name
+        rows = "".join(f'{number},"review {number}, good"\n' for number in range(1, count + 1))
+        path.write_text(f"id,text\n{rows}")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def batch(llm_in_process: Run, database: Path) -> Run:
+    """Run `llm evolink batch` with a prepared state file; return exit code, rows and stderr."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return llm_in_process("evolink", "batch", *arguments, "-d", str(database))
+
+    return run

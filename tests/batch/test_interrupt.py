@@ -16,6 +16,7 @@ from llm_evolink.batch.errors import BatchError
 from llm_evolink.batch.lock import Lock
 from llm_evolink.batch.state import Reader
 from tests import llm_process
+from tests.batch.model_server import Refusal
 
 
 @pytest.fixture
@@ -96,7 +97,6 @@ def test_a_second_ctrl_c_leaves_what_is_in_flight(model, table, database):
 
 def test_ctrl_c_during_a_pause_ends_at_once(model, table, database):
     paused = threading.Event()
-    from tests.batch.conftest import Refusal
 
     def respond(text, _):
         if text == "row 5":

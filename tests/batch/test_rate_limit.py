@@ -38,6 +38,5 @@ def test_a_rate_limit_is_used_with_few_refusals(environment, monkeypatch, tmp_pa
     assert counts["answered"] == count
     assert counts["connections"] <= 64 + counts["refused"], counts
     if full:
-        print(counts)
         assert counts["refused"] <= 0.15 * count
         assert count / counts["seconds"] >= 0.85 * allowed / window, counts

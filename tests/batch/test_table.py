@@ -185,3 +185,21 @@ def test_ids_of_an_iterable_are_checked_one_by_one():
     with pytest.raises(BatchError, match="row 2: the id 'a' is already that of row 1"):
         ids.add(2, "a", "row")
     ids.close()
+
+
+def test_a_full_disk_for_the_ids_is_one_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id\n" + "".join(f"{number}\n" for number in range(5000)))
+    table = open_table(str(path))
+    table.ids._connection.execute("pragma max_page_count = 10")
+
+    with pytest.raises(BatchError, match=r"line \d+: the id cannot be stored: database or disk is"):
+        table.check()
+    table.close()
+
+
+def test_a_full_disk_for_the_rows_of_a_query_is_one_line(monkeypatch):
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
+
+    with pytest.raises(BatchError, match=r"The rows of --sql cannot be stored: No space left"):
+        query_table("select 1 as id", [])

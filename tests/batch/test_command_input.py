@@ -1,0 +1,140 @@
+"""`llm evolink batch`: tables, templates, images, and arguments that cannot be used."""
+
+import sqlite3
+
+import llm
+import pytest
+
+from tests.batch.asking import rows
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["$text"], "Give a prompt, such as 'Sentiment of this review: $text'"),
+        ([], "Give a FILE, - for standard input, or --sql"),
+        (["FILE", "$text", "more"], "Too many arguments: give FILE and PROMPT"),
+        (["FILE", "$stars"], "FILE, there is no column $stars; there is id, text"),
+        (["FILE", "$text", "--id", "key"], "FILE, there is no column $key; there is id, text"),
+        (
+            ["FILE", "costs $5"],
+            "The prompt has a $ without a column (line 1, col 7); write $$ for $",
+        ),
+        (["FILE", "$text", "-m", "none"], "Unknown model: none"),
+        (["FILE", "$text", "-o", "temperature", "9"], "Invalid option: temperature "),
+        (["FILE", "$text", "--schema", "none"], "The schema cannot be used: "),
+        (["FILE", "$text", "-t", "none"], "The template cannot be loaded: Invalid template: none"),
+        (["FILE", "$text", "-f", "none"], "The fragment cannot be used: Fragment 'none' not found"),
+        (["FILE", "$text", "--name", "../x"], "--name may hold letters, digits, and - _ ."),
+        (["FILE", "$text", "-T", "tool"], "No such option"),
+        (["FILE", "$text", "--attach", "a", "FILE"], "--attach needs --sql"),
+        (["--sql", "select 1 as id", "a", "b"], "Too many arguments: give PROMPT alone"),
+        (["FILE", "$text", "-c", "0"], "0 is not in the range"),
+        (["FILE", "$text", "--rpm", "0"], "0 is not in the range"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line_before_anything_is_written(
+    model, llm_in_process, table, user_path, arguments, message
+):
+    path = table(2)
+    arguments = [path if each == "FILE" else each for each in arguments]
+    if arguments == ["$text"]:
+        arguments = [path]
+    done = llm_in_process("evolink", "batch", *arguments)
+
+    assert done.returncode in (1, 2)
+    assert message.replace("FILE, there", f"{path}, there") in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert (done.stdout, model.asked) == ("", [])
+    assert not (user_path / "evolink-batches").exists()
+
+
+def test_a_template_of_llm_over_the_columns(model, batch, table, user_path):
+    (user_path / "templates").mkdir(parents=True)
+    template = user_path / "templates" / "rate.yaml"
+    template.write_text(
+        "prompt: 'Rate $input in $lang'\nsystem: 'For $lang'\ndefaults: {lang: French}\n"
+        "options: {seed: 7}\nschema_object: {type: string}\n"
+    )
+    model.respond = lambda *_: '"good"'
+    done = batch(table(1), "<$text>", "-t", "rate", "-o", "temperature", "0")
+
+    assert rows(done)[0]["answer"] == "good"
+    (body,) = model.bodies
+    assert [message["content"] for message in body["messages"]] == [
+        "For French",
+        "Rate <review 1, good> in French",
+    ]
+    assert (body["seed"], body["temperature"]) == (7, 0)
+    template.write_text("prompt: 'Rate'\nsystem: s\n")
+    batch(table(1), "$text", "-t", "rate", "-s", "mine")
+    assert [message["content"] for message in model.bodies[-1]["messages"]] == [
+        "mine",
+        "Rate\nreview 1, good",
+    ]
+
+
+@pytest.mark.parametrize("field", ["tools: [llm_time]", "functions: 'x = 1'", "extract: true"])
+def test_a_template_with_tools_is_refused(model, batch, table, user_path, field):
+    (user_path / "templates").mkdir(parents=True)
+    (user_path / "templates" / "t.yaml").write_text(f"prompt: '$text'\n{field}\n")
+    done = batch(table(1), "-t", "t")
+
+    assert done.returncode == 1
+    name = field.partition(":")[0]
+    assert done.stderr == f"Error: The template t has '{name}', which a batch cannot use\n"
+
+
+def test_images_and_fragments(model, batch, tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    (tmp_path / "b.png").write_bytes(PNG + b"\0")
+    (tmp_path / "notes.txt").write_text("Notes.")
+    path = tmp_path / "images.csv"
+    path.write_text(f"id,file\n1,{tmp_path}/a.png\n2,{tmp_path}/b.png\n3,{tmp_path}/none.png\n")
+    arguments = [str(path), "Describe $id", "-a", "$file", "-f", str(tmp_path / "notes.txt")]
+    done = batch(*arguments)
+
+    assert [row.get("answer") for row in rows(done)] == [
+        "answer to Notes.\nDescribe 1",
+        "answer to Notes.\nDescribe 2",
+        None,
+    ]
+    assert "none.png' is not a file" in rows(done)[2]["error"]
+    (tmp_path / "b.png").write_bytes(PNG + b"\1")
+    model.asked.clear()
+    batch(*arguments)
+    assert model.asked == ["Notes.\nDescribe 2"]
+
+
+def test_rows_of_a_query(model, batch, tmp_path):
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.execute("create table reviews (key integer, text text)")
+    connection.executemany("insert into reviews values (?, ?)", [(7, "good"), (8, "bad")])
+    connection.commit()
+    connection.close()
+    query = "select key, text from shop.reviews order by key desc"
+    done = batch("--sql", query, "--attach", "shop", str(tmp_path / "shop.db"), "Rate $text")
+
+    assert [(row["id"], row["answer"]) for row in rows(done)] == [
+        ("8", "answer to Rate bad"),
+        ("7", "answer to Rate good"),
+    ]
+
+
+def test_standard_input(model, llm_command, database):
+    done = llm_command(
+        "evolink", "batch", "-", "$b", "--id", "a", "-d", str(database), input='{"a": 1, "b": "x"}'
+    )
+
+    assert (done.returncode, rows(done)[0]["answer"]) == (0, "answer to x")
+
+
+def test_an_llm_default_option_is_used(model, batch, table, user_path):
+    user_path.mkdir(exist_ok=True)
+    (user_path / "model_options.json").write_text('{"gemini-3.5-flash": {"seed": 3}}')
+    batch(table(1), "$text")
+
+    assert model.bodies[0]["seed"] == 3
+    assert llm.get_async_model("gemini-3.5-flash")

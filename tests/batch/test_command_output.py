@@ -1,0 +1,196 @@
+"""`llm evolink batch`: JSON lines, CSV, files and pipes."""
+
+import csv
+import io
+import json
+import sqlite3
+import threading
+
+import pytest
+
+from llm_evolink.batch import BatchError
+from llm_evolink.batch.output import AtomicFile
+from tests import llm_process
+from tests.batch.asking import batch_id, read, rows
+from tests.batch.model_server import Answer, Refusal
+from tests.four_ways import KEY
+
+
+def test_an_answer_for_each_row_in_the_tables_order(model, batch, table, database):
+    first_held = threading.Event()
+
+    def respond(text, _):
+        # The first row is answered after all others.
+        if text.startswith("Sentiment: review 1,"):
+            assert first_held.wait(60)
+        elif len(model.asked) == 40:
+            first_held.set()
+        return f"<{text}>"
+
+    model.respond = respond
+    done = batch(table(40), "Sentiment: $text")
+
+    assert done.returncode == 0
+    answers = rows(done)
+    assert [row["id"] for row in answers] == [str(number) for number in range(1, 41)]
+    assert answers[1] == {
+        "id": "2",
+        "answer": "<Sentiment: review 2, good>",
+        "input_tokens": 10,
+        "output_tokens": 4,
+        "turn_id": answers[1]["turn_id"],
+    }
+    assert done.stderr == (
+        "Answered 40, failed 0 of 40 rows\n"
+        "Tokens: 400 input, 160 output\n"
+        f"Batch {batch_id(done)}: {database}\n"
+    )
+
+
+def test_answers_of_a_schema_are_json(model, batch, table):
+    model.respond = lambda text, _: "?" if "3" in text else '{"label": "good", "confidence": 0.9}'
+    done = batch(table(3), "$text", "--schema", "label, confidence float")
+
+    assert model.bodies[0]["response_format"]["json_schema"]["schema"]["required"] == [
+        "label",
+        "confidence",
+    ]
+    assert rows(done)[0]["answer"] == {"label": "good", "confidence": 0.9}
+    failed = rows(done)[2]
+    assert (failed["error"], failed["text"]) == ("The answer is not JSON", "?")
+    assert done.returncode == 1
+
+
+def test_csv_has_a_column_for_each_property(model, batch, table):
+    model.respond = lambda text, _: '{"label": "a, b", "confidence": 0.9}' if "1" in text else "?"
+    done = batch(table(2), "$text", "--schema", "label, confidence float", "--csv")
+
+    first, second = csv.DictReader(io.StringIO(done.stdout))
+    assert (first["id"], first["answer.label"], first["answer.confidence"]) == ("1", "a, b", "0.9")
+    assert (first["error"], first["text"], first["input_tokens"]) == ("", "", "10")
+    assert (second["answer.label"], second["error"], second["text"]) == (
+        "",
+        "The answer is not JSON",
+        "?",
+    )
+
+
+def test_csv_without_a_schema_has_one_column(model, batch, table):
+    done = batch(table(1), "$text", "--csv")
+
+    header, row = csv.reader(io.StringIO(done.stdout))
+    assert header == ["id", "answer", "error", "text", "input_tokens", "output_tokens", "turn_id"]
+    assert row[:6] == ["1", "answer to review 1, good", "", "", "10", "4"]
+
+
+def test_a_file_is_replaced_as_a_whole(model, batch, table, tmp_path):
+    output = tmp_path / "answers.jsonl"
+    output.write_text("old")
+    output.chmod(0o640)
+    model.respond = lambda text, _: Refusal(401) if "4" in text else "a"
+    path = table(5)
+    stopped = batch(path, "$text", "-O", str(output), "-c", "1")
+
+    assert (stopped.returncode, stopped.stdout) == (1, "")
+    assert output.read_text() == "old"
+    assert f"{output} was not written" in stopped.stderr
+    assert stopped.stderr.endswith(
+        "Error: no; set another key with: llm keys set evolink; "
+        "check with: llm evolink doctor (status 401)\n"
+    )
+    model.respond = lambda *_: "a"
+    done = batch(path, "$text", "-O", str(output))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert [json.loads(line)["answer"] for line in output.read_text().splitlines()] == ["a"] * 5
+    assert output.stat().st_mode & 0o777 == 0o640
+    assert sorted(each.name for each in tmp_path.iterdir() if "answers" in each.name) == [
+        "answers.jsonl"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("none/a", "cannot be written: No such file or directory"), ("/dev/null", "use > /dev/null")],
+)
+def test_an_output_that_cannot_be_written_is_reported_before_anything_is_asked(
+    model, batch, table, tmp_path, output, message
+):
+    done = batch(table(2), "$text", "-O", str(tmp_path / output))
+
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert model.asked == []
+
+
+def test_a_cut_answer_prints_no_notice_of_the_model(model, batch, table):
+    model.respond = lambda *_: Answer("half", "length")
+    done = batch(table(2), "$text")
+
+    assert done.stderr.count("cut at the token limit") == 1
+    assert rows(done)[0]["text"] == "half"
+
+
+def test_the_key_is_nowhere(model, batch, table, tmp_path):
+    model.respond = lambda text, _: (
+        Refusal(400, f"key {KEY} is odd") if "1" in text else f"your key is {KEY}"
+    )
+    done = batch(table(3), "$text")
+
+    assert KEY not in done.stdout + done.stderr
+    assert "key …cdef is odd" in done.stdout
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    assert not any(KEY.encode() in path.read_bytes() for path in files)
+
+
+def test_a_broken_pipe_stops_asking(model, table, database):
+    pipe_closed = threading.Event()
+
+    def respond(text, _):
+        if len(model.asked) > 20:
+            assert pipe_closed.wait(60)
+        return "a"
+
+    model.respond = respond
+    command = ["evolink", "batch", table(2000), "$text", "-d", str(database), "-c", "4"]
+    with llm_process.start(*command) as process:
+        assert json.loads(process.stdout.readline())["id"] == "1"
+        process.stdout.close()
+        pipe_closed.set()
+        error = process.stderr.read()
+        assert process.wait() == 1
+    assert error.endswith("Error: Standard output was closed\n")
+    assert len(model.asked) < 2000
+    # What was asked is in the file.
+    connection = sqlite3.connect(database)
+    assert connection.execute("select count(*) from evolink_rows").fetchone() == (len(model.asked),)
+    connection.close()
+
+
+def test_a_full_disk_behind_standard_output_ends_the_run_in_one_line(model, table, database):
+    command = ["evolink", "batch", table(200), "$text", "-d", str(database), "-c", "4"]
+    with (
+        open("/dev/full", "w") as full,
+        llm_process.start(*command, stdout=full) as process,
+    ):
+        error = process.stderr.read()
+        assert process.wait() == 1
+    assert error.endswith("Error: Standard output cannot be written: No space left on device\n")
+    assert "Traceback" not in error
+    assert 1 <= len(model.asked) < 200
+    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+
+
+def test_an_output_file_that_cannot_be_written_loses_no_answer(
+    model, batch, table, database, tmp_path, monkeypatch
+):
+    def fail(*_):
+        raise BatchError("a.jsonl cannot be written: No space left on device")
+
+    monkeypatch.setattr(AtomicFile, "write", fail)
+    done = batch(table(200), "$text", "-O", str(tmp_path / "a.jsonl"), "-c", "4")
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("Error: a.jsonl cannot be written: No space left on device\n")
+    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert not (tmp_path / "a.jsonl").exists()

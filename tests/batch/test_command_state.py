@@ -1,0 +1,150 @@
+"""`llm evolink batch`: state files, resuming and dry runs."""
+
+import json
+import sqlite3
+
+from tests.batch.asking import batch_id, rows
+from tests.batch.model_server import Refusal
+
+
+def test_the_same_command_again_prints_the_same_and_asks_only_what_failed(model, batch, table):
+    model.respond = lambda text, _: Refusal(400, "too odd") if text == "review 3, good" else "a"
+    path = table(5)
+    first = batch(path, "$text")
+    assert first.returncode == 1
+    assert rows(first)[2] == {"id": "3", "error": "too odd (status 400)"}
+    assert first.stderr.splitlines()[:2] == [
+        "Answered 4, failed 1 of 5 rows",
+        "  1 invalid request, such as row 3: too odd (status 400)",
+    ]
+    assert "To continue, run the same command again" in first.stderr
+
+    model.respond = lambda *_: "b"
+    model.asked.clear()
+    second = batch(path, "$text")
+    assert second.returncode == 0
+    assert model.asked == ["review 3, good"]
+    assert [row["answer"] for row in rows(second)] == ["a", "a", "b", "a", "a"]
+    assert second.stderr.splitlines()[:3] == [
+        "Answered 1, reused 4, failed 0 of 5 rows",
+        "Tokens: 10 input, 4 output",
+        "All runs: 50 input, 20 output",
+    ]
+    again = batch(path, "$text", "--again")
+    assert len(model.asked) == 6
+    assert again.stderr.startswith("Answered 5, failed 0 of 5 rows")
+
+
+def test_a_dry_run_shows_counts_and_the_first_request_and_writes_nothing(
+    model, llm_in_process, table, user_path
+):
+    user_path.mkdir()
+    path = table(3)
+    done = llm_in_process("evolink", "batch", path, "Rate $text", "-s", "Be brief", "--dry-run")
+
+    assert done.returncode == 0
+    head, _, request = done.stdout.partition("\n")
+    assert head == "3 rows, 3 to ask, 0 answered already"
+    assert json.loads(request) == {
+        "id": "1",
+        "model": "gemini-3.5-flash",
+        "system": "Be brief",
+        "prompt": "Rate review 1, good",
+    }
+    assert model.asked == []
+    assert not (user_path / "evolink-batches").exists()
+
+
+def test_a_dry_run_after_a_run_leaves_the_state_as_it_is(model, batch, table, database, tmp_path):
+    path = table(3)
+    batch(path, "$text", "--limit", "2")
+    before = database.read_bytes(), sorted(tmp_path.iterdir())
+    done = batch(path, "$text", "--dry-run")
+
+    assert done.stdout.startswith("3 rows, 1 to ask, 2 answered already\n")
+    assert json.loads(done.stdout.partition("\n")[2])["id"] == "3"
+    assert batch(path, "$text", "--again", "--dry-run").stdout.startswith("3 rows, 3 to ask, 0 ")
+    assert (database.read_bytes(), sorted(tmp_path.iterdir())) == before
+
+
+def test_the_state_is_in_llms_folder_under_an_id_of_what_is_asked(
+    model, llm_in_process, table, user_path, tmp_path, monkeypatch
+):
+    path = table(1)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        done = llm_in_process("evolink", "batch", *arguments)
+        assert done.returncode == 0
+        assert f"Batch {batch_id(done)}: {user_path}/evolink-batches/{batch_id(done)}.db" in (
+            done.stderr
+        )
+        return batch_id(done)
+
+    first = run(path, "$text")
+    assert run("reviews.csv", "$text") == run(path, "$text", "--format", "csv") == first
+    others = [
+        run(path, "$text!"),
+        run(path, "$text", "-s", "s"),
+        run(path, "$text", "-o", "seed", "1"),
+        run(table(1, "other.csv"), "$text"),
+        run(path, "$text", "--name", "mine-1.0"),
+    ]
+    assert others[-1] == "mine-1.0"
+    assert len({first, *others}) == 6
+    assert not (user_path / "logs.db").exists()
+
+
+def test_the_file_works_with_llm(model, batch, table, database, llm_command, empty_log):
+    done = batch(table(2), "$text")
+    turn_id = rows(done)[1]["turn_id"]
+
+    logged = llm_command("logs", "-d", str(database), "--json", "-n", "0")
+    assert {(each["prompt"], each["response"]) for each in json.loads(logged.stdout)} == {
+        (f"review {number}, good", f"answer to review {number}, good") for number in (1, 2)
+    }
+    model.respond = lambda *_: "because"
+    continued = llm_command("-c", "--cid", turn_id, "-d", str(database), "Why?")
+    assert continued.stdout == "because\n"
+    assert [message["content"] for message in model.bodies[-1]["messages"]] == [
+        "review 2, good",
+        "answer to review 2, good",
+        "Why?",
+    ]
+    connection = sqlite3.connect(empty_log)
+    assert connection.execute("select count(*) from turns").fetchone() == (0,)
+    connection.close()
+    # A conversation that was continued in the file does not change what the batch knows.
+    model.asked.clear()
+    assert batch(done.args[2], "$text").returncode == 0
+    assert model.asked == []
+
+
+def test_another_log_of_llm_is_refused_as_state(model, llm_in_process, table, empty_log, tmp_path):
+    path = table(1)
+    (tmp_path / "copy.db").write_bytes(empty_log.read_bytes())
+    (tmp_path / "text.db").write_text("no database at all, but long enough to be one " * 20)
+    cases = {
+        str(empty_log): "-d cannot be logs.db",
+        str(tmp_path / "copy.db"): "is not the file of a batch",
+        str(tmp_path / "text.db"): "file is not a database",
+        str(tmp_path / "reviews.csv" / "x.db"): "cannot be written: ",
+    }
+    for state, message in cases.items():
+        done = llm_in_process("evolink", "batch", path, "$text", "-d", state)
+        assert done.returncode in (1, 2)
+        assert message in done.stderr
+    assert model.asked == []
+
+
+def test_a_damaged_state_file_is_reported_in_one_line(model, batch, table, database):
+    path = table(2)
+    assert batch(path, "$text").returncode == 0
+    connection = sqlite3.connect(database)
+    connection.execute("drop table parts")
+    connection.close()
+    model.asked.clear()
+    done = batch(path, "$text")
+
+    assert (done.returncode, model.asked) == (1, [])
+    assert done.stderr.endswith(f"Error: {database} cannot be read: no such table: parts\n")

@@ -1,0 +1,191 @@
+"""Rows that fail: what is tried again, and what ends a run."""
+
+import pytest
+
+from llm_evolink.batch import Limits
+from tests.batch.asking import asked, read, table
+from tests.batch.model_server import Answer, Refusal
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize("status", [500, 502, 524])
+def test_a_row_fails_after_three_tries_and_the_rest_go_on(model, database, status):
+    model.respond = lambda text, _: Refusal(status, "broken") if text == "row 2" else "a"
+    results, stopped = asked(table(20), database)
+
+    assert stopped is None
+    assert model.counts["row 2"] == 3
+    failed = results.pop("2")
+    assert (failed.failure, failed.tries, failed.answer) == ("server", 3, None)
+    assert failed.error.startswith("broken; ")
+    assert f"try again later (status {status})" in failed.error
+    assert {result.answer for result in results.values()} == {"a"}
+    stored = "select failure, tries from evolink_rows where row_id = '2'"
+    assert read(database, stored) == [("server", 3)]
+
+
+def test_the_transport_tries_nothing_again_and_keeps_the_connections(model, database, monkeypatch):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "5")
+    model.respond = lambda text, before: Refusal(503) if before < 1 else "a"
+    results, stopped = asked(table(1), database)
+    assert (stopped, results["0"].tries, len(model.asked)) == (None, 1, 2)
+
+    model.respond = lambda *_: "a"
+    before = model.connections()
+    asked(table(300), database, concurrency=32)
+    assert model.connections() - before <= 32
+
+
+def test_a_second_try_can_answer(model, database):
+    model.respond = lambda text, before: Refusal(500) if before < 2 else "a"
+    results, _ = asked(table(3), database)
+
+    assert {(result.answer, result.tries) for result in results.values()} == {("a", 3)}
+
+
+def test_a_request_that_is_refused_for_what_it_is_is_not_sent_again(model, database):
+    model.respond = lambda text, _: Refusal(400) if text == "row 2" else "a"
+    results, _ = asked(table(3), database)
+
+    assert model.counts["row 2"] == 1
+    assert results["2"].failure == "invalid request"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_waiting_for_a_rate_limit_is_no_try(model, database, status):
+    """Rows are refused more often than a row has tries."""
+    model.respond = lambda text, before: (
+        Refusal(status, headers={"retry_after": "0.01"}) if before < 5 else "a"
+    )
+    results, stopped = asked(table(4), database, concurrency=4)
+
+    assert stopped is None
+    assert {(result.answer, result.tries) for result in results.values()} == {("a", 1)}
+    assert set(model.counts.values()) == {6}
+
+
+def test_a_wait_over_max_wait_ends_the_run_which_can_be_continued(model, database):
+    model.respond = lambda text, _: (
+        Refusal(429, headers={"retry_after": "86400"}) if text == "row 7" else "a"
+    )
+    results, stopped = asked(table(8), database, concurrency=1, limits=Limits(max_wait=60))
+
+    assert stopped == "The server asks to wait 86,400 s, longer than --max-wait 60"
+    assert len(results) == 7
+    model.respond = lambda *_: "b"
+    model.asked.clear()
+    asked(table(8), database)
+    assert model.asked == ["row 7"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "set another key"), (402, "top up"), (403, "no"), (404, "check EVOLINK_BASE_URL")],
+)
+def test_what_every_row_would_meet_ends_the_run_at_once(model, database, status, message):
+    model.respond = lambda text, _: Refusal(status) if text != "row 0" else "a"
+    results, stopped = asked(table(500), database, concurrency=4)
+
+    assert message in stopped
+    assert len(model.asked) <= 8
+    assert set(results) == {"0"}
+    assert read(database, "select row_id from evolink_rows") == [("0",)]
+
+
+def test_the_first_ten_rows_all_failing_alike_end_the_run(model, database):
+    model.respond = lambda *_: Refusal(422, "bad schema")
+    results, stopped = asked(table(500), database, concurrency=2)
+
+    assert stopped.startswith("the first 10 rows all failed: bad schema")
+    assert 10 <= len(results) <= 12
+
+
+def test_the_first_ten_rows_failing_in_two_ways_do_not(model, database):
+    model.respond = lambda text, _: Refusal(422) if text != "row 3" else Answer("x", "length")
+    results, stopped = asked(table(30), database, concurrency=2)
+
+    assert (len(results), stopped) == (30, None)
+
+
+def test_max_failures_ends_the_run(model, database):
+    model.respond = lambda text, _: Refusal(400) if int(text[4:]) % 2 else "a"
+    results, stopped = asked(table(100), database, concurrency=1, limits=Limits(max_failures=3))
+
+    assert stopped == "--max-failures 3 is reached"
+    assert [results[str(n)].failure for n in (1, 3, 5)] == ["invalid request"] * 3
+    assert len(results) == 6
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (Limits(max_tokens=70), "--max-tokens 70 is used up"),
+        (Limits(max_cost=0.5, cost=lambda t: (t.input + t.output) / 140), "--max-cost 0.5 is used"),
+    ],
+    ids=["tokens", "cost"],
+)
+def test_a_budget_is_passed_by_what_is_in_flight_and_counts_all_runs(
+    model, database, limits, message
+):
+    results, stopped = asked(table(100), database, concurrency=2, limits=limits)
+
+    assert stopped.startswith(message)
+    assert 5 <= len(results) <= 6  # 14 tokens a row.
+    model.asked.clear()
+    results, stopped = asked(table(100), database, concurrency=2, limits=limits)
+    assert stopped.startswith(message)
+    assert model.asked == []
+    assert all(result.reused for result in results.values())
+
+
+def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(model, database):
+    cut = {"row 1": "length", "row 2": "content_filter"}
+    model.respond = lambda text, _: Answer("half", cut.get(text, "stop"))
+    for _ in range(2):
+        results, _ = asked(table(3), database)
+        assert [results[str(n)].failure for n in range(3)] == [None, "cut", "cut"]
+        assert [results[str(n)].text for n in range(3)] == ["half"] * 3
+        assert "-o max_tokens" in results["1"].error
+        assert "content filter" in results["2"].error
+    assert len(model.asked) == 3
+    assert read(database, "select count(*) from turns") == [(3,)]
+
+    model.respond = lambda *_: "all"
+    results, _ = asked(table(3), database, options={"max_tokens": 100})
+    assert len(model.asked) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("not json", "The answer is not JSON"),
+        ('{"n": NaN}', "The answer is not JSON"),
+        ("[1]", "The answer does not fit the schema: it is not of type object"),
+        ("{}", "The answer does not fit the schema: it lacks n"),
+        ('{"n": "1"}', "'n' does not fit the schema: it is not of type integer"),
+        ('{"n": true}', "'n' does not fit the schema: it is not of type integer"),
+    ],
+)
+def test_an_answer_that_does_not_parse_fails_keeps_its_text_and_is_asked_again(
+    model, database, text, error
+):
+    model.respond = lambda *_: text
+    results, _ = asked(table(1), database, schema=SCHEMA)
+    result = results["0"]
+    assert (result.failure, result.error, result.text) == ("not parsed", error, text)
+    assert result.answer is None
+
+    model.respond = lambda *_: '{"n": 1}'
+    results, _ = asked(table(1), database, schema=SCHEMA)
+    assert results["0"].answer == {"n": 1}
+    assert len(model.asked) == 2
+    results, _ = asked(table(1), database, schema=SCHEMA)
+    assert (results["0"].answer, results["0"].reused) == ({"n": 1}, True)
+
+
+def test_an_answer_without_usage_has_no_tokens(model, database):
+    model.respond = lambda *_: Answer("a", usage=None)
+    results, _ = asked(table(1), database)
+
+    assert results["0"].tokens is None

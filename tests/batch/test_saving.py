@@ -1,0 +1,144 @@
+"""What is saved: each answer once, also when the loop is left or the disk is full."""
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import aclosing
+
+import pytest
+
+from llm_evolink.batch import ask, ask_async
+from llm_evolink.batch.run import Run
+from llm_evolink.batch.state import State
+from tests.batch.asking import asked, read, table
+
+MODES = ("journal_mode", "synchronous")
+
+
+def test_what_cannot_be_logged_is_that_rows_failure(model, database, monkeypatch):
+    from llm.logs import LogStore
+
+    log = LogStore.log
+
+    def refusing(self, response, thread_id=None):
+        if response.prompt.prompt == "row 1":
+            self.db["turns"].insert({"id": "half", "thread_id": thread_id})
+            raise ValueError("cannot be stored")
+        return log(self, response, thread_id)
+
+    monkeypatch.setattr(LogStore, "log", refusing)
+    results, stopped = asked(table(3), database)
+
+    assert stopped is None
+    assert results["1"].failure == "not logged"
+    assert results["1"].error == "The answer cannot be logged: cannot be stored"
+    assert {results["0"].answer, results["2"].answer} == {"answer to row 0", "answer to row 2"}
+    assert read(database, "select count(*) from turns where id = 'half'") == [(0,)]
+    assert read(database, "select count(*) from threads") == [(2,)]
+
+
+def test_a_row_holds_its_place_until_it_is_on_disk(model, database):
+    """While another process has the file locked, no more rows are asked than may be in flight."""
+    other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    other.execute("begin immediate")
+    all_asked = threading.Event()
+    model.respond = lambda text, _: (all_asked.set() if len(model.asked) >= 3 else None) or "a"
+
+    def release():
+        assert all_asked.wait(60)
+        in_flight.append(len(model.asked))
+        other.execute("rollback")
+
+    in_flight: list[int] = []
+    thread = threading.Thread(target=release)
+    thread.start()
+    results, stopped = asked(table(50), database, concurrency=3)
+    thread.join()
+    other.close()
+
+    assert (len(results), stopped) == (50, None)
+    assert in_flight == [3]
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
+    model, database, monkeypatch
+):
+    from llm_evolink.batch import writer
+
+    connect = sqlite3.connect
+
+    def small(*arguments, **options):
+        connection = connect(*arguments, **options)
+        pages = connection.execute("pragma page_count").fetchone()[0]
+        connection.execute(f"pragma max_page_count = {pages + 12}")
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer.sqlite3, "connect", small)
+        results, stopped = asked(table(120), database, concurrency=4)
+    assert stopped == f"{database} cannot be written: database or disk is full"
+    assert 0 < len(results) < 120
+    assert read(database, "select count(*) from evolink_rows") == [(len(results),)]
+
+    asked_before = len(model.asked)
+    everything, stopped = asked(table(120), database)
+    assert (len(everything), stopped) == (120, None)
+    assert len(model.asked) - asked_before == 120 - len(results)
+    assert max(model.counts.values()) <= 2
+
+
+def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatch):
+    """The server holds all answers but the first until the loop has been left."""
+    left = threading.Event()
+    stop = Run.stop
+    monkeypatch.setattr(Run, "stop", lambda *arguments: (left.set(), stop(*arguments)))
+
+    def respond(text, _):
+        if text != "row 0":
+            assert left.wait(60)
+        return "a"
+
+    model.respond = respond
+    answers = ask(table(500), "$text", database=database, concurrency=4)
+    assert next(answers).id == "0"
+    answers.close()
+
+    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert 4 <= len(model.asked) <= 5
+
+
+def test_an_event_loop_that_leaves_saves_what_is_in_flight(model, database):
+    async def main():
+        results = ask_async(table(500), "$text", database=database, concurrency=4)
+        async with aclosing(results):
+            async for _ in results:
+                break
+
+    asyncio.run(main())
+    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert 4 <= len(model.asked) <= 8
+
+
+def test_a_row_that_cannot_be_read_ends_the_run_after_what_is_in_flight(model, database):
+    failed = threading.Event()
+
+    def rows():
+        yield from table(2)
+        failed.set()
+        raise ZeroDivisionError("no third row")
+
+    model.respond = lambda text, _: "a" if text == "row 0" or failed.wait(60) else "late"
+    results = []
+    with pytest.raises(ZeroDivisionError, match="no third row"):
+        results.extend(ask(rows(), "$text", database=database, concurrency=2))
+    assert read(database, "select row_id from evolink_rows") == [("0",), ("1",)]
+
+
+def test_each_commit_is_on_disk_before_the_next(model, database):
+    """The file is in WAL mode with synchronous = FULL (2), and so survives a power failure."""
+    state = State(database)
+    connection = state._writer._connection
+    modes = [connection.execute(f"pragma {each}").fetchone() for each in MODES]
+    state.close()
+
+    assert modes == [("wal",), (2,)]
