@@ -41,7 +41,9 @@ def _seconds(value: str) -> float:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Host name or IP address to listen on."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -1,4 +1,4 @@
-"""The ASGI application: one route, and what applies to every request."""
+"""The ASGI application: the document's route, and the handling that all requests share."""
 
 import time
 import uuid
@@ -81,10 +81,10 @@ class _Observed:
             return message
 
         async def send_with_id(message: Message) -> None:
-            # A client that left while it sent its body gets no answer, whatever is sent.
+            # A client that disconnected while it sent its body receives no response.
             if message["type"] == "http.response.start" and not disconnected:
                 state["status"] = message["status"]
-                # Before the client has its answer, so that it finds the request recorded.
+                # Before the client has the response: it can read the record when it does.
                 self._record(scope)
                 message["headers"].append((b"x-request-id", uuid.uuid4().hex.encode()))
             await send(message)
@@ -102,7 +102,7 @@ class _Observed:
 
 def _line(scope: Scope, seconds: float) -> str:
     state = scope["state"]
-    # The path as sent: decoded it can hold characters that control a terminal.
+    # The encoded path: decoded, it can contain characters that control a terminal.
     words = [scope["method"], scope["raw_path"].decode("ascii"), str(state["status"] or "-")]
     if usage := state.get("usage"):
         words.append(f"{usage['prompt_tokens']}+{usage['completion_tokens']} tokens")

@@ -52,7 +52,7 @@ def documented_errors() -> dict[int, dict[str, Any]]:
 
 
 def _error_fields(status: int, response: dict[str, Any]) -> dict[str, Any]:
-    """Return the error of the response's first example, else one made of its description."""
+    """Return the error of the response's first example, else one with its description."""
     content = response.get("content", {}).get(JSON, {})
     examples = [resolve(each).get("value") for each in content.get("examples", {}).values()]
     for example in (content.get("example"), *examples):
@@ -64,11 +64,13 @@ def _error_fields(status: int, response: dict[str, Any]) -> dict[str, Any]:
     return {"code": status, "message": message, "type": "error"}
 
 
-class Refusal(Exception):  # noqa: N818 - the server works: it is the request that is at fault
-    """An answer with an error instead of a reply.
+class Refusal(Exception):  # noqa: N818 - an error of the client, not of the server
+    """Raised to answer a request with an error.
 
-    Takes the status and the fields (message, param, type, fallback_suggestion) that differ from the
-    document's example of an error with that status.
+    Args:
+        status: The HTTP status.
+        fields: The fields (message, param, type, fallback_suggestion) that differ from the
+            document's example of an error with that status.
     """
 
     def __init__(self, status: int, **fields: str) -> None:
@@ -84,5 +86,5 @@ def refuse(param: str, message: str) -> Refusal:
 
 
 def shortened(line: str) -> str:
-    """Return a message without the middle of what is too long: a value can be a whole image."""
+    """Return the message with its middle cut out if it is long: a value can be an image."""
     return line if len(line) <= 300 else f"{line[:150]} … {line[-140:]}"

@@ -1,4 +1,4 @@
-"""Faults of the sandbox, to test a script with."""
+"""Faults that the sandbox simulates, to test how a client handles them."""
 
 import math
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ class HostCheck:
     headers then show that name, and the page cannot change them.
 
     Args:
-        host: Host that the sandbox was told to listen on.
+        host: Host name or IP address of the setting.
         address: IP address that it listens on. Beyond loopback nothing is checked.
     """
 

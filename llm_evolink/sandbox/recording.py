@@ -30,7 +30,7 @@ HEADERS = (
 """Headers that are recorded. Any other can hold a key."""
 
 CREDENTIALS = ("authorization", "proxy-authorization", "cookie")
-"""Headers of which each word can be a key; of any other it is the value as a whole."""
+"""Headers in which each word can be a key. In any other header, only the complete value can."""
 
 REMOVED = b"[key]"
 """Replacement for a key in the rest of a request."""
@@ -45,8 +45,8 @@ Record = Callable[[Scope], None]
 def recording(path: str | Path | None, log: Callable[[str], None]) -> Iterator[Record]:
     """Open the file for the block and give it a function that appends a request.
 
-    Without a path nothing is written. A line that cannot be written is reported to log. Only the
-    file's owner can read it. Raises OSError for a file that cannot be opened.
+    Without a path, nothing is written. A line that cannot be written is reported to log. Only its
+    owner can read the file. Raises OSError for a file that cannot be opened.
     """
     if path is None:
         yield lambda scope: None
@@ -67,7 +67,7 @@ def recording(path: str | Path | None, log: Callable[[str], None]) -> Iterator[R
 def _open(path: str | Path) -> BinaryIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        with suppress(OSError):  # Another user's file: its mode is theirs to choose.
+        with suppress(OSError):  # The file of another user, whose mode only that user can change.
             os.fchmod(descriptor, 0o600)
     # Unbuffered: each line is in the file at once.
     return open(descriptor, "ab", buffering=0)
@@ -94,7 +94,7 @@ def _line(scope: Scope) -> bytes:
 
 
 def _key_forms(name: str, value: str) -> Iterator[str]:
-    """Yield what a header can hold of a key: as sent, percent-encoded and in base64."""
+    """Yield the keys that a header can contain: as sent, percent-encoded and in base64."""
     if name in HEADERS:
         return
     values = {value}

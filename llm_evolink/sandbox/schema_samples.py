@@ -40,7 +40,7 @@ _IMPLIED_TYPES = {
 
 
 class NoSampleError(ValueError):
-    """Says in one line why no value fits a schema."""
+    """Raised for a schema that no value fits; the message is one line."""
 
 
 def sample(schema: Schema) -> Any:
@@ -83,7 +83,7 @@ class _Sampler:
         self._root = root
 
     def value(self, schema: Any, opened: frozenset[str]) -> Any:
-        """Return a value that fits; opened are the $refs followed to get here, each only once."""
+        """Return a value that fits; opened are the $refs that were followed to this schema."""
         spend()
         flat, opened = self._flatten(schema, opened)
         if "const" in flat:

@@ -1,4 +1,4 @@
-"""The server: uvicorn in a thread, for as long as a with block."""
+"""The server: uvicorn in a thread, until a with block ends."""
 
 import asyncio
 import socket
@@ -98,7 +98,7 @@ def serve(
             ws="none",
             lifespan="off",
             log_config=None,
-            # Else it logs a traceback for each connection that a fault or the end cuts.
+            # At a lower level, it logs a traceback for each connection that is cut.
             log_level="critical",
             access_log=False,
             server_header=False,
@@ -124,11 +124,11 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
-            with suppress(ValueError):  # Its socket is closed: this thread was left behind.
+            with suppress(ValueError):  # Its socket is closed: the thread took longer to end.
                 server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        # Streams end by themselves now; a request that still sleeps is cancelled.
+        # Streams end by themselves now; a request that is delayed is cancelled.
         requests = asyncio.gather(*self.server_state.tasks, return_exceptions=True)
         with suppress(TimeoutError):
             await asyncio.wait_for(requests, GRACE)

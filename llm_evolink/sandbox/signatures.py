@@ -9,7 +9,7 @@ from typing import Any
 STAND_IN = "skip_thought_signature_validator"
 """Signature that Google documents for calls of another model; it is never checked."""
 
-# Not secret: it makes a signature that any sandbox can check, and that a change invalidates.
+# Not secret: any sandbox can check the signature, and a changed call does not match it.
 _KEY = b"llm-evolink sandbox"
 
 

@@ -142,9 +142,9 @@ def test_a_reply_can_have_text_and_tool_calls():
     assert (message["content"], len(message["tool_calls"])) == ("Let me add", 1)
     deltas = deltas_of(ask(Scripted(*script), tools=[ADD], stream=True))
     assert deltas[1] == {"content": "Let me add"}
-    pieces = [call for delta in deltas for call in delta.get("tool_calls", ())]
-    assert pieces[0]["extra_content"] == message["tool_calls"][0]["extra_content"]
-    assert "".join(piece["function"]["arguments"] for piece in pieces) == '{"a": 1}'
+    parts = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert parts[0]["extra_content"] == message["tool_calls"][0]["extra_content"]
+    assert "".join(part["function"]["arguments"] for part in parts) == '{"a": 1}'
 
 
 def test_a_reply_of_tool_calls_alone_can_be_streamed():

@@ -123,7 +123,7 @@ def test_the_command_listens_on_loopback_by_default(environ):
         assert read_url(process).startswith("http://127.0.0.1:")
 
 
-# To the resolver, 0 is a name of the address of all interfaces.
+# The resolver takes 0 for 0.0.0.0.
 @pytest.mark.parametrize("host", ["0.0.0.0", "0"])
 def test_the_command_warns_when_it_listens_beyond_loopback(environ, host):
     with command(environ, "--host", host, "--port", "0") as process:

@@ -1,4 +1,4 @@
-"""The sandbox held to the document, with requests made from the document's own schemas."""
+"""The sandbox against the document, with requests generated from the document's schemas."""
 
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from llm_evolink.sandbox.document import Refusal, _error_fields, document, docum
 from llm_evolink.sandbox.request.normalization import normalize
 from tests.four_ways import MODEL, check_documented, post_to
 
-# The server is one for all of them, and remembers nothing.
+# All examples use one server, which keeps no state.
 EXAMPLES = settings(
     max_examples=100,
     deadline=None,
@@ -36,7 +36,7 @@ anything = st.recursive(
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """What fits a schema of the document, whatever keywords it uses."""
+    """Generate values that fit a schema of the document."""
     if "$ref" in schema:
         return referred(schema["$ref"].rpartition("/")[2])
     if "const" in schema:
@@ -61,7 +61,7 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def objects(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with their required properties, some of the others and, where free, any."""
+    """Generate objects with the required properties and some others; with any, if none is named."""
     fields = {name: values(field) for name, field in schema.get("properties", {}).items()}
     required = set(schema.get("required", ()))
     free = st.dictionaries(names, anything, max_size=2) if not fields else st.just({})
@@ -85,7 +85,7 @@ def is_valid(body: Any) -> bool:
 
 
 def send(http: httpx.Client, body: Any) -> httpx.Response:
-    """Post the body; that the answer has the form of its schema is checked by post_to."""
+    """Post the body. post_to checks that the response fits its schema."""
     response = post_to(http, **body)
     assert response.status_code == 200 or response.status_code in documented_errors()
     return response
@@ -93,11 +93,11 @@ def send(http: httpx.Client, body: Any) -> httpx.Response:
 
 @EXAMPLES
 @given(body=values(SCHEMA))
-def test_a_valid_request_has_a_documented_answer(http, body):
+def test_a_valid_request_has_a_documented_response(http, body):
     assert is_valid(body)
     response = send(http, body)
     if response.status_code != 200:
-        # A rule that a schema cannot say, of a field that there is.
+        # A rule that no schema expresses, about a field of the request.
         assert response.json()["error"]["param"].split(".")[0] in body
 
 
@@ -106,7 +106,7 @@ fields = values(SCHEMA).map(lambda body: {**body, "messages": HELLO["messages"]}
 
 @EXAMPLES
 @given(body=fields)
-def test_a_prompt_is_answered_whatever_else_is_valid(http, body):
+def test_a_prompt_is_answered_with_any_valid_fields(http, body):
     response = send(http, body)
     if response.status_code != 200:
         assert response.json()["error"]["param"].split(".")[0] in (
@@ -120,21 +120,21 @@ def test_a_prompt_is_answered_whatever_else_is_valid(http, body):
 paths = st.lists(st.integers(0, 9), max_size=6)
 
 
-def spoilt(body: Any, path: list[int], value: Any) -> Any:
-    """Return the body with the value put in somewhere, where the path leads."""
+def replaced(body: Any, path: list[int], value: Any) -> Any:
+    """Return the body with the value at the place that the path leads to."""
     if not path or not body or not isinstance(body, dict | list):
         return value
     if isinstance(body, list):
         at = path[0] % len(body)
-        return [*body[:at], spoilt(body[at], path[1:], value), *body[at + 1 :]]
+        return [*body[:at], replaced(body[at], path[1:], value), *body[at + 1 :]]
     name = sorted(body)[path[0] % len(body)]
-    return {**body, name: spoilt(body[name], path[1:], value)}
+    return {**body, name: replaced(body[name], path[1:], value)}
 
 
 @EXAMPLES
 @given(body=fields, path=paths, value=anything)
 def test_an_invalid_request_is_refused(http, body, path, value):
-    body = spoilt(body, path, value)
+    body = replaced(body, path, value)
     assume(not is_valid(normalize(body) if isinstance(body, dict) else body))
     response = http.post("/v1/chat/completions", json=body)
     assert response.status_code in (400, 404)
@@ -144,7 +144,7 @@ def test_an_invalid_request_is_refused(http, body, path, value):
 
 
 ERROR = {"message": "Overloaded"}
-MADE = {"code": 529, "message": "Too busy", "type": "error"}
+DEFAULT = {"code": 529, "message": "Too busy", "type": "error"}
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ MADE = {"code": 529, "message": "Too busy", "type": "error"}
         ({"application/json": {"example": {"error": ERROR}}}, ERROR),
         ({"application/json": {"example": ERROR}}, ERROR),
         ({"application/json": {"examples": {"a": {"value": {"error": ERROR}}}}}, ERROR),
-        ({"application/json": {"example": "text"}}, MADE),
-        ({"application/json": {}}, MADE),
-        ({"text/html": {}}, MADE),
-        ({}, MADE),
+        ({"application/json": {"example": "text"}}, DEFAULT),
+        ({"application/json": {}}, DEFAULT),
+        ({"text/html": {}}, DEFAULT),
+        ({}, DEFAULT),
     ],
 )
 def test_the_fields_of_a_documented_error(content, fields):

@@ -1,4 +1,4 @@
-"""OpenAI's own client against the sandbox: a client that we did not write."""
+"""OpenAI's Python client with the sandbox."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def client_of(server, **options):
 
 @pytest.fixture(autouse=True)
 def _environment(environment):
-    """No proxy, and no key or address of OpenAI's."""
+    """No proxy, and no key or base URL of OpenAI's."""
 
 
 @pytest.fixture
@@ -61,11 +61,11 @@ def test_a_stream(client):
     assert last.usage.completion_tokens == 17
 
 
-def test_the_helper_for_streams_puts_it_together(client):
+def test_the_stream_helper_joins_the_chunks(client):
     with client.chat.completions.stream(**HELLO) as stream:
-        kinds = {event.type for event in stream}
+        types = {event.type for event in stream}
         completion = stream.get_final_completion()
-    assert {"chunk", "content.delta", "content.done"} <= kinds
+    assert {"chunk", "content.delta", "content.done"} <= types
     assert completion.choices[0].message.content == ECHO
 
 
@@ -75,7 +75,7 @@ def result_of(call):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_tools_are_called_and_their_results_answered(client, streamed):
+def test_tool_calls_and_results(client, streamed):
     prompt = 'add {"a": 1, "b": 2} and add {"a": 3, "b": 4}'
     messages = [{"role": "user", "content": prompt}]
     if streamed:
@@ -85,7 +85,7 @@ def test_tools_are_called_and_their_results_answered(client, streamed):
         completion = client.chat.completions.create(model=MODEL, messages=messages, tools=[ADD])
         message = completion.choices[0].message
     assert [call.function.name for call in message.tool_calls] == ["add", "add"]
-    # As people write it; the signature is in a field that openai does not know.
+    # The signature is in a field that openai does not define.
     messages.append(message.to_dict())
     messages += map(result_of, message.tool_calls)
     completion = client.chat.completions.create(model=MODEL, messages=messages, tools=[ADD])
@@ -100,7 +100,7 @@ class Dog(BaseModel):
     age: int
 
 
-def test_a_schema_is_filled(client):
+def test_a_reply_fits_the_schema(client):
     completion = client.chat.completions.parse(**HELLO, response_format=Dog)
     assert completion.choices[0].message.parsed == Dog(name="sandbox", age=0)
 
@@ -120,17 +120,17 @@ def test_the_async_client(server):
 
 
 @pytest.mark.parametrize(
-    ("options", "fields", "error", "kind"),
+    ("options", "fields", "error", "error_type"),
     [
         ({"api_key": "invalid"}, {}, openai.AuthenticationError, "authentication_error"),
         ({}, {"model": "other"}, openai.NotFoundError, "not_found_error"),
         ({}, {"temperature": 3}, openai.BadRequestError, "invalid_request_error"),
     ],
 )
-def test_an_error_is_of_its_own_class(server, options, fields, error, kind):
+def test_each_error_has_its_class(server, options, fields, error, error_type):
     with client_of(server, **options) as client, pytest.raises(error) as caught:
         client.chat.completions.create(**HELLO | fields)
-    assert caught.value.type == kind
+    assert caught.value.type == error_type
     assert caught.value.request_id
 
 
@@ -138,7 +138,7 @@ def test_an_error_is_of_its_own_class(server, options, fields, error, kind):
     ("status", "error"),
     [(429, openai.RateLimitError), (502, openai.InternalServerError)],
 )
-def test_an_error_that_passes_is_tried_again(status, error):
+def test_a_temporary_error_is_retried(status, error):
     with serve(fail=[(status, 1)]) as server, client_of(server, max_retries=1) as client:
         assert client.chat.completions.create(**HELLO).choices[0].message.content == ECHO
         assert len(server.requests) == 2

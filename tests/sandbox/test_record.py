@@ -95,7 +95,7 @@ def test_no_key_is_recorded(path):
     assert second["path"] == "/[key]"
 
 
-def test_a_short_word_in_place_of_a_key_is_not_replaced(path):
+def test_a_short_key_is_not_replaced(path):
     with serve(record=path) as server:
         send(server, json=BODY, key="user")
     assert read(path)[0]["body"] == BODY
@@ -151,7 +151,7 @@ def test_an_unpaired_surrogate_is_recorded_as_a_question_mark(path):
     assert read(path)[0]["body"] == "?"
 
 
-def test_a_request_that_was_never_answered_has_no_status(path):
+def test_an_unanswered_request_has_no_status(path):
     with serve(record=path, latency=3600) as server:
         thread = threading.Thread(target=abandon, args=(server,))
         thread.start()

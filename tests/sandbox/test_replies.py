@@ -156,7 +156,7 @@ def test_minimal_effort_returns_no_reasoning(post):
         (None, None),
     ],
 )
-def test_google_s_include_thoughts_returns_reasoning(post, extra_body, thought):
+def test_include_thoughts_returns_reasoning(post, extra_body, thought):
     assert message_of(post(extra_body=extra_body)).get("reasoning_content") == thought
 
 
@@ -187,11 +187,11 @@ def test_token_limit_and_stop_end_the_text(post, fields, text, finish_reason):
 
 
 def test_a_text_is_cut_between_characters(post):
-    said = "가나다라"  # 3 bytes each
-    whole = f'{INTRODUCTION} You said: "{said}"'
-    texts = [text_of(post(said, max_tokens=limit)) for limit in range(1, 20)]
-    assert texts[-1] == whole
-    assert all(whole.startswith(text) and text for text in texts)
+    prompt = "가나다라"  # 3 bytes each
+    complete = f'{INTRODUCTION} You said: "{prompt}"'
+    texts = [text_of(post(prompt, max_tokens=limit)) for limit in range(1, 20)]
+    assert texts[-1] == complete
+    assert all(complete.startswith(text) and text for text in texts)
     assert [-(-len(text.encode()) // 4) for text in texts] == list(range(1, 20))
 
 
@@ -203,7 +203,7 @@ def test_n_choices_are_returned(post):
     assert response.json()["usage"]["completion_tokens"] == 34
 
 
-def test_logprobs_are_of_the_first_tokens(post):
+def test_the_first_tokens_have_logprobs(post):
     (choice,) = post(logprobs=True).json()["choices"]
     assert choice["logprobs"]["content"][0] == {
         "token": "This",
@@ -226,7 +226,7 @@ def test_logprobs_are_of_the_first_tokens(post):
         ("{" * 3, {"sandbox": INTRODUCTION, "you_said": "{{{"}),
     ],
 )
-def test_a_json_object_is_returned_when_asked_for(post, prompt, value):
+def test_a_json_object_is_returned_on_request(post, prompt, value):
     assert json.loads(text_of(post(prompt, response_format={"type": "json_object"}))) == value
 
 
@@ -324,7 +324,7 @@ def test_the_generated_json_fits_the_schema(post, schema, value):
         ({"required": ["c"]}, {"c": {}}),
     ],
 )
-def test_the_object_in_the_prompt_that_fits_is_taken(post, schema, value):
+def test_an_object_in_the_prompt_that_fits_is_returned(post, schema, value):
     response_format = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     response = post('Choose {"a": 1} or {"b": "x"}!', response_format=response_format)
     assert json.loads(text_of(response)) == value

@@ -32,7 +32,7 @@ def test_a_stream_holds_the_text_in_tokens(post):
     assert [choice["finish_reason"] for choice in choices] == [None] * 17 + ["stop"]
 
 
-def test_the_chunks_of_a_stream_have_one_head(post):
+def test_all_chunks_have_the_same_id_model_and_time(post):
     heads = [
         {key: chunk[key] for key in ("id", "object", "model", "created")}
         for chunk in chunks_of(post(stream=True))
@@ -42,7 +42,7 @@ def test_the_chunks_of_a_stream_have_one_head(post):
 
 
 @pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": False}}])
-def test_usage_is_streamed_only_when_asked_for(post, options):
+def test_usage_is_streamed_only_on_request(post, options):
     assert all("usage" not in chunk for chunk in chunks_of(post(stream=True, **options)))
 
 
@@ -55,19 +55,19 @@ def test_usage_is_the_last_chunk_and_has_no_choices(post):
 
 def test_reasoning_is_streamed_before_the_text(post):
     deltas = [choice["delta"] for choice in choices_of(post(stream=True, reasoning_effort="low"))]
-    kinds = [list(delta)[-1] for delta in deltas]
-    assert kinds == ["content"] + ["reasoning_content"] * 14 + ["content"] * 17
+    names = [list(delta)[-1] for delta in deltas]
+    assert names == ["content"] + ["reasoning_content"] * 14 + ["content"] * 17
     thought = "".join(delta.get("reasoning_content", "") for delta in deltas)
     assert thought == message_of(post(reasoning_effort="low"))["reasoning_content"]
 
 
 def test_a_tool_call_is_streamed_name_first(post):
     fields = {"messages": 'add {"a": 100}, add {"a": 2}', "tools": [tool("add")]}
-    (whole, other) = message_of(post(**fields))["tool_calls"]
+    (first, other) = message_of(post(**fields))["tool_calls"]
     choices = choices_of(post(**fields, stream=True))
     assert choices[0]["delta"] == {"role": "assistant", "content": None}
     assert [choice["delta"]["tool_calls"][0] for choice in choices[1:4]] == [
-        {"index": 0, **whole, "function": {"name": "add", "arguments": ""}},
+        {"index": 0, **first, "function": {"name": "add", "arguments": ""}},
         {"index": 0, "function": {"arguments": '{"a":'}},
         {"index": 0, "function": {"arguments": " 100}"}},
     ]
@@ -75,7 +75,7 @@ def test_a_tool_call_is_streamed_name_first(post):
     assert [choice["finish_reason"] for choice in choices] == [None] * 6 + ["tool_calls"]
 
 
-def test_the_choices_of_a_stream_are_told_apart(post):
+def test_each_chunk_has_the_index_of_its_choice(post):
     choices = choices_of(post(stream=True, n=2, max_tokens=1))
     assert [(choice["index"], choice["finish_reason"]) for choice in choices] == [
         (0, None),
@@ -85,7 +85,7 @@ def test_the_choices_of_a_stream_are_told_apart(post):
     ]
 
 
-def test_logprobs_come_with_their_tokens(post):
+def test_logprobs_are_in_the_chunks_of_their_tokens(post):
     choices = choices_of(post(stream=True, logprobs=True))
     tokens = [
         (choice["delta"]["content"], choice["logprobs"]["content"][0]["token"])
@@ -95,12 +95,12 @@ def test_logprobs_come_with_their_tokens(post):
     assert tokens == [(token, token) for token in ("This", " is ", "the ", "EvoL", "ink ")]
 
 
-def test_a_long_text_is_streamed_whole(post):
+def test_a_long_text_is_streamed_completely(post):
     response = post("x" * 40_000, stream=True)
     assert sum(len(choice["delta"]["content"]) for choice in choices_of(response)) == 40_063
 
 
-def test_the_generated_client_reads_whole_replies_and_streams(server):
+def test_the_generated_client_reads_complete_replies_and_streams(server):
     client = AuthenticatedClient(base_url=server.url, token="sandbox")
     request = ChatCompletionQuickRequest.from_dict(BODY)
     with client:
@@ -111,14 +111,14 @@ def test_the_generated_client_reads_whole_replies_and_streams(server):
     assert streamed.startswith("This is the EvoLink sandbox")
 
 
-def test_a_delay_comes_after_each_event():
+def test_each_event_is_followed_by_the_chunk_delay():
     with serve(chunk_delay=0.02) as server, client_of(server) as client:
         began = time.perf_counter()
         post_to(client, stream=True, max_tokens=4)
         assert time.perf_counter() - began >= 5 * 0.02
 
 
-def test_a_latency_comes_before_each_answer():
+def test_each_response_is_preceded_by_the_latency():
     with serve(latency=0.1) as server, client_of(server) as client:
         began = time.perf_counter()
         post_to(client, model="unknown")
@@ -127,7 +127,7 @@ def test_a_latency_comes_before_each_answer():
 
 @pytest.mark.parametrize(("cut_after", "received"), [(0, 0), (1, 1), (3, 3), (18, 18)])
 @pytest.mark.parametrize("chunk_delay", [0, 0.001])
-def test_a_connection_is_dropped_after_so_many_chunks(cut_after, received, chunk_delay):
+def test_a_connection_is_dropped_after_cut_after_chunks(cut_after, received, chunk_delay):
     lines = []
     with (
         serve(cut_after=cut_after, chunk_delay=chunk_delay) as server,
@@ -143,13 +143,13 @@ def test_a_connection_is_dropped_after_so_many_chunks(cut_after, received, chunk
     ] * received
 
 
-def test_a_stream_that_is_shorter_than_the_cut_is_whole():
+def test_a_stream_shorter_than_cut_after_is_complete():
     with serve(cut_after=19) as server, client_of(server) as client:
         assert len(choices_of(post_to(client, stream=True))) == 18
         assert post_to(client).status_code == 200
 
 
-def test_a_garbled_stream_has_one_event_that_is_no_json():
+def test_a_garbled_stream_has_one_invalid_event():
     with serve(garble=True) as server, client_of(server) as client:
         response = client.post("/v1/chat/completions", json={**BODY, "stream": True})
     events = [event.removeprefix("data: ") for event in response.text.split("\n\n")]
@@ -162,7 +162,7 @@ def test_a_garbled_stream_has_one_event_that_is_no_json():
             json.loads(event)
 
 
-def test_a_stream_ends_when_nobody_reads_it_any_more():
+def test_a_stream_ends_when_its_client_disconnects():
     lines: queue.Queue[str] = queue.Queue()
     with serve(chunk_delay=0.01, log=lines.put) as server, client_of(server) as client:
         body = {**BODY, "stream": True, "messages": [{"role": "user", "content": "x" * 40_000}]}
@@ -173,7 +173,7 @@ def test_a_stream_ends_when_nobody_reads_it_any_more():
     assert line.endswith(" ms stream")
 
 
-def test_many_streams_run_side_by_side():
+def test_many_streams_run_concurrently():
     async def first_line(client: httpx.AsyncClient, started: asyncio.Barrier) -> str:
         body = {**BODY, "stream": True}
         async with client.stream("POST", "/v1/chat/completions", json=body) as response:

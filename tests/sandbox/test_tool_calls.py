@@ -20,7 +20,7 @@ def calls_of(response):
 
 
 def answer(response, *results):
-    """Return the messages that go on from a reply with tool calls."""
+    """Return the messages that follow a reply with tool calls: the reply and the results."""
     message = message_of(response)
     return [
         message,
@@ -52,7 +52,7 @@ def answer(response, *results):
         ("then, then now then", [("now", {})]),
     ],
 )
-def test_a_prompt_that_names_tools_has_them_called(post, prompt, calls):
+def test_a_prompt_that_names_tools_is_answered_with_calls(post, prompt, calls):
     response = post(prompt, tools=TOOLS)
     assert calls_of(response) == calls
     if calls:
@@ -60,7 +60,7 @@ def test_a_prompt_that_names_tools_has_them_called(post, prompt, calls):
         assert (choice["message"]["content"], choice["finish_reason"]) == (None, "tool_calls")
 
 
-def test_calls_have_ids_of_their_own_and_count_as_output(post):
+def test_calls_have_unique_ids_and_count_as_output(post):
     response = post('upper {"text": "a"} upper {"text": "a"}', tools=TOOLS, n=2)
     choices = response.json()["choices"]
     ids = [call["id"] for choice in choices for call in choice["message"]["tool_calls"]]
@@ -91,15 +91,15 @@ def test_tool_choice_forbids_and_forces(post, choice, prompt, calls):
     assert calls_of(post(prompt, tools=TOOLS, tool_choice=choice)) == calls
 
 
-def test_arguments_are_an_object_whatever_the_parameters_are(post):
+def test_arguments_are_always_an_object(post):
     assert calls_of(post("odd", tools=[tool("odd", enum=[1])])) == [("odd", {})]
 
 
-def test_no_tool_is_called_that_is_not_offered(post):
+def test_only_offered_tools_are_called(post):
     assert calls_of(post("multiply")) == []
 
 
-def test_an_assistant_message_at_the_end_calls_nothing(post):
+def test_a_final_assistant_message_calls_nothing(post):
     messages = [{"role": "user", "content": "now"}, {"role": "assistant", "content": "I"}]
     assert calls_of(post(messages, tools=TOOLS)) == []
 
@@ -115,7 +115,7 @@ def test_results_are_answered_in_text(post):
     )
 
 
-def test_then_puts_off_calls_to_the_next_round(post):
+def test_then_starts_the_next_round_of_calls(post):
     messages = [{"role": "user", "content": 'multiply, now then upper {"text": "then"}.'}]
     first = post(messages, tools=TOOLS)
     assert [name for name, _ in calls_of(first)] == ["multiply", "now"]

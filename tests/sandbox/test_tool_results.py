@@ -91,7 +91,7 @@ def test_a_call_without_its_signature_is_refused(post, extra):
         "type": "invalid_request_error",
         "param": "messages.1.tool_calls.0",
         "fallback_suggestion": "send id, function and extra_content.google.thought_signature "
-        "of the call back as they came",
+        "of the call back unchanged",
     }
 
 

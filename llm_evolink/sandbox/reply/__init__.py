@@ -1,1 +1,1 @@
-"""Replies of the sandbox, and their form as responses."""
+"""Replies of the sandbox, and their serialization as responses."""

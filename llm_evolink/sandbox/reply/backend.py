@@ -24,7 +24,7 @@ Model = llm.Model | llm.KeyModel
 
 
 class Backend:
-    """A model that answers in the sandbox's place; its key and terminal escapes are removed.
+    """Replies of a model of llm, without its key and without terminal escapes.
 
     Args:
         model: The model.
@@ -56,7 +56,7 @@ class Backend:
                         return
             except Refusal as refusal:
                 put(refusal)
-            except BaseException as error:  # Even SystemExit must not leave the client waiting.
+            except BaseException as error:  # SystemExit, too, has to be answered.
                 put(Refusal(502, message=self._message(f"{self._model.model_id} failed", error)))
 
         # A daemon thread: a slow model does not keep the sandbox from stopping.
@@ -96,7 +96,7 @@ class Backend:
             raise Refusal(400, message=self._message("", error)) from None
 
     def _uses_sandbox(self) -> bool:
-        """Return whether the model's server is this one, by any address of this machine."""
+        """Return whether the model's server is this sandbox, by any loopback host name."""
         if self._model.needs_key == "evolink":
             server = os.environ.get("EVOLINK_BASE_URL")
         else:

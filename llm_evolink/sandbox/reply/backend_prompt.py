@@ -12,10 +12,10 @@ from ..request.messages import text_of
 from .choices import BACKEND_METADATA_KEY
 
 LIMITS = ("max_tokens", "max_completion_tokens")
-"""Names of the token limit; the backend gets the lower one, under the name that it has."""
+"""Names of the token limit. The backend gets the lower limit, under the name that it has."""
 
 CONVERTED = {"model", "messages", "tools", "tool_choice", "response_format", "stream", "n", *LIMITS}
-"""Fields that are not options of the same name. Any other is one, where the backend has it."""
+"""Fields that are converted. Any other is an option, if the backend has one of its name."""
 
 
 def prompt_arguments(fields: dict[str, Any], model: Any) -> dict[str, Any]:

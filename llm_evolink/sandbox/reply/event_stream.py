@@ -12,7 +12,7 @@ EVENTS_PER_WRITE = 64
 """Number of events in one write when none is delayed."""
 
 GARBLED_CHUNK = 2
-"""Chunk that the fault `garble` makes invalid, from 0: text has been sent before it."""
+"""Index of the chunk that the fault `garble` makes invalid. Text is sent before it."""
 
 
 class ConnectionCut(Exception):  # noqa: N818 - asked for by the fault `cut_after`
@@ -43,7 +43,7 @@ async def events(
         if faults.chunk_delay or len(batch) == per_write:
             yield b"".join(batch)
             batch.clear()
-            # Also for 0 seconds: this is where a stream is cancelled when its client has gone.
+            # Also for 0 seconds: here a stream is cancelled when its client has disconnected.
             await asyncio.sleep(faults.chunk_delay)
     yield b"".join(batch)
 

@@ -1,4 +1,4 @@
-"""Replies that a person wrote, by prompt."""
+"""The user's own replies, each with a pattern for the prompt."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,19 +13,21 @@ MAX_FILE_BYTES = 4 * 2**20
 
 
 class FixedReplies:
-    """Replies by prompt; of several that match, the first is given.
+    """Replies with their patterns.
 
-    Takes pairs of a regular expression, searched in the last user message, and the reply. Raises
-    ValueError for an invalid regular expression.
+    Args:
+        replies: Pairs of a regular expression, searched in the last user message, and the reply.
+
+    Raises ValueError for an invalid regular expression.
     """
 
     def __init__(self, replies: Iterable[tuple[str, str]]) -> None:
         self._replies = [(compile_pattern(prompt), reply) for prompt, reply in replies]
 
     def find(self, messages: list[dict[str, Any]]) -> str | None:
-        """Return the reply to a request's messages, None when no prompt matches.
+        """Return the first reply whose pattern matches, None if none does.
 
-        Raises Refusal for a regular expression that runs into the time limit.
+        Raises Refusal (500) for a search that exceeds the time limit.
         """
         prompt, _ = last_turn(messages)
         for pattern, reply in self._replies:

@@ -33,7 +33,7 @@ def chunks(reply: Reply, head: dict[str, Any], *, with_usage: bool) -> Iterator[
 async def relay(
     first: Delta, rest: AsyncIterator[Delta | Reply], head: dict[str, Any], *, with_usage: bool
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield the ChatCompletionChunks of a reply while its deltas come; the Reply ends it."""
+    """Yield the ChatCompletionChunks of a reply as its deltas arrive; the Reply is last."""
     head = {**head, "object": "chat.completion.chunk"}
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:

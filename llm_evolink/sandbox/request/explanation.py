@@ -55,7 +55,7 @@ def _wrong_type(value: Any, types: list[str]) -> str:
 
 
 def _explain_branches(error: Any) -> tuple[str, str]:
-    """Explain the branch that the value comes closest to; name all when it is none of them."""
+    """Explain why the closest branch does not match; name all branches if none is close."""
     branches: dict[int, list[Any]] = {}
     for cause in error.context:
         branches.setdefault(cause.relative_schema_path[0], []).append(cause)

@@ -76,5 +76,5 @@ def _check_signature(
 
 
 _SUGGESTION = (
-    "send id, function and extra_content.google.thought_signature of the call back as they came"
+    "send id, function and extra_content.google.thought_signature of the call back unchanged"
 )
