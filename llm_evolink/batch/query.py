@@ -4,7 +4,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +27,8 @@ def query_table(
         file.close()
         raise BatchError(f"--sql cannot be used: {error}") from None
     except OSError as error:
-        file.close()
+        with suppress(OSError):  # Closing flushes again.
+            file.close()
         raise BatchError(f"The rows of --sql cannot be stored: {error.strerror}") from None
     except BatchError:
         file.close()

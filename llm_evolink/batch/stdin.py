@@ -26,7 +26,8 @@ def copied(source: BinaryIO) -> BinaryIO:
             _copy(descriptor, file)
         file.flush()
     except BaseException:
-        file.close()
+        with suppress(OSError):  # Closing flushes again.
+            file.close()
         raise
     return file
 

@@ -198,8 +198,11 @@ def test_a_full_disk_for_the_ids_is_one_line(tmp_path):
     table.close()
 
 
-def test_a_full_disk_for_the_rows_of_a_query_is_one_line(monkeypatch):
+def test_a_full_disk_for_a_temporary_file_is_one_line(monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
 
     with pytest.raises(BatchError, match=r"The rows of --sql cannot be stored: No space left"):
         query_table("select 1 as id", [])
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"id\n1\n")))
+    with pytest.raises(BatchError, match=r"standard input cannot be read: No space left"):
+        open_table("-")
