@@ -155,8 +155,6 @@ class Run:
         if self._error:
             raise self._error
 
-    # Which row is next
-
     def _start_rows(self) -> float | None:
         """Start requests while the pace allows it; return the seconds until another may start.
 
@@ -172,19 +170,23 @@ class Run:
                 return 0.0
             if self._retries and self._retries[0][0] <= now:
                 self._start(heappop(self._retries)[2])
-            elif (row := self._read()) is not None:
-                self._prepare(row)
-            elif not self._stopping:
+            elif not self._read():
                 return self._retries[0][0] - now if self._retries else None
         return None
 
-    def _read(self) -> Row | None:
-        """Return the next row of the table; None at its end, or when it cannot be read."""
+    def _read(self) -> bool:
+        """Read a row and start its request if it needs one; return False at the end of the table.
+
+        A row that cannot be read ends the run.
+        """
         try:
-            return next(self._rows, None)
+            row = next(self._rows, None)
+            if row is not None:
+                self._prepare(row)
         except Exception as error:
             self._end(error)
-            return None
+            return True
+        return row is not None
 
     def _prepare(self, row: Row) -> None:
         """Ask the row, unless it has an answer."""
@@ -202,8 +204,6 @@ class Run:
             self.stop(reason)
         else:
             self._start(_Asking(row, request))
-
-    # Asking
 
     def _start(self, asking: _Asking) -> None:
         asking.started = self.pace.start()
@@ -306,8 +306,6 @@ class Run:
         if not result.reused and (reason := self.progress.failing(self._limits)):
             self.stop(reason)
         self._wake()
-
-    # Waiting
 
     async def _change(self, delay: float | None) -> None:
         """Wait until a request ends, the run stops or the delay in seconds is over."""

@@ -46,7 +46,7 @@ def test_an_event_loop_can_ask_too(model, database):
 
 
 def test_results_come_while_rows_are_asked(model, database):
-    """The last row is read only after an answer to the first has been handed over."""
+    """The last row is read only after the caller has the first answer."""
     handed_over = threading.Event()
 
     def rows():
@@ -112,7 +112,7 @@ def test_rows_are_asked_again_when_the_request_changes(model, database, options)
     assert len(read(database, "select * from turns")) == 4
 
 
-def test_again_asks_all_and_can_be_continued(model, database):
+def test_again_asks_every_row_and_can_be_resumed(model, database):
     asked(table(5), database)
     model.respond = lambda text, before: Refusal(401) if text == "row 3" else "anew"
     model.asked.clear()

@@ -83,7 +83,7 @@ def test_csv_without_a_schema_has_one_column(model, batch, table):
     assert row[:6] == ["1", "answer to review 1, good", "", "", "10", "4"]
 
 
-def test_a_file_is_replaced_as_a_whole(model, batch, table, tmp_path):
+def test_a_file_is_replaced_only_when_the_output_is_complete(model, batch, table, tmp_path):
     output = tmp_path / "answers.jsonl"
     output.write_text("old")
     output.chmod(0o640)

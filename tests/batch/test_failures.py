@@ -10,7 +10,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 @pytest.mark.parametrize("status", [500, 502, 524])
-def test_a_row_fails_after_three_tries_and_the_rest_go_on(model, database, status):
+def test_a_row_fails_after_three_tries_and_the_others_continue(model, database, status):
     model.respond = lambda text, _: Refusal(status, "broken") if text == "row 2" else "a"
     results, stopped = asked(table(20), database)
 
@@ -25,7 +25,7 @@ def test_a_row_fails_after_three_tries_and_the_rest_go_on(model, database, statu
     assert read(database, stored) == [("server", 3)]
 
 
-def test_the_transport_tries_nothing_again_and_keeps_the_connections(model, database, monkeypatch):
+def test_the_transport_does_not_retry_and_keeps_the_connections(model, database, monkeypatch):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "5")
     model.respond = lambda text, before: Refusal(503) if before < 1 else "a"
     results, stopped = asked(table(1), database)
@@ -44,7 +44,7 @@ def test_a_second_try_can_answer(model, database):
     assert {(result.answer, result.tries) for result in results.values()} == {("a", 3)}
 
 
-def test_a_request_that_is_refused_for_what_it_is_is_not_sent_again(model, database):
+def test_an_invalid_request_is_not_sent_again(model, database):
     model.respond = lambda text, _: Refusal(400) if text == "row 2" else "a"
     results, _ = asked(table(3), database)
 
@@ -53,8 +53,8 @@ def test_a_request_that_is_refused_for_what_it_is_is_not_sent_again(model, datab
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_waiting_for_a_rate_limit_is_no_try(model, database, status):
-    """Rows are refused more often than a row has tries."""
+def test_a_pause_for_a_rate_limit_does_not_count_as_a_try(model, database, status):
+    """Each row is refused more often than it has tries."""
     model.respond = lambda text, before: (
         Refusal(status, headers={"retry_after": "0.01"}) if before < 5 else "a"
     )
@@ -65,7 +65,7 @@ def test_waiting_for_a_rate_limit_is_no_try(model, database, status):
     assert set(model.counts.values()) == {6}
 
 
-def test_a_wait_over_max_wait_ends_the_run_which_can_be_continued(model, database):
+def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, database):
     model.respond = lambda text, _: (
         Refusal(429, headers={"retry_after": "86400"}) if text == "row 7" else "a"
     )
@@ -83,7 +83,7 @@ def test_a_wait_over_max_wait_ends_the_run_which_can_be_continued(model, databas
     ("status", "message"),
     [(401, "set another key"), (402, "top up"), (403, "no"), (404, "check EVOLINK_BASE_URL")],
 )
-def test_what_every_row_would_meet_ends_the_run_at_once(model, database, status, message):
+def test_an_error_that_every_row_would_get_ends_the_run_at_once(model, database, status, message):
     model.respond = lambda text, _: Refusal(status) if text != "row 0" else "a"
     results, stopped = asked(table(500), database, concurrency=4)
 
@@ -93,7 +93,7 @@ def test_what_every_row_would_meet_ends_the_run_at_once(model, database, status,
     assert read(database, "select row_id from evolink_rows") == [("0",)]
 
 
-def test_the_first_ten_rows_all_failing_alike_end_the_run(model, database):
+def test_ten_first_rows_that_fail_with_one_type_of_failure_end_the_run(model, database):
     model.respond = lambda *_: Refusal(422, "bad schema")
     results, stopped = asked(table(500), database, concurrency=2)
 
@@ -101,7 +101,7 @@ def test_the_first_ten_rows_all_failing_alike_end_the_run(model, database):
     assert 10 <= len(results) <= 12
 
 
-def test_the_first_ten_rows_failing_in_two_ways_do_not(model, database):
+def test_ten_first_rows_that_fail_with_two_types_of_failure_do_not(model, database):
     model.respond = lambda text, _: Refusal(422) if text != "row 3" else Answer("x", "length")
     results, stopped = asked(table(30), database, concurrency=2)
 
@@ -125,7 +125,7 @@ def test_max_failures_ends_the_run(model, database):
     ],
     ids=["tokens", "cost"],
 )
-def test_a_budget_is_passed_by_what_is_in_flight_and_counts_all_runs(
+def test_a_budget_counts_all_runs_and_is_exceeded_by_at_most_the_requests_in_flight(
     model, database, limits, message
 ):
     results, stopped = asked(table(100), database, concurrency=2, limits=limits)

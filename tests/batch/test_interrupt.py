@@ -30,7 +30,7 @@ def table(tmp_path):
 
 
 class Gate:
-    """Holds the answers from a row on until the test opens it."""
+    """Holds all answers after the first ones until the test opens it."""
 
     def __init__(self, model, first):
         self.reached = threading.Event()
@@ -56,7 +56,7 @@ def stored(database):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_in_flight_comes_in(model, table, database, number):
+def test_the_first_signal_waits_for_the_requests_in_flight(model, table, database, number):
     gate = Gate(model, 20)
     command = ["evolink", "batch", table(500), "$text", "-d", str(database), "-c", "4"]
     with llm_process.start(*command) as process:
@@ -77,7 +77,7 @@ def test_what_is_in_flight_comes_in(model, table, database, number):
     assert error.endswith("To continue, run the same command again\n")
 
 
-def test_a_second_ctrl_c_leaves_what_is_in_flight(model, table, database):
+def test_a_second_ctrl_c_cancels_the_requests_in_flight(model, table, database):
     gate = Gate(model, 20)
     command = ["evolink", "batch", table(500), "$text", "-d", str(database), "-c", "4"]
     with llm_process.start(*command) as process:
@@ -159,7 +159,7 @@ def test_a_lock_ends_with_its_process(tmp_path):
 
 
 def kill_and_continue(model, table, database, count, kills, concurrency):
-    """Kill the command after so many requests, each time a few more; then let it end."""
+    """Kill the command at random numbers of requests; then run it to its end."""
     command = ["evolink", "batch", table(count), "$text", "-d", str(database)]
     command += ["-c", str(concurrency)]
     moments = sorted(random.Random(7).sample(range(1, count), kills))
@@ -200,7 +200,7 @@ def test_each_row_is_answered_once_after_twenty_kills(model, table, database, re
 
 
 def test_a_killed_run_leaves_a_file_that_a_dry_run_can_read(model, table, database, tmp_path):
-    """The rows are in the write-ahead log, which a dry run reads and leaves as it is."""
+    """The rows are in the write-ahead log, which a dry run reads and does not change."""
     gate = Gate(model, 10)
     command = ["evolink", "batch", table(50), "$text", "-d", str(database), "-c", "2"]
     with llm_process.start(*command) as process:

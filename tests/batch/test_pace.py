@@ -79,7 +79,7 @@ def test_a_refusal_halves_once_a_round_then_one_is_added_a_round(clock):
     assert [later - earlier for earlier, later in pairwise(sizes)] == [1, 1, 1]
 
 
-def test_all_wait_until_the_time_named_which_a_shorter_wait_does_not_change(clock):
+def test_all_requests_pause_until_the_latest_retry_after(clock):
     control = pace(clock)
     first, second = control.start(), control.start()
     control.refused(first, 30.0)
@@ -94,7 +94,7 @@ def test_all_wait_until_the_time_named_which_a_shorter_wait_does_not_change(cloc
     assert (control.pauses, control.paused) == (1, 30.0)
 
 
-def test_a_longer_wait_is_added_to_the_pause(clock):
+def test_a_longer_retry_after_extends_the_pause(clock):
     control = pace(clock)
     first, second = control.start(), control.start()
     control.refused(first, 5.0)
@@ -112,8 +112,8 @@ def test_a_pause_is_longer_by_up_to_a_tenth(clock):
     assert control.pause() == pytest.approx(33.0)
 
 
-def test_a_long_wait_does_not_freeze_the_limit(clock):
-    """A server that names more than the time between two refusals is followed up and down."""
+def test_a_long_pause_does_not_freeze_the_limit(clock):
+    """The limit falls and rises also when Retry-After is longer than the time between refusals."""
     control = pace(clock)
     while a_round(control) < 16:
         clock.now += 1
@@ -126,7 +126,7 @@ def test_a_long_wait_does_not_freeze_the_limit(clock):
         assert control.limit > lowered
 
 
-def test_without_a_time_the_pause_doubles_with_each_round_that_is_refused(clock):
+def test_without_retry_after_the_pause_doubles_with_each_refused_round(clock):
     control = pace(clock)
     pauses = []
     for _ in range(8):
@@ -141,7 +141,7 @@ def test_without_a_time_the_pause_doubles_with_each_round_that_is_refused(clock)
     assert control.pause() == 1
 
 
-def test_a_wait_over_the_limit_ends_the_run(clock):
+def test_a_pause_over_the_limit_ends_the_run(clock):
     control = pace(clock, max_wait=600)
     control.refused(control.start(), 599.0)
     with pytest.raises(
@@ -203,7 +203,7 @@ def test_a_server_of_100_requests_per_2_seconds_refuses_few_and_is_used(seed):
 
 
 class Limiter:
-    """Records what AsyncLimiter is made with and asked for."""
+    """Records the arguments of AsyncLimiter and of its acquire()."""
 
     made: list["Limiter"]
 

@@ -25,7 +25,7 @@ def test_a_prompt_is_rendered(prompt, cells, text):
     assert build(cells, prompt=prompt).prompt == text
 
 
-def test_the_system_prompt_is_rendered_likewise():
+def test_the_system_prompt_is_rendered_too():
     request = build({"lang": "French", "text": "x"}, prompt="$text", system="Answer in $lang, $$1")
 
     assert (request.prompt, request.system) == ("x", "Answer in French, $1")

@@ -37,8 +37,8 @@ def test_what_cannot_be_logged_is_that_rows_failure(model, database, monkeypatch
     assert read(database, "select count(*) from threads") == [(2,)]
 
 
-def test_a_row_holds_its_place_until_it_is_on_disk(model, database):
-    """While another process has the file locked, no more rows are asked than may be in flight."""
+def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database):
+    """While another connection locks the file, only as many rows are asked as may be in flight."""
     other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
     other.execute("begin immediate")
     all_asked = threading.Event()
@@ -87,7 +87,8 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
     assert max(model.counts.values()) <= 2
 
 
-def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatch):
+@pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt])
+def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatch, error):
     """The server holds all answers but the first until the loop has been left."""
     left = threading.Event()
     stop = Run.stop
@@ -101,7 +102,8 @@ def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatc
     model.respond = respond
     answers = ask(table(500), "$text", database=database, concurrency=4)
     assert next(answers).id == "0"
-    answers.close()
+    with pytest.raises(error):
+        answers.throw(error)
 
     assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
     assert 4 <= len(model.asked) <= 5

@@ -28,7 +28,7 @@ def counts(found):
 
 @pytest.fixture(autouse=True)
 def _our_server(model, monkeypatch):
-    """Have the test's server count as EvoLink's: others are counted apart."""
+    """Have the test's server count as EvoLink's; the report separates others."""
     import os
 
     from llm_evolink.commands.usage import report
