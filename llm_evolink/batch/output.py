@@ -17,6 +17,11 @@ from .reuse import recorded
 from .state import State
 from .table import Row
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps() would create one each time.
+
+PORTION = 256
+"""Maximum number of results that are written at a time."""
+
 
 class Output:
     """Writes results in the order of the table.
@@ -49,14 +54,17 @@ class Output:
 
         `watermark` is the position before which every row is finished.
         """
-        if self._next == watermark:
-            return
         new = {result.position: result for result in results}
-        with self._state.snapshot():
-            for position in range(self._next, watermark):
-                if result := new.get(position) or self._stored(position):
-                    self._write(self._line(result))
-        self._next = watermark
+        while self._next < watermark:
+            end = min(self._next + PORTION, watermark)
+            with self._state.snapshot():
+                lines = [
+                    self._line(result)
+                    for position in range(self._next, end)
+                    if (result := new.get(position) or self._stored(position))
+                ]
+            self._write("".join(lines))
+            self._next = end
 
     def _stored(self, position: int) -> Result | None:
         """Return the result that the state holds of the row at the position."""
@@ -79,7 +87,7 @@ def json_line(result: Result) -> str:
         fields["output_tokens"] = result.tokens.output
     if result.turn_id:
         fields["turn_id"] = result.turn_id
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+    return f"{_encode(fields)}\n"
 
 
 class Columns:

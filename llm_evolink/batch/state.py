@@ -56,6 +56,7 @@ class Reader:
         else:
             # Closed in another thread than the one that reads.
             self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+        self._cursor = self._connection.cursor()
         query = "select 1 from sqlite_master where name = 'evolink_rows'"
         try:
             self._exists = self._connection.execute(query).fetchone() is not None
@@ -67,7 +68,7 @@ class Reader:
         if not self._exists:
             return None
         try:
-            row = self._connection.execute(_FIND, [row_id]).fetchone()
+            row = self._cursor.execute(_FIND, (row_id,)).fetchone()
         except sqlite3.Error as problem:
             raise BatchError(f"{self.path} cannot be read: {problem}") from None
         if row is None:
