@@ -5,12 +5,14 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import httpx
 import pytest
 
 from llm_evolink.sandbox import serve
 from llm_evolink.sandbox.document import Refusal, documented_errors
+from llm_evolink.sandbox.server import _listening_socket
 from tests.four_ways import MODEL, check_documented, client_of, post_to
 from tests.llm_process import TIMEOUT
 
@@ -36,6 +38,15 @@ def test_a_port_in_use_raises_an_error():
         port = int(server.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"), serve(port=port):
             pass
+
+
+def test_the_body_of_a_response_is_not_delayed():
+    with (
+        closing(_listening_socket("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        closing(listener.accept()[0]) as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_server_stops_while_a_response_is_delayed():
