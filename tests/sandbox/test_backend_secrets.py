@@ -1,20 +1,15 @@
 """The backend's key and terminal escapes, in each part of a reply that it can write them to."""
 
-import llm
 import pytest
 from llm.parts import StreamEvent
 
-from llm_evolink.sandbox import serve
-from tests.four_ways import chunks_of, client_of, post_to, tool
+from tests.four_ways import chunks_of, tool
 
-from .backends import Scripted
+from . import backends
+from .backends import Scripted, calling, deltas_of
 
 SECRET = "bk-BACKEND-SECRET-0123456789"
 SHOWN = "…6789"
-
-
-def calling(name, **fields):
-    return lambda response: response.add_tool_call(llm.ToolCall(name, **fields))
 
 
 def finishing(reason):
@@ -33,8 +28,7 @@ def ask(script, **fields):
     model = Scripted(*script)
     model.needs_key = "scripted"
     model.get_key = lambda: SECRET
-    with serve(backend=model) as server, client_of(server) as client:
-        return post_to(client, tools=[tool("add")], **fields)
+    return backends.ask(model, tools=[tool("add")], **fields)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -46,11 +40,11 @@ def ask(script, **fields):
         ["The key is bk-BACK", "END-SECRET-", "0123456789."],
         ["bk-BACKEND-\x1bSECRET-0123456789"],
         [StreamEvent("reasoning", f"I have {SECRET[:9]}"), StreamEvent("reasoning", SECRET[9:])],
-        [calling("add", arguments={"a": SECRET}, tool_call_id="c1")],
-        [calling("add", arguments={SECRET: [{"b": SECRET}]}, tool_call_id="c1")],
-        [calling(SECRET, arguments={}, tool_call_id="c1")],
-        [calling("add", arguments={}, tool_call_id=SECRET)],
-        [metadata({"a": {"token": SECRET}}), calling("add", arguments={}, tool_call_id="c1")],
+        [calling("add", "c1", a=SECRET)],
+        [calling("add", "c1", **{SECRET: [{"b": SECRET}]})],
+        [calling(SECRET, "c1")],
+        [calling("add", SECRET)],
+        [metadata({"a": {"token": SECRET}}), calling("add", "c1")],
         ["Hi", finishing(SECRET)],
     ],
 )
@@ -67,8 +61,8 @@ def test_the_key_in_a_reply_is_shortened_to_its_end(script, stream):
         ["Hi\x1b]0;title\x07\x9b2J\x7f\tthere\r\n"],
         ["Hi\x1b", "]0;title\x07", "\x9b2J\x7f\tthere\r\n"],
         [StreamEvent("reasoning", "Hm\x1b[31m"), "Hi"],
-        [calling("add", arguments={"\x1ba": "\x1b[2J"}, tool_call_id="c1")],
-        [calling("add\x1b[2J", arguments={}, tool_call_id="c\x1b1")],
+        [calling("add", "c1", **{"\x1ba": "\x1b[2J"})],
+        [calling("add\x1b[2J", "c\x1b1")],
         ["Hi", finishing("st\x1bop")],
     ],
 )
@@ -88,8 +82,7 @@ def received(response):
     assert response.status_code == 200
     if response.headers["content-type"] == "application/json":
         return "\n".join(strings(response.json()))
-    chunks = chunks_of(response)
-    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    deltas = deltas_of(response)
     calls = [call["function"] for delta in deltas for call in delta.get("tool_calls", ())]
     joined = [
         "".join(part.get(name) or "" for part in parts)
@@ -99,7 +92,7 @@ def received(response):
             ("arguments", calls),
         ]
     ]
-    return "\n".join([*joined, *strings(chunks)])
+    return "\n".join([*joined, *strings(chunks_of(response))])
 
 
 def strings(value):

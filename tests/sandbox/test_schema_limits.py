@@ -87,6 +87,7 @@ def doubled(keyword="allOf"):
         {**doubled(), "$ref": "#/$defs/a40"},
         {"required": ["x"], "properties": {"x": nested(4)}},
         {"properties": {f"p{number}": {"type": "string"} for number in range(30_000)}},
+        {"allOf": [{}] * 9000},
     ],
 )
 def test_a_schema_that_takes_too_many_steps_is_refused(post, schema):
