@@ -213,9 +213,12 @@ class Run:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        asking = self._tasks.pop(task)
         self.pace.finish()
-        if not task.cancelled() and (failure := task.exception()):
+        if task.cancelled():
+            if not self._stopping:
+                self._end(BatchError(f"The request for row {asking.row.id} was cancelled"))
+        elif failure := task.exception():
             known = isinstance(failure, BatchError)
             self._end(failure if known else BatchError(f"{type(failure).__name__}: {failure}"))
         self._wake()

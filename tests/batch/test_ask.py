@@ -171,6 +171,25 @@ def test_an_image_of_a_row_that_does_not_exist_is_that_rows_failure(model, datab
     assert model.asked == []
 
 
+def test_a_model_that_cancels_its_request_ends_the_run_with_an_error(
+    database, environment, monkeypatch
+):
+    class Cancelled(llm.AsyncModel):
+        model_id = "cancelled"
+        can_stream = False
+
+        async def execute(self, prompt, stream, response, conversation=None):
+            raise asyncio.CancelledError
+            yield ""
+
+    monkeypatch.setattr(llm, "get_async_model", lambda name: Cancelled())
+
+    assert asked(table(1), database, model="cancelled") == (
+        {},
+        "The request for row 0 was cancelled",
+    )
+
+
 def test_another_model_of_llm_can_be_asked(database, environment, monkeypatch):
     class Echo(llm.AsyncModel):
         model_id = "echo"
