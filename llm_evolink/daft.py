@@ -11,7 +11,6 @@ Importing this module needs the extra `daft`.
 """
 
 import asyncio
-import random
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +37,7 @@ from .batch.pace import Pace, PauseTooLongError
 from .batch.rates import Rates
 from .batch.requests import Asked, Request, Requests
 from .batch.results import cut_error, parse
-from .batch.retry import BACKOFF, FATAL, FINAL, REFUSALS, TRIES
+from .batch.retry import FATAL, is_refusal, retry_delay
 from .batch.state import tokens_of
 from .batch.table import columns_error
 from .batch.template import check_options
@@ -211,11 +210,11 @@ class _Asker:
                 self._stopped = str(error)
                 raise
             except EvolinkError as error:
-                if error.status_code in REFUSALS:
+                if is_refusal(error):
                     self._refused(started, error)
                     continue
                 tries += 1
-                if isinstance(error, FINAL) or tries == TRIES:
+                if (delay := retry_delay(error, tries)) is None:
                     raise
             else:
                 self._pace.answered()
@@ -223,7 +222,7 @@ class _Asker:
             finally:
                 self._pace.finish()
                 self._finished.set()
-            await asyncio.sleep(BACKOFF * 2 ** (tries - 1) * random.uniform(1, 1.5))  # noqa: S311
+            await asyncio.sleep(delay)
 
     async def _start(self) -> float:
         """Wait until a request may start; return the time. Raises _StoppedError."""

@@ -32,11 +32,13 @@ class EvolinkError(llm.ModelError, click.ClickException):
         request_id: Id of the request, which EvoLink's support asks for.
         fallback_suggestion: The server's own suggestion.
         retry_after: Seconds after which the server asks to be tried again; None without that.
+        may_be_billed: Whether the server may have worked on the request.
     """
 
     prefix: ClassVar[str] = ""
     suggestion: ClassVar[str] = ""  # Shown unless the server makes its own.
     instruction: ClassVar[str] = ""  # Shown beside the server's suggestion.
+    may_be_billed = False
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
             text = text and clean(redactor.excerpt(text))
             return text[: MAX_TEXT - 1] + "…" if text and len(text) > MAX_TEXT else text
 
-        return type(self)(
+        completed = type(self)(
             shown(self.reason) or "",
             status_code=self.status_code,
             type=shown(self.type),
@@ -79,6 +81,8 @@ class EvolinkError(llm.ModelError, click.ClickException):
             fallback_suggestion=shown(self.fallback_suggestion),
             retry_after=self.retry_after,
         )
+        completed.may_be_billed = self.may_be_billed
+        return completed
 
 
 class MissingKeyError(EvolinkError, llm.NeedsKeyException):
@@ -147,6 +151,7 @@ class TimedOutError(EvolinkError):
     """The server sent no data for too long; what was shown of an answer is incomplete."""
 
     suggestion = "try again, or set EVOLINK_TIMEOUT to more seconds"
+    may_be_billed = True
 
 
 class IncompleteReplyError(EvolinkError):
@@ -154,19 +159,24 @@ class IncompleteReplyError(EvolinkError):
 
     prefix = "The answer is incomplete: "
     suggestion = "try again"
+    may_be_billed = True
 
 
 class ContentFilterError(EvolinkError):
     """A content filter withheld the answer."""
 
     suggestion = "rephrase the prompt"
+    may_be_billed = True
 
 
 class BadReplyError(EvolinkError):
     """The reply is not what the document describes."""
+
+    may_be_billed = True
 
 
 class NoReplyError(BadReplyError):
     """The response is not from the API; it can be a login page."""
 
     suggestion = "check EVOLINK_BASE_URL, and whether the network wants a login"
+    may_be_billed = False

@@ -39,7 +39,9 @@ MAY_BE_BILLED = "evolink_may_be_billed"
 FAILED = "evolink_failed"
 """Name of the request extension that lists the servers that failed before the last, and why."""
 
-_BILLED = "the request may have been billed"
+BILLED = "the request may have been billed"
+"""What the message of an error adds when nothing of the answer arrived."""
+
 # The server behind a gateway may have worked.
 _BILLED_STATUSES = (504, 520, 524)
 
@@ -78,7 +80,9 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
         is_timeout = isinstance(failure, httpx.TimeoutException)
         error_class, reason = (_timed_out if is_timeout else _broken)(failure, began)
         failed = failure.request.extensions.get(FAILED)
-        return error_class(_with_failed(reason, "; ".join(failed or ())))
+        error = error_class(_with_failed(reason, "; ".join(failed or ())))
+        error.may_be_billed = error.may_be_billed or BILLED in reason
+        return error
     if isinstance(failure, client_errors.EventTooLarge):
         return IncompleteReplyError("the server sent an event that is too large")
     if isinstance(failure, client_errors.InvalidEvent):
@@ -109,7 +113,7 @@ def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
     report = _read_body(content)
     message = clean(report.message) or "EvoLink reported an error without a message"
     if status_code in _BILLED_STATUSES:
-        message = f"{message.rstrip('. ')}; {_BILLED}"
+        message = f"{message.rstrip('. ')}; {BILLED}"
     report.message = _with_failed(message, headers.get(FAILED_HEADER))
     error_class = QuotaError if is_quota else _class_of(status_code)
     return _build(error_class, report, status_code, retry_after(headers, content))
@@ -143,6 +147,7 @@ def _class_of(status_code: int) -> type[EvolinkError]:
 def _incomplete(error: EvolinkError) -> EvolinkError:
     """Return the error as one that occurred after a part of the reply."""
     if isinstance(error, (IncompleteReplyError, TimedOutError)):
+        error.may_be_billed = True
         return error
     return IncompleteReplyError(
         error.reason,
@@ -160,7 +165,7 @@ def _build(
     status_code: int | None,
     delay: float | None = None,
 ) -> EvolinkError:
-    return error_class(
+    error = error_class(
         clean(report.message) or "EvoLink reported an error without a message",
         status_code=status_code,
         type=report.type,
@@ -168,6 +173,9 @@ def _build(
         fallback_suggestion=report.fallback_suggestion,
         retry_after=delay,
     )
+    # A server that reports an error and no part of an answer did no work.
+    error.may_be_billed = status_code in _BILLED_STATUSES
+    return error
 
 
 def _with_failed(reason: str, failed: str | None) -> str:
@@ -188,7 +196,7 @@ def _broken(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError
         return UnreachableError, f"Cannot reach {host} through the proxy: {reason}"
     if isinstance(failure, httpx.ConnectError):
         return UnreachableError, f"Cannot reach {host}: {reason}"
-    billed = f"; {_BILLED}" if failure.request.extensions.get(MAY_BE_BILLED) else ""
+    billed = f"; {BILLED}" if failure.request.extensions.get(MAY_BE_BILLED) else ""
     return UnreachableError, f"The connection to {host} broke: {reason}{billed}"
 
 
@@ -201,7 +209,7 @@ def _timed_out(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkEr
     no_data = f"no data from {url.host} for {limits['read']:g} s"
     if began:
         return TimedOutError, f"The answer is incomplete: {no_data}"
-    return TimedOutError, f"N{no_data[1:]}; {_BILLED}"
+    return TimedOutError, f"N{no_data[1:]}; {BILLED}"
 
 
 def _read_body(content: bytes) -> ErrorReport:

@@ -34,7 +34,12 @@ def is_refusal(error: Exception) -> bool:
 
 
 def retry_delay(error: Exception, tries: int) -> float | None:
-    """Return the seconds before the next try of a row, None if it has failed."""
-    if not isinstance(error, EvolinkError) or isinstance(error, FINAL) or tries >= TRIES:
+    """Return the seconds before the next try of a row, None if it has failed.
+
+    A request that may be billed is not sent again.
+    """
+    if not isinstance(error, EvolinkError) or isinstance(error, FINAL):
+        return None
+    if error.may_be_billed or tries >= TRIES:
         return None
     return BACKOFF * float(2 ** (tries - 1)) * random.uniform(1, 1.5)  # noqa: S311

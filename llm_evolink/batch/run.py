@@ -13,6 +13,7 @@ from typing import Any
 import llm
 
 from ..connection.clients import changed_settings
+from ..failures import BILLED
 from .errors import BatchError
 from .pace import Pace
 from .progress import Limits, Progress
@@ -287,6 +288,8 @@ class Run:
             return
         result = Result(asking.row.position, asking.row.id, failure=failure_name(error))
         result.error = str(error)
+        if getattr(error, "may_be_billed", False) and BILLED not in result.error:
+            result.error += f"; {BILLED}"
         await self._save(asking, result, None)
 
     def _retry(self, asking: _Asking, delay: float) -> None:

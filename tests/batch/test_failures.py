@@ -3,13 +3,55 @@
 import pytest
 
 from llm_evolink.batch import Limits
+from llm_evolink.connection import retry
 from tests.batch.asking import asked, read, table
 from tests.batch.model_server import Answer, Refusal
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
 
-@pytest.mark.parametrize("status", [500, 502, 524])
+BILLED = "the request may have been billed"
+
+
+@pytest.mark.parametrize("status", [504, 520, 524])
+def test_a_row_that_may_be_billed_is_asked_again_only_in_the_next_run(model, database, status):
+    model.respond = lambda text, _: Refusal(status, "broken") if text == "row 2" else "a"
+    results, stopped = asked(table(4), database)
+
+    assert (stopped, model.counts["row 2"]) == (None, 1)
+    assert (results["2"].failure, results["2"].tries) == ("server", 1)
+    assert results["2"].error == f"broken; {BILLED}; try again later (status {status})"
+
+    model.respond = lambda *_: "a"
+    results, _ = asked(table(4), database)
+    assert (results["2"].answer, model.counts["row 2"]) == ("a", 2)
+
+
+def test_a_row_with_an_incomplete_answer_is_asked_once_in_a_run(model, database):
+    model.respond = lambda text, _: Answer("half", "error") if text == "row 2" else "a"
+    results, stopped = asked(table(4), database)
+
+    assert (stopped, model.counts["row 2"]) == (None, 1)
+    assert results["2"].error == (
+        f"The answer is incomplete: the server ended it with error; try again; {BILLED}"
+    )
+
+
+def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, database, monkeypatch):
+    def drop(text, before):
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(retry, "DROP_SECONDS", 0.0)
+    monkeypatch.setattr(model, "respond", drop)
+    results, stopped = asked(table(1), database)
+
+    assert (stopped, model.counts["row 0"]) == (None, 1)
+    assert f"broke: Server disconnected without sending a response.; {BILLED}; " in (
+        results["0"].error
+    )
+
+
+@pytest.mark.parametrize("status", [500, 502])
 def test_a_row_fails_after_three_tries_and_the_others_continue(model, database, status):
     model.respond = lambda text, _: Refusal(status, "broken") if text == "row 2" else "a"
     results, stopped = asked(table(20), database)

@@ -87,6 +87,8 @@ def test_a_permanent_failure_is_not_retried(monkeypatch, waits, status):
         outcome = ask(SYNC_STREAMED)
 
     assert outcome.error.status_code == status
+    assert outcome.error.may_be_billed == (status in (504, 520, 524))
+    assert ("may have been billed" in str(outcome.error)) == outcome.error.may_be_billed
     assert (len(server.requests), waits) == (1, [])
 
 
@@ -131,7 +133,11 @@ def test_nothing_is_retried_once_the_response_began(monkeypatch, waits, way: Way
         outcome = ask(way)
 
     assert isinstance(outcome.error, errors.UnreachableError)
-    assert re.match("The connection to 127.0.0.1:[0-9]+ broke: ", str(outcome.error))
+    assert re.match(
+        "The connection to 127.0.0.1:[0-9]+ broke: .*; the request may have been billed; ",
+        str(outcome.error),
+    )
+    assert outcome.error.may_be_billed
     assert (len(server.requests), waits) == (1, [])
 
 
