@@ -150,7 +150,7 @@ class CertificateError(UnreachableError):
 class TimedOutError(EvolinkError):
     """The server sent no data for too long; what was shown of an answer is incomplete."""
 
-    suggestion = "try again, or set EVOLINK_TIMEOUT to more seconds"
+    suggestion = "try again, or allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     may_be_billed = True
 
 

@@ -145,7 +145,7 @@ class EvolinkChat(_Evolink, llm.KeyModel):  # type: ignore[misc]  # attachment_t
         turn = Turn(prompt, stream, response, conversation, key or self.get_key())
         complete: Any = None
         try:
-            client = connection.client(turn.key)
+            client = connection.client(turn.key, turn.timeout)
             body = turn.request()
             if stream:
                 events = api.sync_stream(client=client, body=body)

@@ -81,7 +81,7 @@ class AsyncEvents:
             self._events = self._turn.read_chunk(chunk)
 
     async def _send(self) -> None:
-        client = await clients.async_client(self._turn.key)
+        client = await clients.async_client(self._turn.key, self._turn.timeout)
         body = self._turn.request()
         if not self._turn.stream:
             found = await api.asyncio_detailed(client=client, body=body)

@@ -18,6 +18,9 @@ _REASONS = {
 }
 """Fields that are neither an option nor allowed in extra_body, each with the reason."""
 
+_NOT_SENT = ("extra_body", "timeout")
+"""Options that are no fields of the request: a field of such a name is another's, as Google's."""
+
 
 def read_extra_body(value: Any, options: Collection[str]) -> dict[str, Any]:
     """Return the fields, given as a dict or as the text of a JSON object.
@@ -32,8 +35,7 @@ def read_extra_body(value: Any, options: Collection[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError('not a JSON object such as {"top_k": 40}')
     for name in value:
-        # A field named extra_body is Google's own.
-        if name in options and name != "extra_body":
+        if name in options and name not in _NOT_SENT:
             raise ValueError(f"cannot hold {name}: use the option")
         if name in _REASONS:
             raise ValueError(f"cannot hold {name}: {_REASONS[name]}")

@@ -18,10 +18,13 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError
 
+from ..constants import TIMEOUTS
+
 # Set by llm: -m, the prompt, --no-stream, --tool, --schema.
 SET_BY_LLM = {"model", "messages", "stream", "stream_options", "tools", "response_format"}
-# One answer is read, the model chooses among the tools, and max_tokens is the same limit.
-NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens"}
+# One answer is read, the model chooses among the tools, max_tokens is the same limit, and the
+# time-out is the plugin's own.
+NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens", "timeout"}
 
 _TYPES = {"number": float, "integer": int, "boolean": bool, "string": str}
 _BOUNDS = {
@@ -48,6 +51,14 @@ HAND_WRITTEN: dict[str, Any] = {
             None,
             description="Ask for a summary of the model's reasoning, in Google's form; whether "
             "EvoLink passes that on is not documented",
+        ),
+    ),
+    "timeout": (
+        float | None,
+        Field(
+            None,
+            description="Seconds without progress after which the prompt fails, {:g} to {:g}; "
+            "600 by default, or EVOLINK_TIMEOUT".format(*TIMEOUTS),
         ),
     ),
     "extra_body": (
@@ -79,6 +90,14 @@ class _Base(llm.Options):
         from .extra_body import read_extra_body
 
         return None if value is None else read_extra_body(value, cls.model_fields)
+
+    @field_validator("timeout", check_fields=False)
+    @classmethod
+    def check_timeout(cls, timeout: float | None) -> float | None:
+        """Return the seconds. Raises ValueError for seconds out of range."""
+        if timeout is not None and not TIMEOUTS[0] <= timeout <= TIMEOUTS[1]:
+            raise ValueError("not a number from {:g} to {:g}".format(*TIMEOUTS))
+        return timeout
 
     @field_validator("stop", mode="before", check_fields=False)
     @classmethod

@@ -200,6 +200,7 @@ def _tool(tool: Any) -> Any:
 def _set_options(request: models.ChatCompletionQuickRequest, options: llm.Options) -> None:
     """Set the options that were given; most have the name of their request field."""
     given = {name: value for name, value in options if value is not None}
+    given.pop("timeout", None)
     extra_body = given.pop("extra_body", {})
     if given.pop("json_object", False):
         request.response_format = models.JsonObjectFormat(type_="json_object")

@@ -32,6 +32,7 @@ class Turn:
     Attributes:
         key: The API key.
         stream: Whether a stream is requested.
+        timeout: Seconds without progress after which the request fails; None for the default.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Turn:
     ) -> None:
         self.key = key
         self.stream = stream
+        self.timeout: float | None = getattr(prompt.options, "timeout", None)
         self._redactor = Redactor(key)
         self._reply = Reply(self._redactor)
         self._failure: Exception | None = None

@@ -60,8 +60,13 @@ def _settings() -> Settings:
     return settings._replace(**changes) if (changes := _changes.get()) else settings
 
 
-def client(key: str) -> AuthenticatedClient:
+def client(key: str, timeout: float | None = None) -> AuthenticatedClient:
     """Return the process's client for the key and the current settings.
+
+    Args:
+        key: The API key.
+        timeout: Seconds without progress after which a request fails; those of the settings by
+            default.
 
     Raises InvalidRequestError for a setting that cannot be used.
     """
@@ -74,7 +79,7 @@ def client(key: str) -> AuthenticatedClient:
             evicted.append(_clients.pop(next(iter(_clients)))[1])
     for transport in evicted:
         transport.retire()
-    return found[0]
+    return _with_timeout(found[0], timeout)
 
 
 def new_client(settings: Settings, key: str) -> AuthenticatedClient:
@@ -90,7 +95,7 @@ def _new_client(settings: Settings, key: str) -> tuple[AuthenticatedClient, Tran
     return made, transport
 
 
-async def async_client(key: str) -> AuthenticatedClient:
+async def async_client(key: str, timeout: float | None = None) -> AuthenticatedClient:
     """As client, for the running event loop; closed when the loop shuts down."""
     place = (asyncio.get_running_loop(), *(_settings(), key))
     for old in [old for old in _async_clients if old[0].is_closed()]:
@@ -108,7 +113,7 @@ async def async_client(key: str) -> AuthenticatedClient:
     while len(_async_clients) > MAX_CLIENTS:
         # Its loop closes the generator, which nothing refers to any more.
         del _async_clients[next(iter(_async_clients))]
-    return found[0]
+    return _with_timeout(found[0], timeout)
 
 
 async def _close_at_shutdown(
@@ -147,9 +152,18 @@ def _authenticated(settings: Settings, key: str, transport: Any) -> Authenticate
         token=key,
         # Not compressed: text is small, and each event of a stream arrives at once.
         headers={"User-Agent": "llm-evolink", "Accept-Encoding": "identity"},
-        timeout=httpx.Timeout(settings.timeout, connect=CONNECT_TIMEOUT, pool=None),
+        timeout=_timeout(settings.timeout),
         httpx_args={"transport": transport},
     )
+
+
+def _with_timeout(shared: AuthenticatedClient, timeout: float | None) -> AuthenticatedClient:
+    """Return the client, or one with this time-out that sends over the same connections."""
+    return shared if timeout is None else shared.with_timeout(_timeout(timeout))
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=CONNECT_TIMEOUT, pool=None)
 
 
 def _connections(connections_class: Callable[..., C], settings: Settings) -> dict[str, C]:

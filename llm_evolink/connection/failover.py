@@ -75,9 +75,11 @@ class _Servers:
             if server != servers[-1]:
                 failed.append(f"{self._urls[server].host}: {_describe(outcome)}")
         if isinstance(outcome, Exception):
-            request.extensions[MAY_BE_BILLED] = not safe and exchange.written_at is not None
+            began = exchange.received or exchange.written_at is not None
+            request.extensions[MAY_BE_BILLED] = began and not safe
             raise outcome
         response: httpx.Response = outcome
+        request.extensions[MAY_BE_BILLED] = True  # If its body, a stream, breaks off.
         response.headers[SERVER_HEADER] = server
         if failed:
             response.headers[FAILED_HEADER] = "; ".join(failed).encode("ascii", "replace").decode()

@@ -12,6 +12,7 @@ import httpx
 
 from generated_client.client import SERVERS
 
+from ..constants import TIMEOUTS
 from ..errors import InvalidRequestError
 
 N = TypeVar("N", int, float)
@@ -71,7 +72,7 @@ def servers() -> tuple[str, ...]:
 
 def timeout() -> float:
     """Return the seconds of EVOLINK_TIMEOUT. Raises InvalidRequestError."""
-    return _number("EVOLINK_TIMEOUT", TIMEOUT, float, 0.001, 86400)
+    return _number("EVOLINK_TIMEOUT", TIMEOUT, float, *TIMEOUTS)
 
 
 def max_retries() -> int:
@@ -81,7 +82,7 @@ def max_retries() -> int:
 
 def max_wait() -> float:
     """Return the seconds of EVOLINK_MAX_WAIT. Raises InvalidRequestError."""
-    return _number("EVOLINK_MAX_WAIT", MAX_WAIT, float, 0.001, 86400)
+    return _number("EVOLINK_MAX_WAIT", MAX_WAIT, float, *TIMEOUTS)
 
 
 def names_a_host(url: httpx.URL) -> bool:

@@ -1,4 +1,4 @@
-"""Options: those of the document with its bounds, and four of the plugin; sent only when set."""
+"""Options: those of the document with its bounds, and five of the plugin; sent only when set."""
 
 import json
 
@@ -19,7 +19,7 @@ NOT_OPTIONS = {"model", "messages", "stream", "stream_options", "tools", "respon
 NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens"}
 
 # Options that are not fields of the request.
-OF_THE_PLUGIN = {"json_object", "include_thoughts", "extra_body"}
+OF_THE_PLUGIN = {"json_object", "include_thoughts", "timeout", "extra_body"}
 
 # Each option as given after -o, and as it is sent.
 GIVEN = [
@@ -67,6 +67,13 @@ REFUSED = [
     ("top_logprobs", "21"),
     ("json_object", "perhaps"),
     ("include_thoughts", "perhaps"),
+    ("timeout", "0"),
+    ("timeout", "0.0009"),
+    ("timeout", "86401"),
+    ("timeout", "-1"),
+    ("timeout", "nan"),
+    ("timeout", "inf"),
+    ("timeout", "soon"),
     ("extra_body", "top_k"),
     ("n", "2"),
     ("nonsense", "1"),
@@ -157,6 +164,8 @@ ADDED = [
     pytest.param({"extra_body": {"a": {"b": [None, "ä"]}}}, {"a": {"b": [None, "ä"]}}, id="dict"),
     pytest.param({"extra_body": {"tool_choice": "auto"}}, {"tool_choice": "auto"}, id="document"),
     pytest.param({"extra_body": {"extra_body": {"a": 1}}}, {"extra_body": {"a": 1}}, id="nested"),
+    pytest.param({"extra_body": {"timeout": 5}, "timeout": 9}, {"timeout": 5}, id="timeout"),
+    pytest.param({"timeout": "0.5"}, {}, id="the plugin's"),
     pytest.param({"extra_body": "{}"}, {}, id="empty"),
     pytest.param({"extra_body": None}, {}, id="unset"),
     pytest.param({"include_thoughts": "true"}, {"extra_body": THOUGHTS}, id="thoughts"),
@@ -294,6 +303,8 @@ def test_the_options_of_an_added_model_are_explained_too(environment):
         UnboundedOptions(temprature=5)
     with pytest.raises(ValidationError, match=r"cannot hold seed: use the option"):
         UnboundedOptions(extra_body={"seed": 5})
+    with pytest.raises(ValidationError, match=r"not a number from 0[.]001 to 86400"):
+        UnboundedOptions(timeout=0)
 
 
 @pytest.mark.parametrize(
@@ -360,6 +371,9 @@ EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)
     include_thoughts: boolean
       Ask for a summary of the model's reasoning, in Google's form; whether
       EvoLink passes that on is not documented
+    timeout: float
+      Seconds without progress after which the prompt fails, 0.001 to 86400;
+      600 by default, or EVOLINK_TIMEOUT
     extra_body: dict
       Further fields of the request, a JSON object such as {"top_k": 40}
   Attachment types:

@@ -11,7 +11,19 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.connection import network, progress
 from tests import scripted_server
-from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Way, ask, serving, way_id
+from tests.four_ways import (
+    COMPLETE,
+    STREAMED,
+    SYNC_STREAMED,
+    WAYS,
+    Way,
+    answer,
+    ask,
+    in_memory,
+    serving,
+    time_out,
+    way_id,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +183,33 @@ def test_without_a_time_out_nothing_ends(clock):
     watched.check(b"x")
 
 
+# The read time-out.
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "seconds"),
+    [(None, None, 600), ("30", None, 30), ("30", "1.5", 1.5), (None, 86400, 86400)],
+)
+def test_an_option_or_the_environment_sets_the_time_out(monkeypatch, variable, option, seconds):
+    if variable:
+        monkeypatch.setenv("EVOLINK_TIMEOUT", variable)
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1")
+    requests = in_memory(monkeypatch, time_out)
+    for way in WAYS:
+        error = ask(way, timeout=option).error
+        assert str(error).startswith(f"No data from 127.0.0.1 for {seconds:g} s; ")
+
+    limits = [request.extensions["timeout"] for request in requests]
+    assert limits == [{"connect": 10, "read": seconds, "write": seconds, "pool": None}] * 4
+
+
+def test_a_time_out_of_one_prompt_keeps_the_connection(monkeypatch):
+    with serving(monkeypatch, answer) as server:
+        texts = [ask(SYNC_STREAMED, timeout=timeout).text for timeout in (None, 5, 7)]
+
+    assert (texts, server.connections) == (["hi"] * 3, 1)
+
+
 # Through the model. The clock advances by 400 s at each look; the read time-out is 600 s.
 
 
@@ -224,8 +263,8 @@ def test_time_without_progress_ends_a_prompt(monkeypatch, fast_clock, handler, w
 
     assert type(outcome.error) is errors.TimedOutError
     assert str(outcome.error) == (
-        "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or set "
-        "EVOLINK_TIMEOUT to more seconds"
+        "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
+        "allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     )
     assert len(server.requests) <= 1
 

@@ -151,7 +151,7 @@ def test_nothing_is_retried_after_a_reset(monkeypatch, waits, way: Way):
     assert isinstance(outcome.error, errors.UnreachableError)
     assert str(outcome.error) == (
         "The connection to 127.0.0.1:1 broke: [Errno 104] Connection reset by peer; "
-        "check with: llm evolink doctor"
+        "the request may have been billed; check with: llm evolink doctor"
     )
     assert (len(requests), waits) == (1, [])
 
@@ -175,8 +175,8 @@ def test_a_read_timeout_is_not_retried(monkeypatch, waits, way: Way):
 
     assert type(outcome.error) is errors.TimedOutError
     assert str(outcome.error) == (
-        "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or set "
-        "EVOLINK_TIMEOUT to more seconds"
+        "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
+        "allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     )
     assert (len(requests), waits) == (1, [])
 
