@@ -58,6 +58,12 @@ class Reply:
         self._connection = connection
         self._server = server
 
+    @property
+    def client_port(self) -> int:
+        """Port of the client's end of the connection."""
+        port: int = self._connection.getpeername()[1]
+        return port
+
     def send(self, data: bytes | str) -> None:
         """Send these bytes and no other, in a packet of their own."""
         self._connection.sendall(data.encode() if isinstance(data, str) else data)
