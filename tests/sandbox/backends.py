@@ -1,6 +1,7 @@
 """llm models as backends of the sandbox, and calls of a sandbox with one."""
 
 import base64
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,7 @@ class Scripted(llm.Model):
     def __init__(self, *script: Any) -> None:
         self.script = script
         self.prompts: list[llm.Prompt] = []
-        self.finished = False
+        self.finished = threading.Event()
 
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: Any
@@ -43,7 +44,7 @@ class Scripted(llm.Model):
                 else:
                     yield step
         finally:
-            self.finished = True
+            self.finished.set()
 
 
 class Plain(llm.Model):

@@ -91,7 +91,7 @@ def test_a_chunk_is_sent_before_the_next_is_generated():
     ):
         lines = response.iter_lines()
         assert any('"one"' in line for line in lines)
-        assert not model.finished
+        assert not model.finished.is_set()
         go_on.set()
         assert any('"two"' in line for line in lines)
 

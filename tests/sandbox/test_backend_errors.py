@@ -3,7 +3,6 @@
 import itertools
 import json
 import threading
-import time
 
 import httpx
 import llm
@@ -126,7 +125,7 @@ def test_a_backend_that_fails_in_a_stream_ends_it_with_an_error():
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_server_stops_while_the_backend_runs(stream):
-    go_on, waited, errors = threading.Event(), [], []
+    started, go_on, waited, errors = threading.Event(), threading.Event(), [], []
 
     def wait(client):
         try:
@@ -138,13 +137,16 @@ def test_the_server_stops_while_the_backend_runs(stream):
         except httpx.TransportError as error:
             errors.append(error)
 
-    model = Scripted("one", lambda _: waited.append(go_on.wait(TIMEOUT)), "two")
+    def compute(_):
+        started.set()
+        waited.append(go_on.wait(TIMEOUT))
+
+    model = Scripted("one", compute, "two")
     with sandbox(model) as client:
         thread = threading.Thread(target=wait, args=(client,))
         thread.start()
-        while not model.prompts:
-            time.sleep(0.005)
-    assert waited == []  # It has stopped, and the model still waits.
+        assert started.wait(TIMEOUT)
+    assert waited == []  # The server has stopped, and the model has not.
     thread.join(TIMEOUT)
     assert len(errors) == 1
     go_on.set()
@@ -157,8 +159,7 @@ def test_the_backend_is_stopped_when_the_client_disconnects():
     with sandbox(model) as client:
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             next(response.iter_lines())
-        while not model.finished:
-            time.sleep(0.01)
+        assert model.finished.wait(TIMEOUT)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.0.0.2"])

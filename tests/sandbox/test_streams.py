@@ -1,7 +1,7 @@
 import asyncio
 import json
 import queue
-import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -9,7 +9,8 @@ import pytest
 from generated_client.api.chat_completion import create_chat_completion_quick as operation
 from generated_client.client import AuthenticatedClient
 from generated_client.models.chat_completion_quick_request import ChatCompletionQuickRequest
-from llm_evolink.sandbox import serve
+from llm_evolink.sandbox import route, serve
+from llm_evolink.sandbox.reply import event_stream
 from tests.four_ways import MODEL, chunks_of, client_of, message_of, post_to, text_of, tool
 from tests.llm_process import TIMEOUT
 
@@ -111,18 +112,29 @@ def test_the_generated_client_reads_complete_replies_and_streams(server):
     assert streamed.startswith("This is the EvoLink sandbox")
 
 
-def test_each_event_is_followed_by_the_chunk_delay():
-    with serve(chunk_delay=0.02) as server, client_of(server) as client:
-        began = time.perf_counter()
-        post_to(client, stream=True, max_tokens=4)
-        assert time.perf_counter() - began >= 5 * 0.02
+@pytest.fixture
+def delays(monkeypatch):
+    """The seconds for which the sandbox delays an answer or an event; nothing sleeps."""
+    seconds = []
+
+    async def sleep(delay):
+        seconds.append(delay)
+
+    for module in (event_stream, route):
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+    return seconds
 
 
-def test_each_response_is_preceded_by_the_latency():
-    with serve(latency=0.1) as server, client_of(server) as client:
-        began = time.perf_counter()
+def test_each_event_is_followed_by_the_chunk_delay(delays):
+    with serve(chunk_delay=0.5) as server, client_of(server) as client:
+        events = chunks_of(post_to(client, stream=True, max_tokens=4))
+    assert delays == [0, *[0.5] * (len(events) + 1)]
+
+
+def test_each_response_is_preceded_by_the_latency(delays):
+    with serve(latency=3) as server, client_of(server) as client:
         post_to(client, model="unknown")
-        assert time.perf_counter() - began >= 0.1
+    assert delays == [3]
 
 
 @pytest.mark.parametrize(("cut_after", "received"), [(0, 0), (1, 1), (3, 3), (18, 18)])
