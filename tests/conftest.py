@@ -74,16 +74,9 @@ def environment(user_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
 
 
-@pytest.fixture(autouse=True)
-def _fresh_llm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start `llm` itself, without the fork server, in a test that is marked `fresh_llm`."""
-    if request.node.get_closest_marker("fresh_llm"):
-        monkeypatch.setattr(llm_process, "always_fresh", True)
-
-
 @pytest.fixture(scope="session", autouse=True)
-def _fork_server() -> Iterator[None]:
-    """Stop the fork server when the tests end."""
+def _fork_servers() -> Iterator[None]:
+    """Stop the fork servers when the tests end."""
     yield
     llm_process.stop()
 

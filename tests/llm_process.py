@@ -4,14 +4,15 @@ done = llm_process.run("-m", "gemini-3.5-flash", "hello")
 with llm_process.start("evolink", "sandbox") as process:
     ...  # process.pid, process.stdout, process.send_signal(signal.SIGINT), process.wait()
 
-A forked process is a real one, with its own pid, pipes, signals and exit code. What it leaves out
-are the imports and llm's migrations of a new logs.db. A fresh `llm` is started instead for a test
-marked `fresh_llm`, for an environment that differs in what Python or llm reads when it starts, and
-on Windows.
+A forked process is a real one, with its own pid, pipes, signals and exit code. It skips the
+imports, llm's migrations of a new logs.db, and Python's freeing of each object at exit. With
+`fresh=True`, on Windows, and in an environment in which Python starts differently, `llm` itself is
+started instead.
 
 Run as a program, this file is the fork server (`serve`) or a command `llm` that uses it (`llm`).
 """
 
+import atexit
 import gc
 import importlib
 import marshal
@@ -24,6 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -33,7 +35,6 @@ PIPE, DEVNULL, STDOUT = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
 LLM = str(Path(sys.executable).with_name("llm"))
 TIMEOUT = 120.0  # Seconds within which a command ends, however busy the machine is.
 File = int | IO[Any]
-_READ_AT_START = ("COVERAGE_", "LANG", "LC_", "LD_", "LLM_LOAD_PLUGINS", "PYTHON")
 _NUMBER = 4  # Bytes of a length, a pid or an exit code on the socket.
 
 
@@ -43,8 +44,11 @@ def run(
     env: dict[str, str] | None = None,
     cwd: str | Path | None = None,
     stdin: File = DEVNULL,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `llm` with the arguments; the other parameters are those of subprocess.run.
+    """Run `llm` with the arguments, without a fork server if `fresh`.
+
+    The other parameters are those of subprocess.run.
 
     Raises subprocess.TimeoutExpired when it was killed after TIMEOUT seconds.
     """
@@ -56,7 +60,8 @@ def run(
             given.write(input)
             given.seek(0)
             stdin = given
-        process = start(*arguments, env=env, cwd=cwd, stdin=stdin, stdout=out, stderr=err)
+        files: dict[str, File] = {"stdin": stdin, "stdout": out, "stderr": err}
+        process = start(*arguments, env=env, cwd=cwd, fresh=fresh, **files)
         try:
             code = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -74,19 +79,20 @@ def start(
     stdin: File = DEVNULL,
     stdout: File = PIPE,
     stderr: File = PIPE,
+    fresh: bool = False,
 ) -> "Process | subprocess.Popen[str]":
-    """Start `llm` with the arguments; the other parameters are those of subprocess.Popen."""
+    """Start `llm` with the arguments, without a fork server if `fresh`.
+
+    The other parameters are those of subprocess.Popen.
+    """
     command = [LLM, *arguments]
     environment = dict(os.environ if env is None else env)
-    server = None if always_fresh else _server(environment)
+    server = None if fresh else _server(environment)
     if server:
         directory = os.fspath(cwd or os.getcwd())
         return Process(server.path, command, environment, directory, stdin, stdout, stderr)
     options: dict[str, Any] = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": cwd}
     return subprocess.Popen(command, env=environment, text=True, **options)
-
-
-always_fresh = sys.platform == "win32"  # The fixture for the mark `fresh_llm` sets it too.
 
 
 def install(folder: Path) -> None:
@@ -132,9 +138,9 @@ class Terminal:
 
 
 def stop() -> None:
-    """Stop the fork server, if one was started."""
+    """Stop the fork servers."""
     while _servers:
-        _servers.pop().stop()
+        _servers.popitem()[1].stop()
 
 
 class Process:
@@ -218,12 +224,11 @@ class Process:
 class _Server:
     """A running fork server: `path` is its socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self.path = f"{self._folder.name}/socket"
-        self.environment = _read_at_start(dict(os.environ))
         command = [sys.executable, __file__, "serve", self.path]
-        self._process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, cwd="/")
+        self._process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, cwd="/", env=environment)
         assert self._process.stdout
         assert self._process.stdout.readline() == b"ready\n"
 
@@ -233,22 +238,24 @@ class _Server:
         self._folder.cleanup()
 
 
-_servers: list[_Server] = []
+def _read_by_python(environment: dict[str, str]) -> dict[str, str]:
+    """Return the variables that Python reads once, when it starts."""
+    names = ("LANG", "LC_", "LD_", "PYTHON")
+    return {name: value for name, value in environment.items() if name.startswith(names)}
+
+
+_OURS = _read_by_python(dict(os.environ))
+_servers: dict[str | None, _Server] = {}  # By the plugins that are loaded, None for all.
 
 
 def _server(environment: dict[str, str]) -> _Server | None:
-    """Return the fork server, started if need be; None if it is of another environment."""
-    if not _servers:
-        if environment.get("LLM_LOAD_PLUGINS") != "llm-evolink":
-            return None
-        _servers.append(_Server())
-    server = _servers[0]
-    return server if _read_at_start(environment) == server.environment else None
-
-
-def _read_at_start(environment: dict[str, str]) -> dict[str, str]:
-    """Return the variables that Python or llm reads once, when it starts."""
-    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+    """Return the fork server for the environment, started if need be; None if none can be."""
+    if sys.platform == "win32" or _read_by_python(environment) != _OURS:
+        return None
+    plugins = environment.get("LLM_LOAD_PLUGINS")
+    if plugins not in _servers:
+        _servers[plugins] = _Server(environment)
+    return _servers[plugins]
 
 
 # The fork server.
@@ -342,12 +349,29 @@ def _load() -> Any:
     return llm.cli.cli
 
 
+def _call(cli: Any) -> None:
+    """Call the command line, and exit without freeing each object, which takes half of the time."""
+    try:
+        cli()
+    except SystemExit as stopped:
+        code = stopped.code or 0
+        if not isinstance(code, int):
+            raise
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        code = 120  # As Python exits.
+    os._exit(code)
+
+
 if __name__ == "__main__":
     role, socket_path, *rest = sys.argv[1:]
     if role == "serve":
         cli = _load()
         _serve(socket_path)
-        sys.exit(cli())
+        _call(cli)
     command = Process(socket_path, [LLM, *rest], dict(os.environ), os.getcwd(), 0, 1, 2)
     for forwarded in (signal.SIGINT, signal.SIGTERM):
         signal.signal(forwarded, lambda number, _: command.send_signal(number))

@@ -435,13 +435,12 @@ def test_what_a_python_caller_can_tell_apart():
         assert not any(issubclass(kind, other) for other in kinds - {kind})
 
 
-@pytest.mark.fresh_llm
 def test_one_line_at_the_prompt_and_in_a_chat(monkeypatch, llm_command, turns):
     def handler(reply: scripted_server.Reply) -> None:
         reply.respond(401, body("Invalid or expired token"))
 
     with serving(monkeypatch, handler):
-        prompted = llm_command("-m", "gemini-3.5-flash", "hi")
+        prompted = llm_command("-m", "gemini-3.5-flash", "hi", fresh=True)
         chatted = llm_command("chat", "-m", "gemini-3.5-flash", input="hi\n")
 
     line = (

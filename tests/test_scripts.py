@@ -53,9 +53,10 @@ def processes(text: str) -> list[Path]:
     return found
 
 
-@pytest.mark.fresh_llm
-def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(no_key, tmp_path):
-    done = demo("What is a pelican?", cwd=tmp_path)
+def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(
+    no_key, forked_demo, tmp_path
+):
+    done = demo("What is a pelican?", cwd=tmp_path, script=forked_demo)
 
     first, _, asked, answer, _, logged, *row = done.stdout.splitlines()
     assert first.startswith("No key is set: asking the sandbox at http://127.0.0.1:")
@@ -116,7 +117,6 @@ def test_a_failure_is_told_and_nothing_stays(no_key, forked_demo, tmp_path, monk
     assert done.returncode == 1
 
 
-@pytest.mark.fresh_llm
 def test_ctrl_c_stops_the_sandbox_too(no_key, tmp_path, monkeypatch):
     marker = str(tmp_path / "marked")
     os.mkdir(marker)

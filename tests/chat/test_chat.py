@@ -74,9 +74,8 @@ def test_the_system_prompt_is_sent(sandbox, llm_command, flags):
     assert request.body.get("stream") == (None if "--no-stream" in flags else True)
 
 
-@pytest.mark.fresh_llm
 def test_the_log_is_read_back_by_llm(sandbox, llm_command):
-    llm_command("-m", "gemini-3.5-flash", "hello")
+    llm_command("-m", "gemini-3.5-flash", "hello", fresh=True)
 
     (row,) = json.loads(llm_command("logs", "--json").stdout)
 
@@ -84,9 +83,10 @@ def test_the_log_is_read_back_by_llm(sandbox, llm_command):
     assert row["response_json"]["usage"] == HELLO_USAGE
 
 
-@pytest.mark.fresh_llm
 def test_a_chat_of_three_turns_sends_what_came_before(sandbox, llm_command, turns):
-    done = llm_command("chat", "-m", "gemini-3.5-flash", input="one\ntwo\nthree\nexit\n")
+    done = llm_command(
+        "chat", "-m", "gemini-3.5-flash", input="one\ntwo\nthree\nexit\n", fresh=True
+    )
 
     assert done.returncode == 0
     assert [len(request.body["messages"]) for request in sandbox.requests] == [1, 3, 5]
@@ -140,7 +140,6 @@ def answer(reply: scripted_server.Reply) -> None:
     reply.respond(200, {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
 
 
-@pytest.mark.fresh_llm
 def test_the_key_can_come_from_three_places(environment, llm_command, monkeypatch):
     with scripted_server.serve(answer) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)

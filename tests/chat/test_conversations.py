@@ -245,7 +245,6 @@ def test_a_conversation_begun_with_another_model_goes_on(
     ]
 
 
-@pytest.mark.fresh_llm
 def test_fragments_and_templates(sandbox, llm_command, tmp_path):
     (tmp_path / "notes.txt").write_text("From a file.")
     llm_command("-m", MODEL, "-s", "Old", "-o", "seed", "7", "About $topic", "--save", "about")

@@ -135,11 +135,10 @@ def test_an_image_is_sent_again_on_later_turns(sandbox, way, png, typed):
     }
 
 
-@pytest.mark.fresh_llm
 def test_an_image_is_sent_again_from_the_database(sandbox, llm_command, tmp_path, png):
     (tmp_path / "piped").write_bytes(WEBP)
     with (tmp_path / "piped").open() as stdin:
-        llm_command("-m", MODEL, "one", "-a", str(png), "-a", "-", stdin=stdin)
+        llm_command("-m", MODEL, "one", "-a", str(png), "-a", "-", stdin=stdin, fresh=True)
     llm_command("-c", "two")
     first, second = (request.body["messages"][0] for request in sandbox.requests)
     assert first == second

@@ -89,13 +89,13 @@ def test_ctrl_c_while_waiting_to_try_again(environment, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "flags", [pytest.param([], marks=pytest.mark.fresh_llm), ["--async"]], ids=["sync", "async"]
+    ("flags", "fresh"), [([], True), (["--async"], False)], ids=["sync", "async"]
 )
-def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, flags):
+def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, flags, fresh):
     handler = Endless(says=True, goes_on=True)
     with (
         serving(monkeypatch, handler),
-        llm_process.start(*PROMPT, *flags) as process,
+        llm_process.start(*PROMPT, *flags, fresh=fresh) as process,
     ):
         line = os.read(process.stdout.fileno(), 3)  # As head -1 does.
         process.stdout.close()

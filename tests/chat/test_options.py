@@ -337,7 +337,6 @@ def test_a_default_option_is_sent(sandbox, llm_command):
     assert sandbox.requests[0].body["temperature"] == 0.5
 
 
-@pytest.mark.fresh_llm
 def test_the_list_of_options_reads_well(environment, llm_command):
     done = llm_command("models", "-m", MODEL, "--options")
 

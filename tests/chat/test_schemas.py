@@ -3,7 +3,6 @@
 import json
 
 import pydantic
-import pytest
 
 from tests.chat.test_tools import now, upper
 from tests.four_ways import MODEL, WAYS, way_id
@@ -91,10 +90,9 @@ def test_the_forms_of_the_command_line(sandbox, llm_command, tmp_path):
     assert formats == [response_format(DOG)] * 3
 
 
-@pytest.mark.fresh_llm
 def test_objects_are_read_back_from_the_log(sandbox, llm_command):
     prompt = 'Say {"items": [{"name": "Rex", "age": 3}]}'
-    done = llm_command("-m", MODEL, "--schema-multi", "name, age int", prompt)
+    done = llm_command("-m", MODEL, "--schema-multi", "name, age int", prompt, fresh=True)
     assert json.loads(done.stdout) == {"items": [{"name": "Rex", "age": 3}]}
 
     logged = llm_command("logs", "--schema-multi", "name, age int", "--data-key", "items")

@@ -255,11 +255,12 @@ def test_a_chain_that_paused_goes_on(sandbox, way):
     assert len(sandbox.requests) == 3
 
 
-@pytest.mark.fresh_llm
 def test_tools_of_the_command_line(sandbox, llm_command, turns):
     functions = "def double(n: int) -> int:\n    return 2 * n\n"
     prompt = 'double {"n": 21} then llm_version'
-    done = llm_command("-m", MODEL, "--functions", functions, "-T", "llm_version", prompt)
+    done = llm_command(
+        "-m", MODEL, "--functions", functions, "-T", "llm_version", prompt, fresh=True
+    )
 
     assert done.returncode == 0
     assert result_messages(sandbox)[0] == "42"

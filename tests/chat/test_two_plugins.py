@@ -6,8 +6,6 @@ import pytest
 
 from tests.four_ways import INTRODUCTION, MODEL
 
-pytestmark = pytest.mark.fresh_llm  # Plugins are loaded when llm starts.
-
 ORDERS = pytest.mark.parametrize(
     "order",
     ["llm-gemini,llm-evolink", "llm-evolink,llm-gemini"],
@@ -50,7 +48,7 @@ def test_google_s_own_keeps_its_long_name(environment, beside, order):
 
 
 def test_as_installed_both_plugins_load(sandbox, beside):
-    loaded = json.loads(beside(None, "plugins").stdout)
+    loaded = json.loads(beside(None, "plugins", fresh=True).stdout)
     assert {"llm-evolink", "llm-gemini"} <= {plugin["name"] for plugin in loaded}
 
     done = beside("llm-evolink", "-m", MODEL, "hello")

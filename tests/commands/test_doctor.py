@@ -48,9 +48,8 @@ def check_output(done: subprocess.CompletedProcess[str], pattern: str, returncod
     assert (done.stderr, done.returncode) == ("", returncode)
 
 
-@pytest.mark.fresh_llm
 def test_every_check_is_ok(sandbox, llm_command):
-    done = llm_command("evolink", "doctor")
+    done = llm_command("evolink", "doctor", fresh=True)
 
     check_output(done, lines(sandbox.url), 0)
     (request,) = sandbox.requests
@@ -148,7 +147,6 @@ def test_json_output(sandbox, llm_command, user_path):
     }
 
 
-@pytest.mark.fresh_llm
 @pytest.mark.parametrize("order", ["llm-gemini,llm-evolink", "llm-evolink,llm-gemini"])
 def test_a_model_that_llm_gemini_has_too_is_a_note(sandbox, llm_command, order):
     done = llm_command("evolink", "doctor", env={"LLM_LOAD_PLUGINS": order})

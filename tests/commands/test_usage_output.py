@@ -118,7 +118,6 @@ def test_bars_are_left_out_first_then_columns(two_days, usage, width, header):
     assert ("█" in lines[2]) is ("tokens" in header)
 
 
-@pytest.mark.fresh_llm
 def test_the_output_for_an_ascii_terminal_is_ascii(log, llm_command):
     log()
     env = {"TZ": "UTC", "COLUMNS": "80", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

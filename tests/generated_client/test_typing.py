@@ -111,15 +111,14 @@ def test_a_required_field_that_can_be_null_is_typed(cache: Path, tmp_path: Path)
     openapi = ROOT / "openapi"
     name = "gemini-3.5-flash.yaml"
     effective = with_overlays(load_yaml((openapi / name).read_bytes(), name), openapi)
-    document = effective.document
-    schemas = document["components"]["schemas"]
+    schemas = effective.document["components"]["schemas"]
     usage = {"oneOf": [{"$ref": "#/components/schemas/Usage"}, {"type": "null"}]}
     schemas["Order"] = {
         "type": "object",
         "required": ["usage", "name"],
         "properties": {"usage": usage, "name": {"type": ["string", "null"]}},
     }
-    generate_client(document, effective.models, openapi, tmp_path / "generated_client")
+    generate_client(effective, openapi, tmp_path / "generated_client")
     program = tmp_path / "nullable.py"
     program.write_text(NULLABLE)
 

@@ -31,9 +31,9 @@ def environ(environment):
 
 
 @contextmanager
-def command(environ, *options):
+def command(environ, *options, fresh=False):
     """Run `llm evolink sandbox` until the block ends."""
-    with llm_process.start("evolink", "sandbox", *options, env=environ) as process:
+    with llm_process.start("evolink", "sandbox", *options, env=environ, fresh=fresh) as process:
         try:
             yield process
         finally:
@@ -55,11 +55,9 @@ def read_url(process, source="generated answers, no model") -> str:
     return url
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.fresh_llm), signal.SIGTERM]
-)
-def test_the_command_runs_until_it_is_stopped(environ, number):
-    with command(environ, "--port", "0") as process:
+@pytest.mark.parametrize(("number", "fresh"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_the_command_runs_until_it_is_stopped(environ, number, fresh):
+    with command(environ, "--port", "0", fresh=fresh) as process:
         url = read_url(process)
         response = httpx.post(
             f"{url}/v1/chat/completions",
@@ -87,8 +85,6 @@ def test_two_signals_at_once_stop_the_command_once(environ):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_command_during_a_stream(environ, number):
-    # Under coverage a process has asyncio's exceptions twice, and anyio does not catch its own.
-    environ.pop("COVERAGE_PROCESS_CONFIG", None)
     with command(environ, "--port", "0", "--chunk-delay", "3600") as process:
         url = read_url(process)
         with httpx.stream(
@@ -156,7 +152,6 @@ def with_plugin(environ, tmp_path):
     }
 
 
-@pytest.mark.fresh_llm
 def test_the_command_with_backend_reply_and_record(with_plugin, tmp_path):
     replies, record = tmp_path / "replies.yaml", tmp_path / "requests.jsonl"
     replies.write_text("- {prompt: '(?i)capital', reply: Paris}\n")
