@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 import tarfile
+import venv
 import zipfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,23 +48,49 @@ def test_the_sdist_holds_what_regenerating_and_testing_need(built):
     assert {"README.md", "CHANGELOG.md", "LICENSE"} <= names
 
 
-def test_the_wheel_alone_does_the_main_job(built, sandbox, tmp_path):
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+def dependencies(name: str) -> Iterator[Distribution]:
+    """Yield the distributions that one without extras needs, each with those it needs itself."""
+    found = set()
+    names = [name]
+    while names:
+        each = distribution(names.pop())
+        for requirement in map(Requirement, each.requires or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                needed = distribution(requirement.name)
+                if needed.name not in found:
+                    found.add(needed.name)
+                    names.append(needed.name)
+                    yield needed
+
+
+@pytest.fixture
+def installed(built, tmp_path) -> Path:
+    """A virtual environment with the wheel and its dependencies, and no other package."""
+    venv.create(tmp_path / "venv")
+    (site_packages,) = (tmp_path / "venv/lib").glob("python3*/site-packages")
     (wheel,) = built.glob("*.whl")
-    pip = [str(tmp_path / "venv/bin/python"), "-m", "pip", "install", "--quiet", str(wheel)]
-    subprocess.run(pip, check=True, capture_output=True)
+    zipfile.ZipFile(wheel).extractall(site_packages)
+    for each in dependencies("llm-evolink"):
+        for name in {Path(file).parts[0] for file in each.files or ()} - {".."}:
+            target = Path(str(each.locate_file(name)))
+            if target.exists() and not (site_packages / name).exists():
+                (site_packages / name).symlink_to(target)
+    return tmp_path / "venv"
 
-    llm = [str(tmp_path / "venv/bin/llm"), "-m", "gemini-3.5-flash", "hello", "--usage"]
-    done = subprocess.run(llm, capture_output=True, text=True, check=False, env=os.environ)
 
+def test_the_wheel_and_its_dependencies_suffice(installed, sandbox):
+    def llm(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(installed / "bin/python"), "-m", "llm", *arguments]
+        return subprocess.run(
+            command, cwd=installed, capture_output=True, text=True, check=False, env=os.environ
+        )
+
+    done = llm("-m", "gemini-3.5-flash", "hello", "--usage")
     assert done.stdout == ('This is the EvoLink sandbox, not gemini-3.5-flash. You said: "hello"\n')
     assert done.stderr.startswith("Token usage: 2 input, 17 output, ")
-    without_extra = subprocess.run(
-        [llm[0], "evolink", "sandbox"], capture_output=True, text=True, check=False
-    )
-    assert without_extra.stderr.startswith(
-        "Error: the sandbox needs packages that are not installed; add them with: "
-        "llm install 'llm-evolink[sandbox] @ "
+    assert llm("evolink", "sandbox").stderr == (
+        "Error: the sandbox needs packages that are not installed; "
+        "add them with: llm install 'llm-evolink[sandbox]'\n"
     )
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pydantic
+import pytest
 
 from tests.chat.test_tools import now, upper
 from tests.four_ways import MODEL, WAYS, way_id
