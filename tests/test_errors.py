@@ -406,7 +406,7 @@ def test_a_host_that_does_not_answer():
 def test_a_defect_of_ours_is_not_dressed_up(monkeypatch, way: Way):
     defect = RuntimeError("a defect")
 
-    def client(key: str) -> None:
+    def client(key: str, timeout: float | None) -> None:
         raise defect
 
     monkeypatch.setattr(clients, "client", client)

@@ -75,11 +75,11 @@ def memory() -> Iterator[Memory]:
         httpx_args={"transport": answers},
     )
 
-    async def async_client(key: str) -> AuthenticatedClient:
+    async def async_client(key: str, timeout: float | None) -> AuthenticatedClient:
         return client
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clients, "client", lambda key: client)
+        patch.setattr(clients, "client", lambda key, timeout: client)
         patch.setattr(clients, "async_client", async_client)
         yield answers
 
