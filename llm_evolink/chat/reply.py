@@ -164,9 +164,7 @@ class Reply:
             if self.ending is Ending.MISSING:
                 raise IncompleteReplyError("the server did not report the end of its tool calls")
         elif (self.finish_reason or "").lower() in ("tool_calls", "tool_call", "tool_use"):
-            raise BadReplyError(
-                "EvoLink reported a tool call and sent none that can be read; try again"
-            )
+            raise IncompleteReplyError("the server reported a tool call and sent none to read")
 
     def _finish_calls(self, response: Any) -> Iterator[StreamEvent]:
         for call in self._tool_calls.finished():

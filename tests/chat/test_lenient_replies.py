@@ -1,0 +1,182 @@
+"""Replies whose fields have other types or places than the document gives them."""
+
+from typing import Any
+
+import click
+import pytest
+
+from llm_evolink import errors
+from llm_evolink.chat.think_tags import ThinkTags
+from tests import scripted_server
+from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Outcome, Way, ask, serving, way_id
+
+
+@pytest.fixture(autouse=True)
+def _environment(environment: None) -> None:
+    pass
+
+
+def asked(monkeypatch, way: Way, choices: Any, **fields: Any) -> Outcome:
+    """Ask for a reply with these choices, in a stream as one event."""
+
+    def handler(reply: scripted_server.Reply) -> None:
+        data = {"choices": choices, **fields}
+        if way.stream:
+            reply.events(data, "[DONE]")
+        else:
+            reply.respond(200, data)
+
+    # Notices are printed for a command only.
+    with serving(monkeypatch, handler), click.Context(click.Command("llm")):
+        return ask(way)
+
+
+def place(way: Way) -> str:
+    return "delta" if way.stream else "message"
+
+
+CONTENTS = [
+    ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab"),
+    ([{"content": "a"}, "b", 3], "ab3"),
+    ({"text": "a"}, "a"),
+    (7, "7"),
+    (0.5, "0.5"),
+]
+
+
+@pytest.mark.parametrize(("content", "text"), CONTENTS)
+@pytest.mark.parametrize("way", [SYNC_STREAMED, COMPLETE[0]], ids=way_id)
+def test_the_text_is_taken_from_other_types_of_content(monkeypatch, way, content, text):
+    choice = {place(way): {"content": content}, "finish_reason": "stop"}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert (outcome.text, outcome.error) == (text, None)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_a_list_of_parts_in_each_way(monkeypatch, way):
+    choice = {place(way): {"content": CONTENTS[0][0]}, "finish_reason": "stop"}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert (outcome.text, outcome.error) == ("ab", None)
+
+
+CHOICES = {
+    "a delta that is text": [{"delta": "hi", "finish_reason": "stop"}],
+    "a message in a stream": [{"message": {"content": "hi"}, "finish_reason": "stop"}],
+    "legacy text": [{"text": "hi", "finish_reason": "stop"}],
+    "choices as an object": {"delta": {"content": "hi"}, "finish_reason": "stop"},
+    "null among the choices": [None, {"delta": {"content": "hi"}, "finish_reason": "stop"}],
+    "an index as text": [{"index": "0", "delta": {"content": "hi"}, "finish_reason": "stop"}],
+    "a delta of another type": [
+        {"delta": 5, "message": {"content": "hi"}, "finish_reason": "stop"},
+    ],
+}
+
+
+@pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
+def test_the_text_is_taken_from_other_places(monkeypatch, choices):
+    outcome = asked(monkeypatch, SYNC_STREAMED, choices)
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_fields_of_another_type_are_left_out(monkeypatch, way):
+    choice = {place(way): {"content": "hi"}, "finish_reason": 3, "index": "0", "logprobs": "n/a"}
+    fields = {"id": 5, "model": 6, "created": "now", "usage": "n/a", "object": None}
+    outcome = asked(monkeypatch, way, [choice], **fields)
+
+    assert (outcome.text, outcome.error) == ("hi", None)
+    assert (outcome.response.input_tokens, outcome.response.output_tokens) == (None, None)
+    assert outcome.response.response_json["id"] == "5"
+
+
+def test_usage_of_a_choice_counts(monkeypatch):
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": "none"}
+    choice = {"delta": {"content": "hi"}, "finish_reason": "stop", "usage": usage}
+    outcome = asked(monkeypatch, SYNC_STREAMED, [choice])
+
+    assert (outcome.response.input_tokens, outcome.response.output_tokens) == (3, 4)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_a_refusal_is_the_answer_with_a_notice(monkeypatch, capsys, way):
+    choice = {place(way): {"content": None, "refusal": "I will not."}, "finish_reason": "stop"}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert (outcome.text, outcome.error) == ("I will not.", None)
+    assert "The model refused to answer; the text is its reason" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_a_legacy_function_call_is_shown_with_a_notice(monkeypatch, capsys, way):
+    call = {"name": "weather", "arguments": '{"city": "Paris"}'}
+    choice = {place(way): {"content": None, "function_call": call}, "finish_reason": "stop"}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert (outcome.text, outcome.error) == ('{"city": "Paris"}', None)
+    assert "The answer came as a function_call of weather" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize("calls", [[], [5], None], ids=str)
+def test_an_announced_tool_call_that_cannot_be_read_is_an_error(monkeypatch, way, calls):
+    choice = {place(way): {"content": "x", "tool_calls": calls}, "finish_reason": "tool_calls"}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert type(outcome.error) is errors.IncompleteReplyError
+    assert str(outcome.error) == (
+        "The answer is incomplete: the server reported a tool call and sent none to read; try again"
+    )
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_an_error_of_a_choice_is_the_reason(monkeypatch, way):
+    choice = {place(way): {"content": "half"}, "error": {"message": "upstream broke"}}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert isinstance(outcome.error, errors.EvolinkError)
+    assert "upstream broke" in str(outcome.error)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize("name", ["think", "thought"])
+def test_text_in_tags_at_the_beginning_is_reasoning(monkeypatch, way, name):
+    content = f"\n<{name}>\nfirst\nsecond\n</{name}>\n\nThe answer"
+    choice = {place(way): {"content": content}, "finish_reason": "stop"}
+    outcome = asked(monkeypatch, way, [choice])
+
+    assert (outcome.text, outcome.error) == ("The answer", None)
+    (message,) = way.resolve(outcome.response.messages())
+    assert [part.text for part in message.parts] == ["first\nsecond", "The answer"]
+
+
+SPLIT = [
+    ("<think>a\nb\n</think>\n\nc", [("reasoning", "a\nb"), ("text", "c")]),
+    ("<thought>a</thought>c<think>d", [("reasoning", "a"), ("text", "c<think>d")]),
+    ("<think>a</thi", [("reasoning", "a</thi")]),
+    ("<think></think>c", [("text", "c")]),
+    ("<thing>a", [("text", "<thing>a")]),
+    ("<th", [("text", "<th")]),
+    ("a <think>b</think>", [("text", "a <think>b</think>")]),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), SPLIT)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_tags_are_found_however_the_text_is_split(content, expected, size):
+    tags = ThinkTags()
+    found: list[tuple[str, str]] = []
+    for start in range(0, len(content), size):
+        part = content[start : start + size]
+        found += [("text", part)] if tags.in_answer else tags.split(part)
+    found += tags.rest()
+
+    joined: list[tuple[str, str]] = []
+    for event_type, text in found:
+        if joined and joined[-1][0] == event_type:
+            joined[-1] = event_type, joined[-1][1] + text
+        else:
+            joined.append((event_type, text))
+    assert joined == expected
