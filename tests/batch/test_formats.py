@@ -1,0 +1,59 @@
+"""Files that a batch reads, by format."""
+
+import io
+import os
+
+import pytest
+
+from llm_evolink.batch import BatchError
+from llm_evolink.batch.formats import guess_format, read_rows
+from llm_evolink.batch.table import open_table
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (b'[{"a": 1}]', "json"),
+        (b'{"a": 1}\n{"a": 2}', "nl"),
+        (b'{\n"a": 1}', "json"),
+        (b"id\ttext\n", "tsv"),
+        (b"id,text\t\n", "csv"),
+        (b"", "csv"),
+    ],
+)
+def test_the_first_line_gives_the_format(first, expected):
+    assert guess_format(io.BytesIO(b"\xef\xbb\xbf" + first), "table.txt") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "file_format", "message"),
+    [
+        (b'{"a": "\xff"}\n', "nl", "line 1: not UTF-8"),
+        (b'\n\n{"a": 1', "nl", "line 3: not a JSON object"),
+        (b'[{"a": "\xff"}]', "json", "line 1: not UTF-8"),
+        (b"id,text\n1,\xff\n", "csv", "line 2: not UTF-8"),
+    ],
+)
+def test_a_malformed_file_is_reported_by_line(content, file_format, message):
+    with pytest.raises(BatchError) as error:
+        list(read_rows(io.BytesIO(content), file_format))
+    assert error.value.message == message
+
+
+def test_a_file_that_cannot_be_read_is_reported():
+    class Broken(io.BytesIO):
+        def readline(self, *_):
+            raise OSError(5, "Input/output error")
+
+        __next__ = read = readline
+
+    with pytest.raises(BatchError) as error:
+        list(read_rows(Broken(), "nl"))
+    assert error.value.message == "it cannot be read: Input/output error"
+
+
+def test_a_pipe_that_is_named_is_refused():
+    source, target = os.pipe()
+    with os.fdopen(source, "rb"), os.fdopen(target, "wb"), pytest.raises(BatchError) as error:
+        open_table(f"/dev/fd/{source}")
+    assert error.value.message == f"/dev/fd/{source} cannot be read twice; use - to read a pipe"
