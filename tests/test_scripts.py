@@ -1,4 +1,4 @@
-"""The scripts a person runs: demo, with and without a key, from any folder, stopped half-way."""
+"""The scripts that a person runs: demo, with and without a key, from any folder; install."""
 
 import os
 import shutil
@@ -133,3 +133,30 @@ def test_ctrl_c_stops_the_sandbox_too(no_key, tmp_path, monkeypatch):
     assert os.listdir(marker) == []
     while processes(marker):
         time.sleep(0.05)
+
+
+def test_an_environment_whose_making_was_interrupted_is_made_again(tmp_path, monkeypatch):
+    """python3 is replaced by one that makes an environment whose Python writes what it runs."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = tmp_path / ".venv" / "bin" / "python"
+    made.parent.mkdir(parents=True)
+    made.write_text("#!/bin/sh\nexit 1\n")  # It has no pip.
+    made.chmod(0o755)
+    python = tmp_path / "python3"
+    python.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exit\nprintf \'#!/bin/sh\\necho "$@"\\n\' >{made}\n'
+    )
+    python.chmod(0o755)
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(DEMO.with_name("install"), tmp_path / "scripts")
+
+    done = demo("sandbox", cwd=tmp_path, script=tmp_path / "scripts" / "install")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "-m pip install --quiet --disable-pip-version-check --editable .[sandbox]\n",
+        "Making the environment .venv …\nInstalling llm-evolink[sandbox] into .venv …\n",
+    )
+
+    done = demo("sandbox", cwd=tmp_path, script=tmp_path / "scripts" / "install")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
