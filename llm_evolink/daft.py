@@ -36,7 +36,7 @@ from .batch.formats import cell_text
 from .batch.pace import Pace, PauseTooLongError
 from .batch.rates import Rates
 from .batch.requests import Asked, Request, Requests
-from .batch.results import cut_error, parse
+from .batch.results import cut_error, error_text, parse
 from .batch.retry import FATAL, is_refusal, retry_delay
 from .batch.state import tokens_of
 from .batch.table import columns_error
@@ -151,7 +151,7 @@ async def _ask_row(job: _Job, *values: Any) -> dict[str, Any]:
     try:
         return await _asker(asyncio.get_running_loop(), job).ask(values)
     except Exception as error:
-        return _result(error=str(error) or type(error).__name__)
+        return _result(error=error_text(error))
 
 
 def _result(**fields: Any) -> dict[str, Any]:

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..failures import BILLED
+
 CUT = "cut"
 """Failure of an answer that the token limit or a content filter cut."""
 
@@ -71,6 +73,13 @@ def failure_name(error: Exception) -> str:
     """Return the type of an error in words: "rate limit" for a RateLimitError."""
     words = re.findall("[A-Z][a-z]*", type(error).__name__.removesuffix("Error"))
     return " ".join(words).lower() or "error"
+
+
+def error_text(error: Exception) -> str:
+    """Return the message of an error, which reports a request that may be billed."""
+    text = str(error) or type(error).__name__
+    billed = getattr(error, "may_be_billed", False) and BILLED not in text
+    return f"{text}; {BILLED}" if billed else text
 
 
 def cut_error(response_json: Any) -> str | None:

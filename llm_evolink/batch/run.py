@@ -13,13 +13,12 @@ from typing import Any
 import llm
 
 from ..connection.clients import changed_settings
-from ..failures import BILLED
 from .errors import BatchError
 from .pace import Pace
 from .progress import Limits, Progress
 from .rates import Rates
 from .requests import Request, RequestError, Requests
-from .results import CUT, NOT_LOGGED, NOT_PARSED, Result, cut_error, failure_name, parse
+from .results import CUT, NOT_LOGGED, NOT_PARSED, Result, cut_error, error_text, failure_name, parse
 from .retry import FATAL, is_refusal, retry_delay
 from .reuse import is_answered, recorded
 from .state import State, tokens_of
@@ -287,9 +286,7 @@ class Run:
             self._retry(asking, delay)
             return
         result = Result(asking.row.position, asking.row.id, failure=failure_name(error))
-        result.error = str(error)
-        if getattr(error, "may_be_billed", False) and BILLED not in result.error:
-            result.error += f"; {BILLED}"
+        result.error = error_text(error)
         await self._save(asking, result, None)
 
     def _retry(self, asking: _Asking, delay: float) -> None:

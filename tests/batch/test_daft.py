@@ -1,7 +1,9 @@
 """Asking the rows of a Daft dataframe, on this machine alone."""
 
 import os
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -20,11 +22,6 @@ from tests.llm_process import TIMEOUT  # noqa: E402
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 TOKENS = {"input": 10, "output": 4, "cached": 0}
 CACHED = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 7}}
-
-
-@pytest.fixture(autouse=True)
-def _no_backoff(monkeypatch):
-    monkeypatch.setattr(module, "BACKOFF", 0.0)
 
 
 def table(*texts):
@@ -106,6 +103,7 @@ def test_an_answer_fits_the_schema_or_is_an_error(model):
         ([Refusal(500)] * 2, 3, None),
         ([Refusal(500)] * 3, 3, "no; try again later (status 500)"),
         ([Refusal(400)], 1, "no (status 400)"),
+        ([Refusal(504)], 1, "no; the request may have been billed; try again later (status 504)"),
         ([Refusal(429, headers={"retry_after": "0"})] * 5, 6, None),
         ([Refusal(503, headers={"retry_after": "0"})] * 5, 6, None),
     ],
@@ -232,3 +230,21 @@ def test_a_wrong_argument_is_an_error_before_anything_is_asked(
         ask(*map(daft.col, columns), **options)
 
     assert str(raised.value).startswith(error)
+
+
+def test_the_readme_asks_a_table_and_the_rows_that_failed_again(model, monkeypatch, tmp_path):
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    section = readme.partition("### On a Ray cluster, with Daft")[2].partition("\n## ")[0]
+    first, again = re.findall(r"^```py\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+
+    model.respond = lambda text, before: "good" if "Lovely" in text or before else Refusal(400)
+    exec(first, names)
+    exec(again, names)
+
+    cold, lovely = (f"Sentiment of this review: {text}" for text in ("Cold soup.", "Lovely!"))
+    assert model.counts == {cold: 2, lovely: 1}
+    answered = names["answered"].to_pydict()
+    assert sorted(answered["id"]) == [1, 2]
+    assert [result["answer"] for result in answered["result"]] == ["good", "good"]
