@@ -108,7 +108,8 @@ def test_an_answer_fits_the_schema_or_is_an_error(model):
         ([Refusal(503, headers={"retry_after": "0"})] * 5, 6, None),
     ],
 )
-def test_a_row_is_asked_again(model, refusals, requests, error):
+def test_a_row_is_asked_again(model, monkeypatch, refusals, requests, error):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "5")  # Not the connection's own.
     model.respond = lambda text, before: dict(enumerate(refusals)).get(before, "answer")
 
     (found,) = results(table("row"))
