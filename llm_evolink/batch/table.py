@@ -105,6 +105,7 @@ def open_table(
         file.seek(0)
         file_format = file_format or guess_format(file, path)
     except OSError:
+        file.close()
         raise BatchError(f"{path} cannot be read twice; use - to read a pipe") from None
     chosen = file_format
     unit = "item" if chosen == "json" else "line"

@@ -223,3 +223,22 @@ def test_an_unreachable_server(monkeypatch):
 
 def test_options_of_the_list_are_refused_with_a_command():
     assert "give them without a command" in models("--json", "add", "gpt-9", code=2)
+
+
+def test_a_list_that_cannot_be_written_or_read_is_one_line(user_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    path = user_path / "evolink-models.json"
+    monkeypatch.setattr("llm_evolink.chat.added_models.write_added_models", fail)
+    assert models("add", "other", code=1) == (
+        f"Error: {path} cannot be written: No space left on device\n"
+    )
+    monkeypatch.setattr("llm_evolink.chat.added_models.read_added_models", fail)
+    assert models("remove", "other", code=1) == (
+        f"Error: {path} cannot be read: No space left on device\n"
+    )
+
+
+def test_an_unknown_command_is_one_line():
+    assert run("evolink", "modles", code=2).endswith("Error: No such command 'modles'.\n")

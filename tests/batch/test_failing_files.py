@@ -1,0 +1,90 @@
+"""Files of a batch that cannot be read or written: one line, and nothing left locked."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llm_evolink.batch import BatchError, Tokens
+from llm_evolink.batch.display import status
+from llm_evolink.batch.lock import Lock
+from llm_evolink.batch.output import AtomicFile
+from llm_evolink.batch.progress import Progress
+from llm_evolink.batch.requests import RequestError, _content_id
+from llm_evolink.batch.reuse import recorded
+from llm_evolink.batch.state import Reader, Record, State
+from llm_evolink.batch.table import Row
+
+FULL = OSError(28, "No space left on device")
+
+
+def message_of(function: Any, *arguments: Any) -> str:
+    with pytest.raises(BatchError) as error:
+        function(*arguments)
+    return error.value.message
+
+
+def test_a_state_file_that_is_no_database_is_reported_and_not_locked(tmp_path):
+    path = tmp_path / "batch.db"
+    path.write_bytes(b"not a database" * 100)
+
+    assert message_of(State, path) == f"{path} cannot be used: file is not a database"
+    assert message_of(Reader, path) == f"{path} cannot be read: file is not a database"
+    Lock(path.with_name("batch.db.lock")).release()
+
+
+def test_a_state_below_a_file_is_reported(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "batch.db"
+    assert message_of(State, path) in (
+        f"{path} cannot be written: Not a directory",
+        f"{path} cannot be written: File exists",
+    )
+
+
+def test_a_file_without_the_batch_has_no_tokens(tmp_path):
+    assert Reader(tmp_path / "none.db", read_only=True).totals() == Tokens()
+
+
+@pytest.mark.parametrize("method", ["write", "flush"])
+def test_an_output_that_cannot_be_written_is_reported(tmp_path, monkeypatch, method):
+    path = tmp_path / "answers.jsonl"
+    path.write_text("before")
+    output = AtomicFile(path)
+
+    def fail(*_: Any) -> None:
+        raise FULL
+
+    broken = SimpleNamespace(write=output._file.write, close=output._file.close)
+    setattr(broken, method, fail)
+    monkeypatch.setattr(output, "_file", broken)
+    action = (output.write, "text") if method == "write" else (output.replace,)
+    assert message_of(*action) == f"{path} cannot be written: No space left on device"
+    output.discard()
+    assert path.read_text() == "before"
+
+
+def test_an_attachment_that_cannot_be_read_is_an_invalid_request():
+    class Attachment:
+        path = "pelican.png"
+
+        def id(self) -> str:
+            raise FULL
+
+    with pytest.raises(RequestError) as error:
+        _content_id(Attachment())  # type: ignore[arg-type]
+    assert str(error.value) == "pelican.png cannot be read: No space left on device"
+
+
+def test_a_stored_answer_that_no_longer_fits_is_a_failure():
+    record = Record("hash", "turn", None, None, 1, Tokens(1, 2), "not JSON")
+    result = recorded(Row(0, "a", {}), record, {"type": "object"})
+    assert (result.failure, result.answer, result.reused) == ("not parsed", None, True)
+
+
+def test_the_status_shows_cost_and_pause():
+    progress = Progress(answered=3, failures={"server": 1}, tokens=Tokens(1000, 500))
+    run: Any = SimpleNamespace(progress=progress, pace=SimpleNamespace(pause=lambda: 7.4))
+    assert status(run, 2.0, lambda tokens: tokens.output / 1000) == (
+        "1 failed, 2.0 rows/s, 1,500 tokens, cost 0.5, waiting 7 s for the rate limit"
+    )
