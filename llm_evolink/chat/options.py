@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 import llm
 from pydantic import (
     Field,
-    ModelWrapValidatorHandler,
     TypeAdapter,
     ValidationError,
     create_model,
     field_validator,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError
 
 from ..constants import TIMEOUTS
