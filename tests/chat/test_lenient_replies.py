@@ -1,5 +1,6 @@
 """Replies whose fields have other types or places than the document gives them."""
 
+import json
 from typing import Any
 
 import click
@@ -8,7 +9,20 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.chat.think_tags import ThinkTags
 from tests import scripted_server
-from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Outcome, Way, ask, serving, way_id
+from tests.four_ways import (
+    COMPLETE,
+    KEY,
+    STREAMED,
+    SYNC_STREAMED,
+    WAYS,
+    Outcome,
+    Way,
+    ask,
+    serving,
+    way_id,
+)
+
+END = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +194,82 @@ def test_tags_are_found_however_the_text_is_split(content, expected, size):
         else:
             joined.append((event_type, text))
     assert joined == expected
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_text_that_could_begin_the_key_is_shown_when_the_stream_breaks(monkeypatch, way):
+    assert KEY.startswith("s")
+    event = {"choices": [{"delta": {"content": "This is s"}}]}
+    with serving(monkeypatch, lambda reply: reply.events(event)):
+        outcome = ask(way)
+
+    assert outcome.text == "This is s"
+    assert type(outcome.error) is errors.IncompleteReplyError
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_metadata_that_comes_in_parts_is_joined(monkeypatch, way):
+    deltas = [
+        {"reasoning_details": [{"text": "a"}], "thought_signature": "x"},
+        {"content": "hi", "reasoning_details": [{"text": "b"}]},
+    ]
+    events = [*({"choices": [{"delta": delta}]} for delta in deltas), END, "[DONE]"]
+    with serving(monkeypatch, lambda reply: reply.events(*events)):
+        outcome = ask(way)
+
+    (message,) = way.resolve(outcome.response.messages())
+    assert message.parts[-1].provider_metadata == {
+        "evolink": {
+            "reasoning_details": [{"text": "a"}, {"text": "b"}],
+            "thought_signature": "x",
+        }
+    }
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize("depth", [900, 20_000])
+def test_a_deep_reply_is_the_answer_or_an_error_of_ours(monkeypatch, way, depth):
+    deep = '{"a":' * depth + "1" + "}" * depth
+    text = json.dumps({"choices": [{place(way): {"content": "hi"}, "finish_reason": "stop"}]})
+    text = text[:-1] + f', "unknown": {deep}}}'
+
+    def handler(reply: scripted_server.Reply) -> None:
+        if way.stream:
+            reply.events(text, "[DONE]")
+        else:
+            reply.respond(200, text, content_type="application/json")
+
+    with serving(monkeypatch, handler):
+        outcome = ask(way)
+    assert (outcome.text, outcome.error) == ("hi", None) or isinstance(
+        outcome.error, errors.EvolinkError
+    )
+
+
+RETRY_INFO = {
+    "code": 429,
+    "message": "Resource exhausted",
+    "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.5s"}],
+}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+def test_a_delay_in_the_details_of_an_error_is_taken(monkeypatch, way):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
+    with serving(monkeypatch, lambda reply: reply.respond(429, {"error": RETRY_INFO})):
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.RateLimitError
+    assert outcome.error.retry_after == 3.5
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize("status", [402, 403, 429])
+def test_a_used_up_quota_is_asked_once_and_says_how_to_top_up(monkeypatch, way, status):
+    error = {"message": "No credit", "code": "insufficient_user_quota"}
+    with serving(monkeypatch, lambda reply: reply.respond(status, {"error": error})) as server:
+        outcome = ask(way)
+
+    assert len(server.requests) == 1
+    assert type(outcome.error) is errors.QuotaError
+    assert "top up" in str(outcome.error).lower()
