@@ -9,7 +9,7 @@ MAX_IMAGE_BYTES = 10 * 2**20
 METADATA_KEY = "evolink"
 """Key of the plugin's provider_metadata: fields of a reply that must be sent back unchanged."""
 
-TIMEOUTS = (0.001, 86400.0)
+TIMEOUT_RANGE = (0.001, 86400.0)
 """Minimum and maximum of a time-out, in seconds."""
 
 REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 MAY_BE_BILLED = "evolink_may_be_billed"
-"""Name of the request extension that tells whether the server may have worked on the request."""
+"""Name of the request extension that is true if the server may have worked on the request."""
 
 FAILED = "evolink_failed"
 """Name of the request extension that lists the servers that failed before the last, and why."""
@@ -81,7 +81,8 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
         error_class, reason = (_timed_out if is_timeout else _broken)(failure, began)
         failed = failure.request.extensions.get(FAILED)
         error = error_class(_with_failed(reason, "; ".join(failed or ())))
-        error.may_be_billed = error.may_be_billed or BILLED in reason
+        if failure.request.extensions.get(MAY_BE_BILLED):
+            error.may_be_billed = True
         return error
     if isinstance(failure, client_errors.EventTooLarge):
         return IncompleteReplyError("the server sent an event that is too large")

@@ -59,6 +59,7 @@ class _Evolink:
     needs_key: str | None = KEY_ALIAS
     key_env_var: str | None = KEY_VARIABLE
     can_stream = True
+    Options = _Options()
 
     def __init__(
         self,
@@ -89,6 +90,29 @@ class _Evolink:
     def __str__(self) -> str:
         return f"EvoLink: {self.model_id}{' (removed)' if self.removed else ''}"
 
+    def get_key(self, explicit_key: str | None = None) -> str:
+        """Return the key that llm finds, without white space around it.
+
+        Raises MissingKeyError, and AuthenticationError for a key that no header can hold.
+        """
+        from .. import errors
+
+        try:
+            key = str(super().get_key(explicit_key)).strip()  # type: ignore[misc]
+        except llm.NeedsKeyException as missing:
+            raise errors.MissingKeyError(str(missing)) from None
+        if not key:
+            raise errors.MissingKeyError(
+                f"No key found - add one using 'llm keys set {self.needs_key}' or set the "
+                f"{self.key_env_var} environment variable"
+            )
+        if not re.fullmatch("[!-~]+", key):
+            raise errors.AuthenticationError(
+                "The EvoLink key holds a character that no key has: a space, or a quotation mark "
+                "of an editor"
+            )
+        return key
+
     def _validate_attachments(self, attachments: Any = None) -> None:
         """Leave it to the request, which checks attachments wherever they come from.
 
@@ -96,35 +120,8 @@ class _Evolink:
         """
 
 
-def _checked_key(find: Any, explicit_key: str | None) -> str:
-    """Return the key that llm finds, without whitespace around it. Raises EvolinkError."""
-    from .. import errors
-
-    try:
-        key = str(find(explicit_key)).strip()
-    except llm.NeedsKeyException as missing:
-        raise errors.MissingKeyError(str(missing)) from None
-    if not key:
-        raise errors.MissingKeyError(
-            f"No key found - add one using 'llm keys set {_Evolink.needs_key}' or set the "
-            f"{_Evolink.key_env_var} environment variable"
-        )
-    if not re.fullmatch("[!-~]+", key):
-        raise errors.AuthenticationError(
-            "The EvoLink key holds a character that no key has: a space, or a quotation mark of "
-            "an editor"
-        )
-    return key
-
-
 class EvolinkChat(_Evolink, llm.KeyModel):  # type: ignore[misc]  # attachment_types
     """gemini-3.5-flash over EvoLink."""
-
-    Options = _Options()
-
-    def get_key(self, explicit_key: str | None = None) -> str:
-        """Return the key as llm finds it. Raises MissingKeyError or AuthenticationError."""
-        return _checked_key(super().get_key, explicit_key)
 
     def execute(
         self,
@@ -169,12 +166,6 @@ class EvolinkChat(_Evolink, llm.KeyModel):  # type: ignore[misc]  # attachment_t
 
 class AsyncEvolinkChat(_Evolink, llm.AsyncKeyModel):  # type: ignore[misc]  # attachment_types
     """gemini-3.5-flash over EvoLink, for an event loop."""
-
-    Options = _Options()
-
-    def get_key(self, explicit_key: str | None = None) -> str:
-        """Return the key as llm finds it. Raises MissingKeyError or AuthenticationError."""
-        return _checked_key(super().get_key, explicit_key)
 
     def execute(
         self,

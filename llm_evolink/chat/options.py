@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError
 
-from ..constants import TIMEOUTS
+from ..constants import TIMEOUT_RANGE
 
 # Set by llm: -m, the prompt, --no-stream, --tool, --schema.
 SET_BY_LLM = {"model", "messages", "stream", "stream_options", "tools", "response_format"}
@@ -58,7 +58,7 @@ HAND_WRITTEN: dict[str, Any] = {
         Field(
             None,
             description="Seconds without progress after which the prompt fails, {:g} to {:g}; "
-            "600 by default, or EVOLINK_TIMEOUT".format(*TIMEOUTS),
+            "600 by default, or EVOLINK_TIMEOUT".format(*TIMEOUT_RANGE),
         ),
     ),
     "extra_body": (
@@ -95,8 +95,8 @@ class _Base(llm.Options):
     @classmethod
     def check_timeout(cls, timeout: float | None) -> float | None:
         """Return the seconds. Raises ValueError for seconds out of range."""
-        if timeout is not None and not TIMEOUTS[0] <= timeout <= TIMEOUTS[1]:
-            raise ValueError("not a number from {:g} to {:g}".format(*TIMEOUTS))
+        if timeout is not None and not TIMEOUT_RANGE[0] <= timeout <= TIMEOUT_RANGE[1]:
+            raise ValueError("not a number from {:g} to {:g}".format(*TIMEOUT_RANGE))
         return timeout
 
     @field_validator("stop", mode="before", check_fields=False)

@@ -11,7 +11,7 @@ _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 
 
 def count(value: Any) -> int | None:
-    """Return a whole number from 0 to MAX_COUNT, also of a float or digits; else None."""
+    """Return an integer from 0 to MAX_COUNT, also for such a float or digits; else None."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17:
         value = int(value)
     if isinstance(value, float) and value.is_integer():

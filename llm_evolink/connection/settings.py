@@ -12,7 +12,7 @@ import httpx
 
 from generated_client.client import SERVERS
 
-from ..constants import TIMEOUTS
+from ..constants import TIMEOUT_RANGE
 from ..errors import InvalidRequestError
 
 N = TypeVar("N", int, float)
@@ -72,7 +72,7 @@ def servers() -> tuple[str, ...]:
 
 def timeout() -> float:
     """Return the seconds of EVOLINK_TIMEOUT. Raises InvalidRequestError."""
-    return _number("EVOLINK_TIMEOUT", TIMEOUT, float, *TIMEOUTS)
+    return _number("EVOLINK_TIMEOUT", TIMEOUT, float, *TIMEOUT_RANGE)
 
 
 def max_retries() -> int:
@@ -82,7 +82,7 @@ def max_retries() -> int:
 
 def max_wait() -> float:
     """Return the seconds of EVOLINK_MAX_WAIT. Raises InvalidRequestError."""
-    return _number("EVOLINK_MAX_WAIT", MAX_WAIT, float, *TIMEOUTS)
+    return _number("EVOLINK_MAX_WAIT", MAX_WAIT, float, *TIMEOUT_RANGE)
 
 
 def names_a_host(url: httpx.URL) -> bool:

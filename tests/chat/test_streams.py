@@ -151,7 +151,7 @@ def test_a_stream_that_stalls(monkeypatch, way: Way, pings):
 
 
 def test_a_silent_server(monkeypatch):
-    """The one case with a real server that is silent: nothing has to happen in that time."""
+    """The only case that waits for a real time-out; no event has to occur before it."""
     with serving(monkeypatch, lambda reply: reply.closed()):
         outcome = ask(SYNC_STREAMED, timeout=0.2)
 

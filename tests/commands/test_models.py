@@ -240,5 +240,5 @@ def test_a_list_that_cannot_be_written_or_read_is_one_line(user_path, monkeypatc
     )
 
 
-def test_an_unknown_command_is_one_line():
+def test_an_unknown_command_is_named():
     assert run("evolink", "modles", code=2).endswith("Error: No such command 'modles'.\n")
