@@ -39,7 +39,7 @@ def doc(thing: object) -> str:
     return " ".join((inspect.getdoc(thing) or "").split())
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
 def test_the_first_line_names_the_generator(path: Path) -> None:
     if path.suffix != ".pyc":
         first = path.read_text(encoding="utf-8").partition("\n")[0]
