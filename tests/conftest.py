@@ -157,12 +157,14 @@ def way(request: pytest.FixtureRequest) -> four_ways.Way:
 def scripted(
     environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., scripted_server.Server]]:
-    """Serve these replies in turn; see four_ways.scripted."""
+    """Serve these completions in turn, each the arguments of scripted_server.Reply.complete."""
     with ExitStack() as stack:
 
         def start(*replies: dict[str, Any]) -> scripted_server.Server:
-            server = stack.enter_context(four_ways.scripted(*replies))
-            monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-            return server
+            left = list(replies)
+            serving = scripted_server.serving(
+                monkeypatch, lambda reply: reply.complete(**left.pop(0))
+            )
+            return stack.enter_context(serving)
 
         yield start

@@ -1,27 +1,39 @@
-"""Calls the model in four ways: sync or async, streamed or not.
+"""Calls the model in four ways: sync or async, streamed or not; and the generated client.
 
-The server is one of scripted_server.py, or a transport in memory (`in_memory`). The sandbox is also
-called over plain HTTP (`post_to`), which checks its responses against the OpenAPI document.
+The server is one of scripted_server.py. The sandbox is also called over plain HTTP (`post_to`),
+which checks its responses against the OpenAPI document.
 """
 
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import llm
 import pytest
 from jsonschema import Draft202012Validator
+from llm.parts import StreamEvent
 
+from generated_client.api.chat_completion import create_chat_completion_quick as api
+from generated_client.client import AuthenticatedClient
+from generated_client.models import (
+    ChatCompletionChunk,
+    ChatCompletionQuickRequest,
+    ChatCompletionResponse,
+    ErrorResponse,
+    MessageSimple,
+)
+from generated_client.types import Response
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.errors import EvolinkError
-from llm_evolink.sandbox import Server
+from llm_evolink.sandbox import Server, serve
 from llm_evolink.sandbox.document import document
-from tests import llm_process, scripted_server
+from tests.llm_process import TIMEOUT
 
 MODEL = "gemini-3.5-flash"
 KEY = "sk-test-0123456789abcdef"
@@ -89,59 +101,32 @@ def way_id(way: Way) -> str:
 one_way = pytest.mark.parametrize("way", [SYNC_STREAMED], ids=way_id)
 
 
-@contextmanager
-def scripted(*replies: dict[str, Any]) -> Iterator[scripted_server.Server]:
-    """Serve these replies in turn, streamed or not, as each request asks.
-
-    A reply has a message, or deltas for a stream of several; finish_reason; and the fields beside
-    the choices, such as usage and model.
-    """
-    left = list(replies)
-
-    def handle(reply: scripted_server.Reply) -> None:
-        fields = {"finish_reason": "stop", **left.pop(0)}
-        message = fields.pop("message", None)
-        deltas = fields.pop("deltas", [message])
-        ending = {
-            name: fields.pop(name) for name in ("finish_reason", "logprobs") if name in fields
-        }
-        if not reply.request.json().get("stream"):
-            reply.respond(200, {"choices": [{"index": 0, "message": message, **ending}], **fields})
-            return
-        chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-        chunks[-1]["choices"][0] |= ending
-        reply.events(*chunks, {"choices": [], **fields}, "[DONE]")
-
-    with scripted_server.serve(handle) as server:
-        yield server
-
-
-STREAM_EVENTS: list[Any] = [
-    {"choices": [{"delta": {"content": "hi"}}]},
-    {"choices": [{"delta": {}, "finish_reason": "stop"}]},
-    "[DONE]",
-]
-
-
 @dataclass
 class Outcome:
     """The result of a prompt.
 
     Attributes:
+        response: llm's response.
         texts: The texts that were shown, one for each delta.
         error: The error that ended it, if any.
         second_read: The text of a second read of the response, or its error.
-        response: llm's response.
     """
 
-    texts: list[str]
-    error: EvolinkError | None
-    second_read: Any
     response: Any
+    texts: list[str] = field(default_factory=list)
+    error: EvolinkError | None = None
+    second_read: Any = None
 
     @property
     def text(self) -> str:
         return "".join(self.texts)
+
+    @contextmanager
+    def keep_error(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except EvolinkError as error:
+            setattr(self, name, error)
 
 
 def ask(
@@ -151,100 +136,140 @@ def ask(
 
     Errors other than EvolinkError are raised.
     """
-    on_text = on_text or (lambda: None)
+    model: Any = AsyncEvolinkChat() if way.asynchronous else EvolinkChat()
+    response = model.prompt(prompt, stream=way.stream, **options)
+    outcome = Outcome(response)
+
+    def take(text: str) -> None:
+        outcome.texts.append(text)
+        if on_text:
+            on_text()
+
+    async def read() -> None:
+        with outcome.keep_error("error"):
+            async for text in response:
+                take(text)
+        with outcome.keep_error("second_read"):
+            outcome.second_read = await response.text()
+
     if way.asynchronous:
-        return asyncio.run(_ask(way, prompt, on_text, options))
-    response = EvolinkChat().prompt(prompt, stream=way.stream, **options)
-    outcome = Outcome([], None, None, response)
-    try:
+        asyncio.run(read())
+        return outcome
+    with outcome.keep_error("error"):
         for text in response:
-            outcome.texts.append(text)
-            on_text()
-    except EvolinkError as error:
-        outcome.error = error
-    try:
+            take(text)
+    with outcome.keep_error("second_read"):
         outcome.second_read = response.text()
-    except EvolinkError as error:
-        outcome.second_read = error
     return outcome
 
 
-async def _ask(way: Way, prompt: str, on_text: Callable[[], None], options: Any) -> Outcome:
-    response = AsyncEvolinkChat().prompt(prompt, stream=way.stream, **options)
-    outcome = Outcome([], None, None, response)
-    try:
-        async for text in response:
-            outcome.texts.append(text)
-            on_text()
-    except EvolinkError as error:
-        outcome.error = error
-    try:
-        outcome.second_read = await response.text()
-    except EvolinkError as error:
-        outcome.second_read = error
-    return outcome
+# The generated client, with and without an event loop.
+
+Parsed = ChatCompletionResponse | ErrorResponse
 
 
-def answer(reply: scripted_server.Reply, text: str = "hi") -> None:
-    """Answer with this text, streamed or not, as the request asks."""
-    if reply.request.json().get("stream"):
-        reply.events({"choices": [{"delta": {"content": text}}]}, *STREAM_EVENTS[1:])
-    else:
-        reply.respond(200, {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+def connect(url: str, **options: Any) -> AuthenticatedClient:
+    """Return a client of the server at this URL, which ignores the environment's proxies."""
+    options = {"timeout": httpx.Timeout(60), "verify_ssl": False, **options}
+    return AuthenticatedClient(base_url=url, token=KEY, httpx_args={"trust_env": False}, **options)
 
 
-@contextmanager
-def serving(
-    monkeypatch: pytest.MonkeyPatch, handler: scripted_server.Handler
-) -> Iterator[scripted_server.Server]:
-    """Serve with this handler at the URL in EVOLINK_BASE_URL."""
-    with scripted_server.serve(handler) as server:
-        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        yield server
+def request(**parameters: Any) -> ChatCompletionQuickRequest:
+    """Return the body of a request with these parameters."""
+    message = MessageSimple(role="user", content="Hi")
+    return ChatCompletionQuickRequest(messages=[message], **parameters)
 
 
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a response in memory: these parts; one that is an exception is raised."""
+@dataclass
+class Stream:
+    """The chunks of one stream, and the error that ended it."""
 
-    def __init__(self, *parts: bytes | httpx.TransportError) -> None:
-        self._parts = parts
+    chunks: list[ChatCompletionChunk] = field(default_factory=list)
+    error: Exception | None = None
 
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            if isinstance(part, Exception):
-                raise part
-            yield part
+    @property
+    def texts(self) -> list[str]:
+        """The content of each chunk."""
+        return [chunk.choices[0].delta.content for chunk in self.chunks]  # type: ignore[index,union-attr,misc]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self:
-            yield part
-
-
-def in_memory(
-    monkeypatch: pytest.MonkeyPatch, respond: Callable[[httpx.Request], httpx.Response]
-) -> list[httpx.Request]:
-    """Answer all requests with this function, without a network; return the requests so far.
-
-    A read time-out is a function, or a part of its response's Body, that raises
-    httpx.ReadTimeout: it depends on no clock.
-    """
-    requests: list[httpx.Request] = []
-
-    def handle(_: object, request: httpx.Request) -> httpx.Response:
-        requests.append(request)
-        return respond(request)
-
-    async def handle_async(_: object, request: httpx.Request) -> httpx.Response:
-        return handle(_, request)
-
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle_async)
-    return requests
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.error = error
 
 
-def time_out(request: httpx.Request) -> httpx.Response:
-    """Respond with nothing until the read time-out."""
-    raise httpx.ReadTimeout("", request=request)
+@dataclass(frozen=True)
+class Calls:
+    """Calls the generated functions: sync… or asyncio…."""
+
+    asynchronous: bool
+
+    def parsed(self, client: AuthenticatedClient) -> Parsed | None:
+        """Call sync or asyncio."""
+        return self._call(api.asyncio if self.asynchronous else api.sync, client)
+
+    def detailed(self, client: AuthenticatedClient) -> Response[Parsed]:
+        """Call sync_detailed or asyncio_detailed."""
+        return self._call(api.asyncio_detailed if self.asynchronous else api.sync_detailed, client)
+
+    def _call(self, function: Callable[..., Any], client: AuthenticatedClient) -> Any:
+        async def call() -> Any:
+            async with client:
+                return await function(client=client, body=request())
+
+        if self.asynchronous:
+            return asyncio.run(call())
+        with client:
+            return function(client=client, body=request())
+
+    def streams(
+        self,
+        client: AuthenticatedClient,
+        count: int = 1,
+        *,
+        stop: int | None = None,
+        error: Exception | None = None,
+        body: ChatCompletionQuickRequest | None = None,
+        on_chunk: Callable[[], object] = lambda: None,
+    ) -> list[Stream]:
+        """Stream `count` times in a row.
+
+        Leave after `stop` chunks, by raising `error` if given; call on_chunk after each chunk.
+        """
+        streams = [Stream() for _ in range(count)]
+        body = body or request()
+
+        def stops(stream: Stream, chunk: ChatCompletionChunk) -> bool:
+            stream.chunks.append(chunk)
+            on_chunk()
+            if len(stream.chunks) == stop and error:
+                raise error
+            return len(stream.chunks) == stop
+
+        async def run() -> None:
+            async with client:
+                for stream in streams:
+                    with stream.watch():
+                        async with api.asyncio_stream(client=client, body=body) as chunks:
+                            async for chunk in chunks:
+                                if stops(stream, chunk):
+                                    break
+
+        if self.asynchronous:
+            asyncio.run(run())
+            return streams
+        with client:
+            for stream in streams:
+                with stream.watch(), api.sync_stream(client=client, body=body) as chunks:
+                    for chunk in chunks:
+                        if stops(stream, chunk):
+                            break
+        return streams
+
+
+SYNC_CALLS, ASYNC_CALLS = Calls(False), Calls(True)
 
 
 # The sandbox over plain HTTP.
@@ -256,7 +281,7 @@ def client_of(server: Server) -> httpx.Client:
         base_url=server.url,
         headers={"Authorization": "Bearer sandbox"},
         trust_env=False,
-        timeout=llm_process.TIMEOUT,
+        timeout=TIMEOUT,
     )
 
 
@@ -318,3 +343,74 @@ def _documents(response: httpx.Response) -> Iterator[tuple[str, Any]]:
     else:
         for chunk in chunks_of(response):
             yield "ChatCompletionChunk", chunk
+
+
+# Models as backends of a sandbox.
+
+
+class Scripted(llm.Model):
+    """Yields the items of the script; an item that is callable is called with the response."""
+
+    model_id = "scripted"
+    can_stream = True
+    supports_tools = True
+    supports_schema = True
+    attachment_types = frozenset({"image/jpeg", "image/png"})
+
+    class Options(llm.Options):
+        temperature: float | None = None
+        max_tokens: int | None = None
+        json_object: bool | None = None
+
+    def __init__(self, *script: Any) -> None:
+        self.script = script
+        self.prompts: list[llm.Prompt] = []
+        self.finished = threading.Event()
+
+    def execute(
+        self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: Any
+    ) -> Iterator[str | StreamEvent]:
+        self.prompts.append(prompt)
+        self.stream = stream
+        try:
+            for step in self.script:
+                if callable(step):
+                    step(response)
+                else:
+                    yield step
+        finally:
+            self.finished.set()
+
+
+class Plain(llm.Model):
+    """A minimal model: it has no options, no tools and no streaming."""
+
+    model_id = "plain"
+
+    def execute(
+        self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: Any
+    ) -> Iterator[str]:
+        yield f"You asked: {prompt.prompt}"
+
+
+@contextmanager
+def sandbox_of(model: llm.Model, **options: Any) -> Iterator[httpx.Client]:
+    """Yield a client of a sandbox with this backend."""
+    with serve(backend=model, **options) as server, client_of(server) as client:
+        yield client
+
+
+def ask_backend(model: llm.Model, messages: Any = "hello", **fields: Any) -> httpx.Response:
+    """Return the response of a sandbox with this backend."""
+    with sandbox_of(model) as client:
+        return post_to(client, messages, **fields)
+
+
+def deltas_of(response: httpx.Response) -> list[dict[str, Any]]:
+    """Return the deltas of an event stream."""
+    return [choice["delta"] for chunk in chunks_of(response) for choice in chunk["choices"]]
+
+
+def calling(name: str, call_id: str | None = None, **arguments: Any) -> Callable[[Any], None]:
+    """Return an item of a script that calls a tool."""
+    return lambda response: response.add_tool_call(llm.ToolCall(name, arguments, call_id))

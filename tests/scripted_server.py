@@ -1,4 +1,4 @@
-"""A scripted HTTP/1.1 server on loopback, which sends exactly the bytes that a test says.
+"""A scripted HTTP/1.1 server on loopback, which sends exactly the bytes that a test gives it.
 
 def handler(reply: scripted_server.Reply) -> None:
     reply.events({"choices": []}, "[DONE]")
@@ -7,7 +7,9 @@ with scripted_server.serve(handler) as server:
     ...  # server.url, server.requests, server.connections
 
 The handler is called for each request; when it returns, the connection waits for the next one. An
-error in a handler is raised where the `with` ends; a client that goes away is no error.
+error in a handler is raised where the `with` ends; a client that disconnects is no error.
+
+`in_memory` replaces the network instead: it can time out without a clock.
 """
 
 import json
@@ -15,18 +17,30 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import parse_headers
 from typing import Any, BinaryIO
 
+import httpx
+import pytest
+
 from tests.llm_process import TIMEOUT
+
+UNREACHABLE = "http://127.0.0.1:1"  # A server that refuses connections.
+DONE = "data: [DONE]\n\n"  # The last event of a stream.
+STREAM_EVENTS: list[Any] = [
+    {"choices": [{"delta": {"content": "hi"}}]},
+    {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+    "[DONE]",
+]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came; the names of its headers are in lower case."""
+    """A received request; the names of its headers are in lower case."""
 
     method: str
     path: str
@@ -39,7 +53,7 @@ class Request:
 
 @dataclass
 class Server:
-    """What the server saw so far."""
+    """A running server, and what it has received so far."""
 
     url: str
     requests: list[Request] = field(default_factory=list)
@@ -50,7 +64,7 @@ class Server:
 
 
 class Reply:
-    """The answer to one request, written piece by piece."""
+    """The response to one request, written part by part."""
 
     def __init__(self, request: Request, connection: socket.socket, server: Server) -> None:
         self.request = request
@@ -75,7 +89,7 @@ class Reply:
         self.send("\r\n".join([*lines, "", ""]))
 
     def respond(self, status: int = 200, body: Any = b"", **headers: str | int) -> None:
-        """Send a whole response: bytes and text as they are, anything else as JSON."""
+        """Send a complete response: bytes and text as they are, anything else as JSON."""
         content = body.encode() if isinstance(body, str) else body
         if not isinstance(content, bytes):
             content = json.dumps(content).encode()
@@ -104,11 +118,36 @@ class Reply:
         self.send("0\r\n\r\n")
 
     def events(self, *events: Any) -> None:
-        """Send a whole event stream."""
+        """Send a complete event stream."""
         self.start()
         for event in events:
             self.event(event)
         self.end()
+
+    def complete(
+        self,
+        message: dict[str, Any] | None = None,
+        *,
+        deltas: list[dict[str, Any]] | None = None,
+        finish_reason: str | None = "stop",
+        **fields: Any,
+    ) -> None:
+        """Send a completion with this message, or these deltas of a stream, as the request asks.
+
+        The fields are those beside the choices, such as usage; logprobs go into the choice.
+        """
+        ending = {"finish_reason": finish_reason}
+        if "logprobs" in fields:
+            ending["logprobs"] = fields.pop("logprobs")
+        if not self.request.json().get("stream"):
+            choice = {"index": 0, "message": message, **ending}
+            self.respond(200, {"choices": [choice], **fields})
+            return
+        chunks: list[Any] = [
+            {"choices": [{"index": 0, "delta": delta}]} for delta in deltas or [message]
+        ]
+        chunks[-1]["choices"][0] |= ending
+        self.events(*chunks, {"choices": [], **fields}, "[DONE]")
 
     def pause(self, seconds: float) -> None:
         """Do nothing for so long, or until the server stops."""
@@ -210,3 +249,157 @@ def _read(reader: BinaryIO) -> Request | None:
     method, path, _ = line.split(" ")
     headers = {name.lower(): value for name, value in parse_headers(reader).items()}
     return Request(method, path, headers, reader.read(int(headers.get("content-length", 0))))
+
+
+@contextmanager
+def serving(monkeypatch: pytest.MonkeyPatch, handler: Handler) -> Iterator[Server]:
+    """Serve with this handler at the URL in EVOLINK_BASE_URL."""
+    with serve(handler) as server:
+        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
+        yield server
+
+
+# Handlers.
+
+
+def answer(reply: Reply, text: str = "hi") -> None:
+    """Answer with this text."""
+    reply.complete({"content": text})
+
+
+def replying(status: int, body: Any = b"", **headers: str) -> Handler:
+    """Return a handler that sends this response to each request."""
+    return lambda reply: reply.respond(status, body, **headers)
+
+
+def stream(*parts: bytes | str) -> Handler:
+    """Return a handler that sends an event stream, each part a chunk."""
+
+    def handler(reply: Reply) -> None:
+        reply.start()
+        reply.chunk(*parts)
+        reply.end()
+
+    return handler
+
+
+def chunk(text: str) -> dict[str, Any]:
+    """Return the data of an event with this text."""
+    return {"choices": [{"delta": {"content": text}}]}
+
+
+def event(text: str) -> str:
+    """Return an event with this text, its JSON not escaped."""
+    return f"data: {json.dumps(chunk(text), ensure_ascii=False)}\n\n"
+
+
+USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+
+
+@dataclass
+class Answer:
+    """An answer of a Model that is more than a text."""
+
+    text: str = ""
+    finish_reason: str = "stop"
+    usage: dict[str, Any] | None = field(default_factory=lambda: USAGE)
+
+
+@dataclass
+class Refusal:
+    """An error response of a Model."""
+
+    status: int
+    message: str = "no"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Model:
+    """Answers prompts in many threads, and records them; `handle` is the handler.
+
+    Attributes:
+        respond: Returns the answer to a prompt, given how often it was asked before.
+        asked: The prompts in the order in which they came.
+        bodies: The requests in that order.
+        ports: The client's ports, one for each connection.
+    """
+
+    respond: Callable[[str, int], str | Answer | Refusal]
+    asked: list[str] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    ports: set[int] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(self.asked)
+
+    def handle(self, reply: Reply) -> None:
+        if not reply.request.body.endswith(b"}"):
+            raise ConnectionAbortedError  # The client was killed while it sent the request.
+        body = reply.request.json()
+        content = body["messages"][-1]["content"]
+        text = content if isinstance(content, str) else content[0]["text"]
+        with self.lock:
+            before = self.asked.count(text)
+            self.asked.append(text)
+            self.bodies.append(body)
+            self.ports.add(reply.client_port)
+        answer = self.respond(text, before)
+        if isinstance(answer, Refusal):
+            error = {"error": {"message": answer.message}}
+            reply.respond(answer.status, error, **answer.headers)
+            return
+        if isinstance(answer, str):
+            answer = Answer(answer)
+        message = {"content": answer.text}
+        ending = answer.finish_reason
+        reply.complete(message, finish_reason=ending, id="response", usage=answer.usage)
+
+
+# Responses without a network.
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of a response in memory: these parts; one that is an exception is raised."""
+
+    def __init__(self, *parts: bytes | httpx.TransportError) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, Exception):
+                raise part
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def in_memory(
+    monkeypatch: pytest.MonkeyPatch, respond: Callable[[httpx.Request], httpx.Response]
+) -> list[httpx.Request]:
+    """Answer all requests with this function, without a network; return the requests so far.
+
+    A read time-out is a function, or a part of its response's Body, that raises
+    httpx.ReadTimeout: it depends on no clock.
+    """
+    requests: list[httpx.Request] = []
+
+    def handle(_: object, request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return respond(request)
+
+    async def handle_async(_: object, request: httpx.Request) -> httpx.Response:
+        return handle(_, request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle_async)
+    return requests
+
+
+def time_out(request: httpx.Request) -> httpx.Response:
+    """Respond with nothing until the read time-out."""
+    raise httpx.ReadTimeout("", request=request)

@@ -9,16 +9,8 @@ import pytest
 from llm_evolink import errors, failures
 from llm_evolink.connection import clients
 from tests import scripted_server
-from tests.four_ways import (
-    COMPLETE,
-    STREAMED,
-    SYNC_STREAMED,
-    Way,
-    ask,
-    one_way,
-    serving,
-    way_id,
-)
+from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Way, ask, one_way, way_id
+from tests.scripted_server import serving
 
 UNSAID = "EvoLink reported an error without a message"
 

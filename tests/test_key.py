@@ -15,18 +15,8 @@ from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from llm_evolink.redaction import Redactor, keep_out_of_logs
 from tests import scripted_server
-from tests.four_ways import (
-    COMPLETE,
-    KEY,
-    STREAMED,
-    SYNC_STREAMED,
-    Way,
-    answer,
-    ask,
-    one_way,
-    serving,
-    way_id,
-)
+from tests.four_ways import COMPLETE, KEY, STREAMED, SYNC_STREAMED, Way, ask, one_way, way_id
+from tests.scripted_server import answer, serving
 
 SHOWN = "…cdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)

@@ -9,12 +9,11 @@ import pytest
 
 from llm_evolink.batch import BatchError, Tokens, ask, ask_async
 from llm_evolink.errors import EvolinkError
-from tests.batch.asking import asked, read, table
-from tests.batch.model_server import Refusal
+from tests.scripted_server import Refusal
 
 
-def test_each_row_is_answered_and_logged_in_llms_format(model, database):
-    results, stopped = asked(table(20), database, system="Be brief, $id")
+def test_each_row_is_answered_and_logged_in_llms_format(model, asked, read):
+    results, stopped = asked(20, system="Be brief, $id")
 
     assert stopped is None
     assert sorted(model.asked) == sorted(f"row {number}" for number in range(20))
@@ -28,46 +27,44 @@ def test_each_row_is_answered_and_logged_in_llms_format(model, database):
         None,
     )
     assert (result.position, result.tokens, result.tries) == (7, Tokens(10, 4), 1)
-    rows = read(database, "select id, thread_id, model, input_tokens, output_tokens from turns")
-    assert (result.turn_id, result.turn_id, "gemini-3.5-flash", 10, 4) in rows
-    assert len(rows) == 20
-    assert read(database, "select count(*) from turn_search") == [(20,)]
-    ours = read(database, "select type, sql from sqlite_master where sql like '%evolink_rows%'")
+    turns = read("select id, thread_id, model, input_tokens, output_tokens from turns")
+    assert (result.turn_id, result.turn_id, "gemini-3.5-flash", 10, 4) in turns
+    assert len(turns) == 20
+    assert read("select count(*) from turn_search") == [(20,)]
+    ours = read("select type, sql from sqlite_master where sql like '%evolink_rows%'")
     assert [kind for kind, _ in ours] == ["table"]
     assert "references" not in ours[0][1]
-    assert read(database, "pragma journal_mode") == [("wal",)]
+    assert read("pragma journal_mode") == [("wal",)]
 
 
-def test_an_event_loop_can_ask_too(model, database):
+def test_an_event_loop_can_ask_too(model, database, rows):
     async def main():
-        return [result.answer async for result in ask_async(table(5), "$text", database=database)]
+        return [result.answer async for result in ask_async(rows(5), "$text", database=database)]
 
     assert sorted(asyncio.run(main())) == [f"answer to row {number}" for number in range(5)]
 
 
-def test_results_come_while_rows_are_asked(model, database):
+def test_results_come_while_rows_are_asked(model, database, rows):
     """The last row is read only after the caller has the first answer."""
     handed_over = threading.Event()
 
-    def rows():
-        yield from table(3)
-        for number in range(3, 300):
-            yield {"id": str(number), "text": f"row {number}"}
+    def all_rows():
+        yield from rows(300)
         assert handed_over.wait(60)
         yield {"id": "last", "text": "row last"}
 
     count = 0
-    for _ in ask(rows(), "$text", database=database, concurrency=4):
+    for _ in ask(all_rows(), "$text", database=database, concurrency=4):
         handed_over.set()
         count += 1
 
     assert count == 301
 
 
-def test_a_second_run_asks_nothing_that_is_answered(model, database):
-    first, _ = asked(table(5), database)
+def test_a_second_run_asks_nothing_that_is_answered(model, asked):
+    first, _ = asked(5)
     model.asked.clear()
-    second, stopped = asked(table(5), database)
+    second, stopped = asked(5)
 
     assert (model.asked, stopped) == ([], None)
     assert all(result.reused for result in second.values())
@@ -80,14 +77,14 @@ def test_a_second_run_asks_nothing_that_is_answered(model, database):
         )
 
 
-def test_new_changed_and_failed_rows_are_asked(model, database):
+def test_new_changed_and_failed_rows_are_asked(model, asked, rows):
     model.respond = lambda text, _: Refusal(400) if text == "row 3" else "a"
-    asked(table(5), database)
+    asked(5)
     model.asked.clear()
     model.respond = lambda text, _: "b"
-    rows = [*table(7)]
-    rows[1]["text"] = "row 1, changed"
-    results, _ = asked(rows, database)
+    changed = [*rows(7)]
+    changed[1]["text"] = "row 1, changed"
+    results, _ = asked(changed)
 
     assert sorted(model.asked) == ["row 1, changed", "row 3", "row 5", "row 6"]
     assert [results[str(n)].answer for n in range(7)] == ["a", "b", "a", "b", "a", "b", "b"]
@@ -103,38 +100,38 @@ def test_new_changed_and_failed_rows_are_asked(model, database):
     ],
     ids=str,
 )
-def test_rows_are_asked_again_when_the_request_changes(model, database, options):
+def test_rows_are_asked_again_when_the_request_changes(model, options, asked, read):
     model.respond = lambda *_: '"a"'
-    asked(table(2), database)
-    asked(table(2), database, **options)
+    asked(2)
+    asked(2, **options)
 
     assert len(model.asked) == 4
-    assert len(read(database, "select * from turns")) == 4
+    assert len(read("select * from turns")) == 4
 
 
-def test_again_asks_every_row_and_can_be_resumed(model, database):
-    asked(table(5), database)
+def test_again_asks_every_row_and_can_be_resumed(model, asked):
+    asked(5)
     model.respond = lambda text, before: Refusal(401) if text == "row 3" else "anew"
     model.asked.clear()
-    asked(table(5), database, again=True, concurrency=1)
+    asked(5, again=True, concurrency=1)
     first = set(model.asked) - {"row 3"}
     assert first == {"row 0", "row 1", "row 2"}
 
     model.respond = lambda text, before: "anew"
     model.asked.clear()
-    results, _ = asked(table(5), database)
+    results, _ = asked(5)
     assert sorted(model.asked) == ["row 3", "row 4"]
     assert {result.answer for result in results.values()} == {"anew"}
 
 
-def test_a_second_run_of_the_same_batch_is_refused(model, database):
-    results = ask(table(500), "$text", database=database, concurrency=1)
+def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows):
+    results = ask(rows(500), "$text", database=database, concurrency=1)
     next(results)
-    _, stopped = asked(table(5), database)
+    _, stopped = asked(5)
     results.close()
 
     assert stopped == f"This batch is already being run by process {os.getpid()}"
-    assert asked(table(5), database)[1] is None
+    assert asked(5)[1] is None
     assert not database.with_name("state.db.lock").exists()
 
 
@@ -152,19 +149,19 @@ def test_rows_that_cannot_be_asked(model, database, rows, message):
         list(ask(rows, "$text", database=database))
 
 
-def test_a_missing_key_is_reported_before_anything_is_asked(model, database, monkeypatch):
+def test_a_missing_key_is_reported_before_anything_is_asked(model, database, monkeypatch, rows):
     monkeypatch.delenv("EVOLINK_API_KEY")
 
     with pytest.raises(EvolinkError, match="No key found"):
-        list(ask(table(1), "$text", database=database))
+        list(ask(rows(1), "$text", database=database))
     with pytest.raises(BatchError, match="needs database="):
-        list(ask(table(1), "$text"))
+        list(ask(rows(1), "$text"))
     assert model.asked == []
 
 
-def test_an_image_of_a_row_that_does_not_exist_is_that_rows_failure(model, database):
+def test_an_image_of_a_row_that_does_not_exist_is_that_rows_failure(model, asked):
     rows = [{"id": "0", "path": "none.png"}]
-    results, _ = asked(rows, database, "Describe", attachments=["$path"])
+    results, _ = asked(rows, "Describe", attachments=["$path"])
 
     assert results["0"].failure == "invalid request"
     assert results["0"].error == "The attachment 'none.png' is not a file"
@@ -172,7 +169,7 @@ def test_an_image_of_a_row_that_does_not_exist_is_that_rows_failure(model, datab
 
 
 def test_a_model_that_cancels_its_request_ends_the_run_with_an_error(
-    database, environment, monkeypatch
+    environment, monkeypatch, asked
 ):
     class Cancelled(llm.AsyncModel):
         model_id = "cancelled"
@@ -184,13 +181,13 @@ def test_a_model_that_cancels_its_request_ends_the_run_with_an_error(
 
     monkeypatch.setattr(llm, "get_async_model", lambda name: Cancelled())
 
-    assert asked(table(1), database, model="cancelled") == (
+    assert asked(1, model="cancelled") == (
         {},
         "The request for row 0 was cancelled",
     )
 
 
-def test_another_model_of_llm_can_be_asked(database, environment, monkeypatch):
+def test_another_model_of_llm_can_be_asked(environment, monkeypatch, asked):
     class Echo(llm.AsyncModel):
         model_id = "echo"
         can_stream = False
@@ -201,7 +198,7 @@ def test_another_model_of_llm_can_be_asked(database, environment, monkeypatch):
             yield prompt.prompt
 
     monkeypatch.setattr(llm, "get_async_model", lambda name: Echo())
-    results, _ = asked(table(3), database, model="echo")
+    results, _ = asked(3, model="echo")
 
     assert [results[n].answer for n in ("0", "2")] == ["row 0", "row 2"]
     assert (results["1"].failure, results["1"].error) == ("zero division", "no")

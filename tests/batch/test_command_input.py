@@ -5,8 +5,6 @@ import sqlite3
 import llm
 import pytest
 
-from tests.batch.asking import rows
-
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 
 
@@ -51,7 +49,7 @@ def test_what_cannot_be_asked_is_one_line_before_anything_is_written(
     assert not (user_path / "evolink-batches").exists()
 
 
-def test_a_template_of_llm_over_the_columns(model, batch, table, user_path):
+def test_a_template_of_llm_over_the_columns(model, batch, table, user_path, answers):
     (user_path / "templates").mkdir(parents=True)
     template = user_path / "templates" / "rate.yaml"
     template.write_text(
@@ -61,7 +59,7 @@ def test_a_template_of_llm_over_the_columns(model, batch, table, user_path):
     model.respond = lambda *_: '"good"'
     done = batch(table(1), "<$text>", "-t", "rate", "-o", "temperature", "0")
 
-    assert rows(done)[0]["answer"] == "good"
+    assert answers(done)[0]["answer"] == "good"
     (body,) = model.bodies
     assert [message["content"] for message in body["messages"]] == [
         "For French",
@@ -87,7 +85,7 @@ def test_a_template_with_tools_is_refused(model, batch, table, user_path, field)
     assert done.stderr == f"Error: The template t has '{name}', which a batch cannot use\n"
 
 
-def test_images_and_fragments(model, batch, tmp_path):
+def test_images_and_fragments(model, batch, tmp_path, answers):
     (tmp_path / "a.png").write_bytes(PNG)
     (tmp_path / "b.png").write_bytes(PNG + b"\0")
     (tmp_path / "notes.txt").write_text("Notes.")
@@ -96,19 +94,19 @@ def test_images_and_fragments(model, batch, tmp_path):
     arguments = [str(path), "Describe $id", "-a", "$file", "-f", str(tmp_path / "notes.txt")]
     done = batch(*arguments)
 
-    assert [row.get("answer") for row in rows(done)] == [
+    assert [row.get("answer") for row in answers(done)] == [
         "answer to Notes.\nDescribe 1",
         "answer to Notes.\nDescribe 2",
         None,
     ]
-    assert "none.png' is not a file" in rows(done)[2]["error"]
+    assert "none.png' is not a file" in answers(done)[2]["error"]
     (tmp_path / "b.png").write_bytes(PNG + b"\1")
     model.asked.clear()
     batch(*arguments)
     assert model.asked == ["Notes.\nDescribe 2"]
 
 
-def test_rows_of_a_query(model, batch, tmp_path):
+def test_rows_of_a_query(model, batch, tmp_path, answers):
     connection = sqlite3.connect(tmp_path / "shop.db")
     connection.execute("create table reviews (key integer, text text)")
     connection.executemany("insert into reviews values (?, ?)", [(7, "good"), (8, "bad")])
@@ -117,18 +115,18 @@ def test_rows_of_a_query(model, batch, tmp_path):
     query = "select key, text from shop.reviews order by key desc"
     done = batch("--sql", query, "--attach", "shop", str(tmp_path / "shop.db"), "Rate $text")
 
-    assert [(row["id"], row["answer"]) for row in rows(done)] == [
+    assert [(row["id"], row["answer"]) for row in answers(done)] == [
         ("8", "answer to Rate bad"),
         ("7", "answer to Rate good"),
     ]
 
 
-def test_standard_input(model, llm_command, database):
+def test_standard_input(model, llm_command, database, answers):
     done = llm_command(
         "evolink", "batch", "-", "$b", "--id", "a", "-d", str(database), input='{"a": 1, "b": "x"}'
     )
 
-    assert (done.returncode, rows(done)[0]["answer"]) == (0, "answer to x")
+    assert (done.returncode, answers(done)[0]["answer"]) == (0, "answer to x")
 
 
 def test_an_llm_default_option_is_used(model, batch, table, user_path):

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.batch.model_server import Refusal
+from tests.scripted_server import Refusal
 
 
 def test_limit_asks_the_first_rows_and_estimates_all(model, batch, table, user_path):

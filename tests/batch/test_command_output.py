@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-import sqlite3
+import re
 import threading
 
 import pytest
@@ -11,12 +11,11 @@ import pytest
 from llm_evolink.batch import BatchError
 from llm_evolink.batch.output import AtomicFile
 from tests import llm_process
-from tests.batch.asking import batch_id, read, rows
-from tests.batch.model_server import Answer, Refusal
 from tests.four_ways import KEY
+from tests.scripted_server import Answer, Refusal
 
 
-def test_an_answer_for_each_row_in_the_tables_order(model, batch, table, database):
+def test_an_answer_for_each_row_in_the_tables_order(model, batch, table, database, answers):
     first_held = threading.Event()
 
     def respond(text, _):
@@ -31,23 +30,21 @@ def test_an_answer_for_each_row_in_the_tables_order(model, batch, table, databas
     done = batch(table(40), "Sentiment: $text")
 
     assert done.returncode == 0
-    answers = rows(done)
-    assert [row["id"] for row in answers] == [str(number) for number in range(1, 41)]
-    assert answers[1] == {
+    rows = answers(done)
+    assert [row["id"] for row in rows] == [str(number) for number in range(1, 41)]
+    assert rows[1] == {
         "id": "2",
         "answer": "<Sentiment: review 2, good>",
         "input_tokens": 10,
         "output_tokens": 4,
-        "turn_id": answers[1]["turn_id"],
+        "turn_id": rows[1]["turn_id"],
     }
-    assert done.stderr == (
-        "Answered 40, failed 0 of 40 rows\n"
-        "Tokens: 400 input, 160 output\n"
-        f"Batch {batch_id(done)}: {database}\n"
+    assert re.sub("Batch [0-9a-z]+:", "Batch ID:", done.stderr) == (
+        f"Answered 40, failed 0 of 40 rows\nTokens: 400 input, 160 output\nBatch ID: {database}\n"
     )
 
 
-def test_answers_of_a_schema_are_json(model, batch, table):
+def test_answers_of_a_schema_are_json(model, batch, table, answers):
     model.respond = lambda text, _: "?" if "3" in text else '{"label": "good", "confidence": 0.9}'
     done = batch(table(3), "$text", "--schema", "label, confidence float")
 
@@ -55,8 +52,8 @@ def test_answers_of_a_schema_are_json(model, batch, table):
         "label",
         "confidence",
     ]
-    assert rows(done)[0]["answer"] == {"label": "good", "confidence": 0.9}
-    failed = rows(done)[2]
+    assert answers(done)[0]["answer"] == {"label": "good", "confidence": 0.9}
+    failed = answers(done)[2]
     assert (failed["error"], failed["text"]) == ("The answer is not JSON", "?")
     assert done.returncode == 1
 
@@ -122,12 +119,12 @@ def test_an_output_that_cannot_be_written_is_reported_before_anything_is_asked(
     assert model.asked == []
 
 
-def test_a_cut_answer_prints_no_notice_of_the_model(model, batch, table):
+def test_a_cut_answer_prints_no_notice_of_the_model(model, batch, table, answers):
     model.respond = lambda *_: Answer("half", "length")
     done = batch(table(2), "$text")
 
     assert done.stderr.count("cut at the token limit") == 1
-    assert rows(done)[0]["text"] == "half"
+    assert answers(done)[0]["text"] == "half"
 
 
 def test_the_key_is_nowhere(model, batch, table, tmp_path):
@@ -143,7 +140,7 @@ def test_the_key_is_nowhere(model, batch, table, tmp_path):
     assert not any(KEY.encode() in path.read_bytes() for path in files)
 
 
-def test_a_broken_pipe_stops_asking(model, table, database):
+def test_a_broken_pipe_stops_asking(model, table, database, read):
     pipe_closed = threading.Event()
 
     def respond(text, _):
@@ -162,12 +159,10 @@ def test_a_broken_pipe_stops_asking(model, table, database):
     assert error.endswith("Error: Standard output was closed\n")
     assert len(model.asked) < 2000
     # What was asked is in the file.
-    connection = sqlite3.connect(database)
-    assert connection.execute("select count(*) from evolink_rows").fetchone() == (len(model.asked),)
-    connection.close()
+    assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
 
 
-def test_a_full_disk_behind_standard_output_ends_the_run_in_one_line(model, table, database):
+def test_a_full_disk_behind_standard_output_ends_the_run_in_one_line(model, table, database, read):
     command = ["evolink", "batch", table(200), "$text", "-d", str(database), "-c", "4"]
     with (
         open("/dev/full", "w") as full,
@@ -178,11 +173,11 @@ def test_a_full_disk_behind_standard_output_ends_the_run_in_one_line(model, tabl
     assert error.endswith("Error: Standard output cannot be written: No space left on device\n")
     assert "Traceback" not in error
     assert 1 <= len(model.asked) < 200
-    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
 
 
 def test_an_output_file_that_cannot_be_written_loses_no_answer(
-    model, batch, table, database, tmp_path, monkeypatch
+    model, batch, table, tmp_path, monkeypatch, read
 ):
     def fail(*_):
         raise BatchError("a.jsonl cannot be written: No space left on device")
@@ -192,5 +187,5 @@ def test_an_output_file_that_cannot_be_written_loses_no_answer(
 
     assert done.returncode == 1
     assert done.stderr.endswith("Error: a.jsonl cannot be written: No space left on device\n")
-    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
     assert not (tmp_path / "a.jsonl").exists()

@@ -1,18 +1,20 @@
 """`llm evolink batch`: state files, resuming and dry runs."""
 
 import json
+import re
 import sqlite3
 
-from tests.batch.asking import batch_id, rows
-from tests.batch.model_server import Refusal
+from tests.scripted_server import Refusal
 
 
-def test_the_same_command_again_prints_the_same_and_asks_only_what_failed(model, batch, table):
+def test_the_same_command_again_prints_the_same_and_asks_only_what_failed(
+    model, batch, table, answers
+):
     model.respond = lambda text, _: Refusal(400, "too odd") if text == "review 3, good" else "a"
     path = table(5)
     first = batch(path, "$text")
     assert first.returncode == 1
-    assert rows(first)[2] == {"id": "3", "error": "too odd (status 400)"}
+    assert answers(first)[2] == {"id": "3", "error": "too odd (status 400)"}
     assert first.stderr.splitlines()[:2] == [
         "Answered 4, failed 1 of 5 rows",
         "  1 invalid request, such as row 3: too odd (status 400)",
@@ -24,7 +26,7 @@ def test_the_same_command_again_prints_the_same_and_asks_only_what_failed(model,
     second = batch(path, "$text")
     assert second.returncode == 0
     assert model.asked == ["review 3, good"]
-    assert [row["answer"] for row in rows(second)] == ["a", "a", "b", "a", "a"]
+    assert [row["answer"] for row in answers(second)] == ["a", "a", "b", "a", "a"]
     assert second.stderr.splitlines()[:3] == [
         "Answered 1, reused 4, failed 0 of 5 rows",
         "Tokens: 10 input, 4 output",
@@ -76,10 +78,9 @@ def test_the_state_is_in_llms_folder_under_an_id_of_what_is_asked(
     def run(*arguments):
         done = llm_in_process("evolink", "batch", *arguments)
         assert done.returncode == 0
-        assert f"Batch {batch_id(done)}: {user_path}/evolink-batches/{batch_id(done)}.db" in (
-            done.stderr
-        )
-        return batch_id(done)
+        (batch_id,) = re.findall(r"(?m)^Batch (\S+): ", done.stderr)
+        assert f"Batch {batch_id}: {user_path}/evolink-batches/{batch_id}.db" in done.stderr
+        return batch_id
 
     first = run(path, "$text")
     assert run("reviews.csv", "$text") == run(path, "$text", "--format", "csv") == first
@@ -95,9 +96,9 @@ def test_the_state_is_in_llms_folder_under_an_id_of_what_is_asked(
     assert not (user_path / "logs.db").exists()
 
 
-def test_the_file_works_with_llm(model, batch, table, database, llm_command, empty_log):
+def test_the_file_works_with_llm(model, batch, table, database, llm_command, empty_log, answers):
     done = batch(table(2), "$text")
-    turn_id = rows(done)[1]["turn_id"]
+    turn_id = answers(done)[1]["turn_id"]
 
     logged = llm_command("logs", "-d", str(database), "--json", "-n", "0")
     assert {(each["prompt"], each["response"]) for each in json.loads(logged.stdout)} == {

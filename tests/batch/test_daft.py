@@ -16,8 +16,8 @@ from llm_evolink import daft as module  # noqa: E402
 from llm_evolink.batch import BatchError  # noqa: E402
 from llm_evolink.daft import ask  # noqa: E402
 from tests import four_ways, scripted_server  # noqa: E402
-from tests.batch.model_server import Answer, Model, Refusal  # noqa: E402
 from tests.llm_process import TIMEOUT  # noqa: E402
+from tests.scripted_server import Answer, Model, Refusal  # noqa: E402
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 TOKENS = {"input": 10, "output": 4, "cached": 0}

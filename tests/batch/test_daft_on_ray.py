@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import four_ways, scripted_server
-from tests.batch.model_server import Model
+from tests.scripted_server import Model
 
 pytest.importorskip("daft", reason="the extra daft is not installed")
 pytest.importorskip("ray", reason="Ray is not installed")

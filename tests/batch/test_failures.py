@@ -4,8 +4,7 @@ import pytest
 
 from llm_evolink.batch import Limits
 from llm_evolink.connection import retry
-from tests.batch.asking import asked, read, table
-from tests.batch.model_server import Answer, Refusal
+from tests.scripted_server import Answer, Refusal
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -14,22 +13,22 @@ BILLED = "the request may have been billed"
 
 
 @pytest.mark.parametrize("status", [504, 520, 524])
-def test_a_row_that_may_be_billed_is_asked_again_only_in_the_next_run(model, database, status):
+def test_a_row_that_may_be_billed_is_asked_again_only_in_the_next_run(model, status, asked):
     model.respond = lambda text, _: Refusal(status, "broken") if text == "row 2" else "a"
-    results, stopped = asked(table(4), database)
+    results, stopped = asked(4)
 
     assert (stopped, model.counts["row 2"]) == (None, 1)
     assert (results["2"].failure, results["2"].tries) == ("server", 1)
     assert results["2"].error == f"broken; {BILLED}; try again later (status {status})"
 
     model.respond = lambda *_: "a"
-    results, _ = asked(table(4), database)
+    results, _ = asked(4)
     assert (results["2"].answer, model.counts["row 2"]) == ("a", 2)
 
 
-def test_a_row_with_an_incomplete_answer_is_asked_once_in_a_run(model, database):
+def test_a_row_with_an_incomplete_answer_is_asked_once_in_a_run(model, asked):
     model.respond = lambda text, _: Answer("half", "error") if text == "row 2" else "a"
-    results, stopped = asked(table(4), database)
+    results, stopped = asked(4)
 
     assert (stopped, model.counts["row 2"]) == (None, 1)
     assert results["2"].error == (
@@ -37,13 +36,13 @@ def test_a_row_with_an_incomplete_answer_is_asked_once_in_a_run(model, database)
     )
 
 
-def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, database, monkeypatch):
+def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, monkeypatch, asked):
     def drop(text, before):
         raise ConnectionAbortedError
 
     monkeypatch.setattr(retry, "DROP_SECONDS", 0.0)
     monkeypatch.setattr(model, "respond", drop)
-    results, stopped = asked(table(1), database)
+    results, stopped = asked(1)
 
     assert (stopped, model.counts["row 0"]) == (None, 1)
     assert f"broke: Server disconnected without sending a response.; {BILLED}; " in (
@@ -52,9 +51,9 @@ def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, databas
 
 
 @pytest.mark.parametrize("status", [500, 502])
-def test_a_row_fails_after_three_tries_and_the_others_continue(model, database, status):
+def test_a_row_fails_after_three_tries_and_the_others_continue(model, status, asked, read):
     model.respond = lambda text, _: Refusal(status, "broken") if text == "row 2" else "a"
-    results, stopped = asked(table(20), database)
+    results, stopped = asked(20)
 
     assert stopped is None
     assert model.counts["row 2"] == 3
@@ -64,60 +63,60 @@ def test_a_row_fails_after_three_tries_and_the_others_continue(model, database, 
     assert f"try again later (status {status})" in failed.error
     assert {result.answer for result in results.values()} == {"a"}
     stored = "select failure, tries from evolink_rows where row_id = '2'"
-    assert read(database, stored) == [("server", 3)]
+    assert read(stored) == [("server", 3)]
 
 
-def test_the_transport_does_not_retry_and_keeps_the_connections(model, database, monkeypatch):
+def test_the_transport_does_not_retry_and_keeps_the_connections(model, monkeypatch, asked):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "5")
     model.respond = lambda text, before: Refusal(503) if before < 1 else "a"
-    results, stopped = asked(table(1), database)
+    results, stopped = asked(1)
     assert (stopped, results["0"].tries, len(model.asked)) == (None, 1, 2)
 
     model.respond = lambda *_: "a"
-    before = model.connections()
-    asked(table(300), database, concurrency=32)
-    assert model.connections() - before <= 32
+    model.ports.clear()
+    asked(300, concurrency=32)
+    assert len(model.ports) <= 32
 
 
-def test_a_second_try_can_answer(model, database):
+def test_a_second_try_can_answer(model, asked):
     model.respond = lambda text, before: Refusal(500) if before < 2 else "a"
-    results, _ = asked(table(3), database)
+    results, _ = asked(3)
 
     assert {(result.answer, result.tries) for result in results.values()} == {("a", 3)}
 
 
-def test_an_invalid_request_is_not_sent_again(model, database):
+def test_an_invalid_request_is_not_sent_again(model, asked):
     model.respond = lambda text, _: Refusal(400) if text == "row 2" else "a"
-    results, _ = asked(table(3), database)
+    results, _ = asked(3)
 
     assert model.counts["row 2"] == 1
     assert results["2"].failure == "invalid request"
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_pause_for_a_rate_limit_does_not_count_as_a_try(model, database, status):
+def test_a_pause_for_a_rate_limit_does_not_count_as_a_try(model, status, asked):
     """Each row is refused more often than it has tries."""
     model.respond = lambda text, before: (
         Refusal(status, headers={"retry_after": "0.01"}) if before < 5 else "a"
     )
-    results, stopped = asked(table(4), database, concurrency=4)
+    results, stopped = asked(4, concurrency=4)
 
     assert stopped is None
     assert {(result.answer, result.tries) for result in results.values()} == {("a", 1)}
     assert set(model.counts.values()) == {6}
 
 
-def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, database):
+def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, asked):
     model.respond = lambda text, _: (
         Refusal(429, headers={"retry_after": "86400"}) if text == "row 7" else "a"
     )
-    results, stopped = asked(table(8), database, concurrency=1, limits=Limits(max_wait=60))
+    results, stopped = asked(8, concurrency=1, limits=Limits(max_wait=60))
 
     assert stopped == "The server asks to wait 86,400 s, longer than --max-wait 60"
     assert len(results) == 7
     model.respond = lambda *_: "b"
     model.asked.clear()
-    asked(table(8), database)
+    asked(8)
     assert model.asked == ["row 7"]
 
 
@@ -125,34 +124,36 @@ def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, database
     ("status", "message"),
     [(401, "set another key"), (402, "top up"), (403, "no"), (404, "check EVOLINK_BASE_URL")],
 )
-def test_an_error_that_every_row_would_get_ends_the_run_at_once(model, database, status, message):
+def test_an_error_that_every_row_would_get_ends_the_run_at_once(
+    model, status, message, asked, read
+):
     model.respond = lambda text, _: Refusal(status) if text != "row 0" else "a"
-    results, stopped = asked(table(500), database, concurrency=4)
+    results, stopped = asked(500, concurrency=4)
 
     assert message in stopped
     assert len(model.asked) <= 8
     assert set(results) == {"0"}
-    assert read(database, "select row_id from evolink_rows") == [("0",)]
+    assert read("select row_id from evolink_rows") == [("0",)]
 
 
-def test_ten_first_rows_that_fail_with_one_type_of_failure_end_the_run(model, database):
+def test_ten_first_rows_that_fail_with_one_type_of_failure_end_the_run(model, asked):
     model.respond = lambda *_: Refusal(422, "bad schema")
-    results, stopped = asked(table(500), database, concurrency=2)
+    results, stopped = asked(500, concurrency=2)
 
     assert stopped.startswith("the first 10 rows all failed: bad schema")
     assert 10 <= len(results) <= 12
 
 
-def test_ten_first_rows_that_fail_with_two_types_of_failure_do_not(model, database):
+def test_ten_first_rows_that_fail_with_two_types_of_failure_do_not(model, asked):
     model.respond = lambda text, _: Refusal(422) if text != "row 3" else Answer("x", "length")
-    results, stopped = asked(table(30), database, concurrency=2)
+    results, stopped = asked(30, concurrency=2)
 
     assert (len(results), stopped) == (30, None)
 
 
-def test_max_failures_ends_the_run(model, database):
+def test_max_failures_ends_the_run(model, asked):
     model.respond = lambda text, _: Refusal(400) if int(text[4:]) % 2 else "a"
-    results, stopped = asked(table(100), database, concurrency=1, limits=Limits(max_failures=3))
+    results, stopped = asked(100, concurrency=1, limits=Limits(max_failures=3))
 
     assert stopped == "--max-failures 3 is reached"
     assert [results[str(n)].failure for n in (1, 3, 5)] == ["invalid request"] * 3
@@ -168,33 +169,33 @@ def test_max_failures_ends_the_run(model, database):
     ids=["tokens", "cost"],
 )
 def test_a_budget_counts_all_runs_and_is_exceeded_by_at_most_the_requests_in_flight(
-    model, database, limits, message
+    model, limits, message, asked
 ):
-    results, stopped = asked(table(100), database, concurrency=2, limits=limits)
+    results, stopped = asked(100, concurrency=2, limits=limits)
 
     assert stopped.startswith(message)
     assert 5 <= len(results) <= 6  # 14 tokens a row.
     model.asked.clear()
-    results, stopped = asked(table(100), database, concurrency=2, limits=limits)
+    results, stopped = asked(100, concurrency=2, limits=limits)
     assert stopped.startswith(message)
     assert model.asked == []
     assert all(result.reused for result in results.values())
 
 
-def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(model, database):
+def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(model, asked, read):
     cut = {"row 1": "length", "row 2": "content_filter"}
     model.respond = lambda text, _: Answer("half", cut.get(text, "stop"))
     for _ in range(2):
-        results, _ = asked(table(3), database)
+        results, _ = asked(3)
         assert [results[str(n)].failure for n in range(3)] == [None, "cut", "cut"]
         assert [results[str(n)].text for n in range(3)] == ["half"] * 3
         assert "-o max_tokens" in results["1"].error
         assert "content filter" in results["2"].error
     assert len(model.asked) == 3
-    assert read(database, "select count(*) from turns") == [(3,)]
+    assert read("select count(*) from turns") == [(3,)]
 
     model.respond = lambda *_: "all"
-    results, _ = asked(table(3), database, options={"max_tokens": 100})
+    results, _ = asked(3, options={"max_tokens": 100})
     assert len(model.asked) == 6
 
 
@@ -210,24 +211,24 @@ def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(mo
     ],
 )
 def test_an_answer_that_does_not_parse_fails_keeps_its_text_and_is_asked_again(
-    model, database, text, error
+    model, text, error, asked
 ):
     model.respond = lambda *_: text
-    results, _ = asked(table(1), database, schema=SCHEMA)
+    results, _ = asked(1, schema=SCHEMA)
     result = results["0"]
     assert (result.failure, result.error, result.text) == ("not parsed", error, text)
     assert result.answer is None
 
     model.respond = lambda *_: '{"n": 1}'
-    results, _ = asked(table(1), database, schema=SCHEMA)
+    results, _ = asked(1, schema=SCHEMA)
     assert results["0"].answer == {"n": 1}
     assert len(model.asked) == 2
-    results, _ = asked(table(1), database, schema=SCHEMA)
+    results, _ = asked(1, schema=SCHEMA)
     assert (results["0"].answer, results["0"].reused) == ({"n": 1}, True)
 
 
-def test_an_answer_without_usage_has_no_tokens(model, database):
+def test_an_answer_without_usage_has_no_tokens(model, asked):
     model.respond = lambda *_: Answer("a", usage=None)
-    results, _ = asked(table(1), database)
+    results, _ = asked(1)
 
     assert results["0"].tokens is None

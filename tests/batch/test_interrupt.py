@@ -16,7 +16,7 @@ from llm_evolink.batch.errors import BatchError
 from llm_evolink.batch.lock import Lock
 from llm_evolink.batch.state import Reader
 from tests import llm_process
-from tests.batch.model_server import Refusal
+from tests.scripted_server import Refusal
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import pytest
 from llm_evolink.batch import ask, ask_async
 from llm_evolink.batch.run import Run
 from llm_evolink.batch.state import State
-from tests.batch.asking import asked, read, table
 
 MODES = ("journal_mode", "synchronous")
 
 
-def test_what_cannot_be_logged_is_that_rows_failure(model, database, monkeypatch):
+def test_what_cannot_be_logged_is_that_rows_failure(model, monkeypatch, asked, read):
     from llm.logs import LogStore
 
     log = LogStore.log
@@ -27,17 +26,17 @@ def test_what_cannot_be_logged_is_that_rows_failure(model, database, monkeypatch
         return log(self, response, thread_id)
 
     monkeypatch.setattr(LogStore, "log", refusing)
-    results, stopped = asked(table(3), database)
+    results, stopped = asked(3)
 
     assert stopped is None
     assert results["1"].failure == "not logged"
     assert results["1"].error == "The answer cannot be logged: cannot be stored"
     assert {results["0"].answer, results["2"].answer} == {"answer to row 0", "answer to row 2"}
-    assert read(database, "select count(*) from turns where id = 'half'") == [(0,)]
-    assert read(database, "select count(*) from threads") == [(2,)]
+    assert read("select count(*) from turns where id = 'half'") == [(0,)]
+    assert read("select count(*) from threads") == [(2,)]
 
 
-def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database):
+def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database, asked):
     """While another connection locks the file, only as many rows are asked as may be in flight."""
     other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
     other.execute("begin immediate")
@@ -52,7 +51,7 @@ def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database):
     in_flight: list[int] = []
     thread = threading.Thread(target=release)
     thread.start()
-    results, stopped = asked(table(50), database, concurrency=3)
+    results, stopped = asked(50, concurrency=3)
     thread.join()
     other.close()
 
@@ -61,7 +60,7 @@ def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database):
 
 
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
-    model, database, monkeypatch
+    model, database, monkeypatch, asked, read
 ):
     from llm_evolink.batch import writer
 
@@ -75,20 +74,22 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
 
     with monkeypatch.context() as patch:
         patch.setattr(writer.sqlite3, "connect", small)
-        results, stopped = asked(table(120), database, concurrency=4)
+        results, stopped = asked(120, concurrency=4)
     assert stopped == f"{database} cannot be written: database or disk is full"
     assert 0 < len(results) < 120
-    assert read(database, "select count(*) from evolink_rows") == [(len(results),)]
+    assert read("select count(*) from evolink_rows") == [(len(results),)]
 
     asked_before = len(model.asked)
-    everything, stopped = asked(table(120), database)
+    everything, stopped = asked(120)
     assert (len(everything), stopped) == (120, None)
     assert len(model.asked) - asked_before == 120 - len(results)
     assert max(model.counts.values()) <= 2
 
 
 @pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt])
-def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatch, error):
+def test_a_loop_that_is_left_saves_what_is_in_flight(
+    model, database, monkeypatch, error, rows, read
+):
     """The server holds all answers but the first until the loop has been left."""
     left = threading.Event()
     stop = Run.stop
@@ -100,40 +101,42 @@ def test_a_loop_that_is_left_saves_what_is_in_flight(model, database, monkeypatc
         return "a"
 
     model.respond = respond
-    answers = ask(table(500), "$text", database=database, concurrency=4)
+    answers = ask(rows(500), "$text", database=database, concurrency=4)
     assert next(answers).id == "0"
     with pytest.raises(error):
         answers.throw(error)
 
-    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
     assert 4 <= len(model.asked) <= 5
 
 
-def test_an_event_loop_that_leaves_saves_what_is_in_flight(model, database):
+def test_an_event_loop_that_leaves_saves_what_is_in_flight(model, database, rows, read):
     async def main():
-        results = ask_async(table(500), "$text", database=database, concurrency=4)
+        results = ask_async(rows(500), "$text", database=database, concurrency=4)
         async with aclosing(results):
             async for _ in results:
                 break
 
     asyncio.run(main())
-    assert read(database, "select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
     assert 4 <= len(model.asked) <= 8
 
 
-def test_a_row_that_cannot_be_read_ends_the_run_after_what_is_in_flight(model, database):
+def test_a_row_that_cannot_be_read_ends_the_run_after_what_is_in_flight(
+    model, database, rows, read
+):
     failed = threading.Event()
 
-    def rows():
-        yield from table(2)
+    def failing():
+        yield from rows(2)
         failed.set()
         raise ZeroDivisionError("no third row")
 
     model.respond = lambda text, _: "a" if text == "row 0" or failed.wait(60) else "late"
     results = []
     with pytest.raises(ZeroDivisionError, match="no third row"):
-        results.extend(ask(rows(), "$text", database=database, concurrency=2))
-    assert read(database, "select row_id from evolink_rows") == [("0",), ("1",)]
+        results.extend(ask(failing(), "$text", database=database, concurrency=2))
+    assert read("select row_id from evolink_rows") == [("0",), ("1",)]
 
 
 def test_each_commit_is_on_disk_before_the_next(model, database):

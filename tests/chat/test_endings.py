@@ -8,7 +8,8 @@ import pytest
 
 from llm_evolink import errors
 from tests import scripted_server
-from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Outcome, Way, ask, serving, way_id
+from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Outcome, Way, ask, way_id
+from tests.scripted_server import serving
 
 
 @pytest.fixture(autouse=True)

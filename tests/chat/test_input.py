@@ -3,7 +3,8 @@
 import pytest
 
 from llm_evolink import errors
-from tests.four_ways import Way, answer, ask, serving
+from tests.four_ways import Way, ask
+from tests.scripted_server import answer, serving
 
 SURROGATE = "The prompt contains an unpaired surrogate, which is not valid Unicode"
 

@@ -12,8 +12,8 @@ import pytest
 
 from llm_evolink.chat import AsyncEvolinkChat
 from tests import llm_process, scripted_server
-from tests.four_ways import serving
 from tests.llm_process import TIMEOUT
+from tests.scripted_server import serving
 
 HI = {"choices": [{"delta": {"content": "Hi\n"}}]}
 PROMPT = ["-m", "gemini-3.5-flash", "hi"]

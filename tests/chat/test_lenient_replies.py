@@ -9,18 +9,8 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.chat.think_tags import ThinkTags
 from tests import scripted_server
-from tests.four_ways import (
-    COMPLETE,
-    KEY,
-    STREAMED,
-    SYNC_STREAMED,
-    WAYS,
-    Outcome,
-    Way,
-    ask,
-    serving,
-    way_id,
-)
+from tests.four_ways import COMPLETE, KEY, STREAMED, SYNC_STREAMED, WAYS, Outcome, Way, ask, way_id
+from tests.scripted_server import serving
 
 END = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 

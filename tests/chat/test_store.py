@@ -3,7 +3,7 @@
 import pytest
 
 from tests import llm_process, scripted_server
-from tests.four_ways import answer, serving
+from tests.scripted_server import answer, serving
 
 LOCKED = "sqlite3.OperationalError: database is locked"
 

@@ -11,19 +11,8 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from tests import scripted_server
-from tests.four_ways import (
-    COMPLETE,
-    STREAM_EVENTS,
-    STREAMED,
-    SYNC_STREAMED,
-    Body,
-    Outcome,
-    Way,
-    ask,
-    in_memory,
-    serving,
-    way_id,
-)
+from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Outcome, Way, ask, way_id
+from tests.scripted_server import STREAM_EVENTS, Body, in_memory, serving
 
 HI = {"choices": [{"delta": {"content": "Hi"}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}

@@ -6,9 +6,9 @@ import time
 import pytest
 import sqlite_utils
 
+from llm_evolink.commands.doctor import checks
 from llm_evolink.connection import settings
-from tests.commands.doctor_findings import UNREACHABLE
-from tests.commands.usage_log import DETAILS
+from tests.scripted_server import UNREACHABLE
 
 
 @pytest.fixture
@@ -83,7 +83,12 @@ def as_json(usage):
 
 @pytest.fixture
 def two_days(log):
-    log("2026-11-20T23:59:59.999999+00:00", (1000, 150), details=DETAILS, duration_ms=2000)
+    """Log three prompts of two days, and one of another model."""
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 400, "text_tokens": 742, "image_tokens": 258},
+        "completion_tokens_details": {"reasoning_tokens": 100, "text_tokens": 50},
+    }
+    log("2026-11-20T23:59:59.999999+00:00", (1000, 150), details=details, duration_ms=2000)
     log("2026-11-21T00:00:00+00:00", (500_000, 50_000), duration_ms=3000)
     log("2026-11-21T08:00:00.5+00:00", None, duration_ms=4000)
     log("2026-11-21T09:00:00+00:00", (1, 1), model="gpt-4o-mini")
@@ -96,6 +101,27 @@ def doctor_environment(environment, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("EVOLINK_MAX_RETRIES")
     monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
+
+
+@pytest.fixture
+def findings():
+    """Run doctor's checks; return status and message of each finding of a check."""
+
+    def run(check):
+        return [(each.status, each.message) for each in checks.examine() if each.check == check]
+
+    return run
+
+
+@pytest.fixture
+def store(user_path):
+    """Write a file in llm's user folder."""
+
+    def write(name, content):
+        user_path.mkdir(exist_ok=True)
+        (user_path / name).write_text(content)
+
+    return write
 
 
 @pytest.fixture

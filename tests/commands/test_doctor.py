@@ -10,8 +10,8 @@ import pytest
 
 from llm_evolink.commands.doctor import checks, finding
 from tests import llm_process
-from tests.commands.doctor_findings import UNREACHABLE, findings, replying, store
-from tests.four_ways import KEY, in_memory, serving
+from tests.four_ways import KEY
+from tests.scripted_server import UNREACHABLE, in_memory, replying, serving
 
 STORED = "sk-stored-0123456789wxyz"
 
@@ -115,8 +115,8 @@ def test_a_missing_key_and_an_unreachable_server(llm_command):
     check_output(done, pattern, 1)
 
 
-def test_json_output(sandbox, llm_command, user_path):
-    store(user_path, "logs-off", "")
+def test_json_output(sandbox, llm_command, store):
+    store("logs-off", "")
 
     done = llm_command("evolink", "doctor", "--json")
 
@@ -243,21 +243,21 @@ def test_a_finding_is_wrapped_to_the_width(width, shown):
     assert ascii_only == styled.replace("…", "?")
 
 
-def test_a_stored_key(user_path, monkeypatch):
-    store(user_path, "keys.json", json.dumps({"evolink": STORED}))
+def test_a_stored_key(monkeypatch, findings, store):
+    store("keys.json", json.dumps({"evolink": STORED}))
     monkeypatch.delenv("EVOLINK_API_KEY")
 
     assert findings("key") == [("ok", "the one stored in llm, ending in wxyz")]
 
 
-def test_a_stored_key_and_the_same_in_the_environment(user_path):
-    store(user_path, "keys.json", json.dumps({"evolink": KEY}))
+def test_a_stored_key_and_the_same_in_the_environment(findings, store):
+    store("keys.json", json.dumps({"evolink": KEY}))
 
     assert findings("key") == [("ok", "the one stored in llm, ending in cdef")]
 
 
-def test_a_stored_key_and_another_in_the_environment(user_path, monkeypatch):
-    store(user_path, "keys.json", json.dumps({"evolink": STORED}))
+def test_a_stored_key_and_another_in_the_environment(monkeypatch, findings, store):
+    store("keys.json", json.dumps({"evolink": STORED}))
     # Neither key is shown, even if the server sends both back.
     body = {"error": {"message": f"{KEY} or {STORED}"}}
     with serving(monkeypatch, replying(401, body)) as server:
@@ -279,7 +279,7 @@ def test_a_stored_key_and_another_in_the_environment(user_path, monkeypatch):
     ]
 
 
-def test_an_invalid_key_is_broken(monkeypatch):
+def test_an_invalid_key_is_broken(monkeypatch, findings):
     monkeypatch.setenv("EVOLINK_API_KEY", "two words")
 
     assert findings("key") == [
@@ -298,8 +298,8 @@ def test_a_key_in_another_variable_is_not_shown(monkeypatch):
     assert not any(KEY in finding.message for finding in checks.examine())
 
 
-def test_stored_keys_that_are_not_json(user_path):
-    store(user_path, "keys.json", "{")
+def test_stored_keys_that_are_not_json(user_path, findings, store):
+    store("keys.json", "{")
 
     ((status, message),) = findings("key")
 
@@ -308,7 +308,7 @@ def test_stored_keys_that_are_not_json(user_path):
     assert message.endswith("): correct it or remove it")
 
 
-def test_a_user_folder_that_cannot_be_created(user_path):
+def test_a_user_folder_that_cannot_be_created(user_path, findings):
     user_path.write_text("")
 
     advice = "give yourself the right to it, or name another folder in LLM_USER_PATH"

@@ -19,20 +19,19 @@ from llm_evolink.commands.doctor import database as database_check
 from llm_evolink.commands.doctor import installation
 from llm_evolink.connection import settings
 from tests import llm_process
-from tests.commands.doctor_findings import REFUSED, UNREACHABLE, findings, replying, store
-from tests.four_ways import serving
+from tests.scripted_server import UNREACHABLE, replying, serving
 
 pytestmark = pytest.mark.usefixtures("doctor_environment")
 
 
-def test_no_setting(monkeypatch):
+def test_no_setting(monkeypatch, findings):
     monkeypatch.delenv("EVOLINK_BASE_URL")
     monkeypatch.setattr(settings, "SERVERS", (UNREACHABLE,))
 
     assert findings("settings") == [("ok", "the defaults")]
 
 
-def test_each_invalid_setting_is_named(monkeypatch):
+def test_each_invalid_setting_is_named(monkeypatch, findings):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://evolink.example")
     monkeypatch.setenv("EVOLINK_TIMEOUT", "soon")
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "-1")
@@ -51,9 +50,10 @@ def test_each_invalid_setting_is_named(monkeypatch):
     assert findings("proxy") == [("ok", "none")]
 
 
-def test_the_servers_are_checked_whatever_the_timeout_is(monkeypatch):
+def test_the_servers_are_checked_whatever_the_timeout_is(monkeypatch, findings):
     monkeypatch.setenv("EVOLINK_TIMEOUT", "soon")
-    with serving(monkeypatch, replying(400, REFUSED)) as server:
+    refused = {"error": {"message": "messages is too short"}}
+    with serving(monkeypatch, replying(400, refused)) as server:
         assert findings("authentication") == [("ok", f"{server.url} accepts the key")]
 
 
@@ -66,7 +66,7 @@ def test_the_servers_are_checked_whatever_the_timeout_is(monkeypatch):
         ("EVOLINK_COLOUR", " and has no effect"),
     ],
 )
-def test_an_unknown_variable_is_a_note(monkeypatch, name, note):
+def test_an_unknown_variable_is_a_note(monkeypatch, name, note, findings):
     monkeypatch.setenv(name, "secret")
 
     assert findings("settings") == [("note", f"{name} is not a setting{note}")]
@@ -83,9 +83,9 @@ def test_every_variable_of_the_plugin_is_known():
     assert named == set(installation.VARIABLES)
 
 
-def test_added_and_removed_models(user_path, monkeypatch):
+def test_added_and_removed_models(monkeypatch, findings, store):
     monkeypatch.setattr(generated_client, "FORMER_MODELS", ("gemini-1",))
-    store(user_path, "evolink-models.json", '{"gpt-9": {}, "old": {"removed": true}}')
+    store("evolink-models.json", '{"gpt-9": {}, "old": {"removed": true}}')
 
     # Other plugins are loaded in this process.
     assert findings("model")[1:] == [
@@ -93,8 +93,8 @@ def test_added_and_removed_models(user_path, monkeypatch):
     ]
 
 
-def test_an_invalid_file_of_added_models(user_path):
-    store(user_path, "evolink-models.json", "[]")
+def test_an_invalid_file_of_added_models(user_path, findings, store):
+    store("evolink-models.json", "[]")
 
     *_, (status, message) = findings("model")
 
@@ -109,7 +109,7 @@ class Rival(llm.Model):
         raise NotImplementedError
 
 
-def test_a_plugin_that_takes_the_name_of_the_model(user_path):
+def test_a_plugin_that_takes_the_name_of_the_model(user_path, findings):
     class Plugin:
         __name__ = "rival"
 
@@ -136,8 +136,8 @@ def test_a_plugin_that_takes_the_name_of_the_model(user_path):
     )
 
 
-def test_aliases_that_are_not_json(user_path):
-    store(user_path, "aliases.json", "{")
+def test_aliases_that_are_not_json(user_path, findings, store):
+    store("aliases.json", "{")
 
     ((status, message),) = findings("model")
 
@@ -154,7 +154,7 @@ def database(user_path: Path) -> Path:
     return path
 
 
-def test_a_locked_database(user_path, monkeypatch):
+def test_a_locked_database(user_path, monkeypatch, findings):
     monkeypatch.setattr(database_check, "LOCK_TIMEOUT", 0.1)
     path = database(user_path)
     other = sqlite3.connect(path)
@@ -168,10 +168,10 @@ def test_a_locked_database(user_path, monkeypatch):
 
 
 @pytest.mark.parametrize("logging", ["on", "off"])
-def test_a_file_that_is_no_database(user_path, logging):
-    store(user_path, "logs.db", "x" * 4096)
+def test_a_file_that_is_no_database(user_path, logging, findings, store):
+    store("logs.db", "x" * 4096)
     if logging == "off":
-        store(user_path, "logs-off", "")
+        store("logs-off", "")
 
     assert findings("database") == [
         (
@@ -264,7 +264,7 @@ DOCUMENTS = [
 @pytest.mark.parametrize(
     ("document", "differing"), DOCUMENTS, ids=["servers", "more", "fewer", "other", "empty"]
 )
-def test_a_client_of_another_document(monkeypatch, tmp_path, document, differing):
+def test_a_client_of_another_document(monkeypatch, tmp_path, document, differing, findings):
     (tmp_path / "openapi.json").write_text(document)
     monkeypatch.setattr(installation, "files", lambda package: tmp_path)
 

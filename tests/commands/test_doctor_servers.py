@@ -16,11 +16,12 @@ import pytest
 from llm_evolink.commands.doctor import checks, probe
 from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
-from tests.commands.doctor_findings import REFUSED, UNREACHABLE, findings, replying
-from tests.four_ways import KEY, serving
+from tests.four_ways import KEY
 from tests.llm_process import TIMEOUT
+from tests.scripted_server import UNREACHABLE, replying, serving
 
-refusing = replying(400, REFUSED)
+REFUSED = {"error": {"message": "messages is too short", "type": "invalid_request_error"}}
+refusing = replying(400, REFUSED)  # It shows that the key is accepted.
 
 pytestmark = pytest.mark.usefixtures("doctor_environment")
 
@@ -172,7 +173,7 @@ def test_a_proxy_that_idna_refuses(monkeypatch, documented_servers):
     assert all_findings[-1].check == "generated client"
 
 
-def test_a_dropped_connection_is_broken(monkeypatch):
+def test_a_dropped_connection_is_broken(monkeypatch, findings):
     with serving(monkeypatch, lambda reply: reply.cut()) as server:
         ((status, message),) = findings("authentication")
 
@@ -196,7 +197,7 @@ def past_deadline(monkeypatch):
     return event
 
 
-def test_a_probe_without_an_answer_ends_at_the_deadline(monkeypatch, past_deadline):
+def test_a_probe_without_an_answer_ends_at_the_deadline(monkeypatch, past_deadline, findings):
     def never(reply: scripted_server.Reply) -> None:
         past_deadline.set()
         reply.stopping.wait(TIMEOUT)
@@ -207,7 +208,7 @@ def test_a_probe_without_an_answer_ends_at_the_deadline(monkeypatch, past_deadli
         ]
 
 
-def test_a_probe_without_a_connection_ends_at_the_deadline(monkeypatch, past_deadline):
+def test_a_probe_without_a_connection_ends_at_the_deadline(monkeypatch, past_deadline, findings):
     past_deadline.set()
     with socket.create_server(("127.0.0.1", 0)) as listener:  # It never answers TLS.
         monkeypatch.setenv("EVOLINK_BASE_URL", f"https://127.0.0.1:{listener.getsockname()[1]}")
@@ -220,7 +221,7 @@ def test_a_probe_without_a_connection_ends_at_the_deadline(monkeypatch, past_dea
         ]
 
 
-def test_http_beyond_this_machine_is_a_note(monkeypatch):
+def test_http_beyond_this_machine_is_a_note(monkeypatch, findings):
     with scripted_server.serve(refusing) as proxy:
         monkeypatch.setenv("EVOLINK_BASE_URL", "http://evolink.example")
         monkeypatch.setenv("EVOLINK_ALLOW_HTTP", "1")
@@ -250,7 +251,7 @@ def test_the_second_server_is_checked_when_the_first_is_unreachable(documented_s
     ]
 
 
-def test_all_servers_are_unreachable(documented_servers):
+def test_all_servers_are_unreachable(documented_servers, findings):
     documented_servers(UNREACHABLE, "http://127.0.0.1:2")
 
     assert [status for status, _ in findings("server")] == ["broken", "broken"]
@@ -272,7 +273,9 @@ NOT_VALID = "Not valid; set another key with: llm keys set evolink (status 401)"
     ],
     ids=["busy", "cut", "busy, then 401", "both busy", "401"],
 )
-def test_the_key_is_checked_where_a_prompt_would_end(documented_servers, first, second, problem):
+def test_the_key_is_checked_where_a_prompt_would_end(
+    documented_servers, first, second, problem, findings
+):
     with scripted_server.serve(first) as one, scripted_server.serve(second) as other:
         documented_servers(one.url, other.url)
         expected = ("broken", problem) if problem else ("ok", f"{other.url} accepts the key")
@@ -310,7 +313,7 @@ def fresh_context(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return lambda **variables: [monkeypatch.setenv(*item) for item in variables.items()]
 
 
-def test_an_untrusted_certificate_is_broken(monkeypatch, tls, fresh_context):
+def test_an_untrusted_certificate_is_broken(monkeypatch, tls, fresh_context, findings):
     with scripted_server.serve(refusing, tls=tls) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
         ((status, message),) = findings("server")
@@ -333,7 +336,7 @@ def test_a_certificate_trusted_by_ssl_cert_file(monkeypatch, tls, certificate, f
     assert all_findings["authentication"].message == f"{server.url} accepts the key"
 
 
-def test_the_trust_store_of_the_system(fresh_context):
+def test_the_trust_store_of_the_system(fresh_context, findings):
     places = list(tls_module.system_ca_certificates().values())
     if not places:
         pytest.skip("the system has none")
@@ -341,14 +344,14 @@ def test_the_trust_store_of_the_system(fresh_context):
     assert findings("certificates") == [("ok", f"the system's trust store, {places[0]}")]
 
 
-def test_certifi_is_used_without_a_trust_store(fresh_context):
+def test_certifi_is_used_without_a_trust_store(fresh_context, findings):
     fresh_context(SSL_CERT_FILE="", SSL_CERT_DIR="")
 
     expected = "certifi's CA certificates; the system has none"
     assert findings("certificates") == [("ok", expected)]
 
 
-def test_the_trust_store_of_macos(monkeypatch):
+def test_the_trust_store_of_macos(monkeypatch, findings):
     monkeypatch.setattr(tls_module, "tls_context", lambda: None)
     monkeypatch.setattr(sys, "platform", "darwin")
 
@@ -358,7 +361,7 @@ def test_the_trust_store_of_macos(monkeypatch):
     assert findings("certificates") == [("ok", "SSL_CERT_DIR=/certificates")]
 
 
-def test_a_missing_ssl_cert_file_is_broken(fresh_context, tmp_path):
+def test_a_missing_ssl_cert_file_is_broken(fresh_context, tmp_path, findings):
     fresh_context(SSL_CERT_FILE=str(tmp_path / "none.pem"))
 
     ((status, message),) = findings("certificates")
@@ -390,13 +393,13 @@ def test_a_proxy_is_named_without_its_password(monkeypatch, documented_servers):
     )
 
 
-def test_loopback_is_reached_without_the_proxy(monkeypatch):
+def test_loopback_is_reached_without_the_proxy(monkeypatch, findings):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with serving(monkeypatch, refusing) as server:
         assert findings("proxy") == [("ok", f"HTTP_PROXY: to {server.url} directly")]
 
 
-def test_a_proxy_with_an_unknown_scheme(monkeypatch, documented_servers):
+def test_a_proxy_with_an_unknown_scheme(monkeypatch, documented_servers, findings):
     documented_servers("https://one.example")
     monkeypatch.setenv("ALL_PROXY", "ftp://user:secret@127.0.0.1:9")
 
@@ -405,7 +408,7 @@ def test_a_proxy_with_an_unknown_scheme(monkeypatch, documented_servers):
     assert findings("server") == [("broken", problem)]
 
 
-def test_a_proxy_without_a_usable_server(monkeypatch):
+def test_a_proxy_without_a_usable_server(monkeypatch, findings):
     monkeypatch.setenv("EVOLINK_BASE_URL", "nowhere")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
 

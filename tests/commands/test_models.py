@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from llm.cli import cli
 
 import generated_client
-from tests.four_ways import KEY, STREAM_EVENTS, WAYS, serving, way_id
+from tests.four_ways import KEY, WAYS, way_id
+from tests.scripted_server import STREAM_EVENTS, serving
 
 DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
 

@@ -11,7 +11,6 @@ import pytest
 
 from llm_evolink.commands.usage.log import Selection
 from llm_evolink.commands.usage.report import report
-from tests.commands.usage_log import path_of
 
 PRICES = ["--price-in", "1", "--price-out", "1"]
 
@@ -92,8 +91,8 @@ def test_a_file_that_cannot_be_written(log, usage, tmp_path):
     assert done.stderr == f"Error: {path} cannot be written: No such file or directory\n"
 
 
-def test_the_page_adds_up_to_the_report(database, page):
-    total = report(path_of(database), selection=Selection(models=())).total
+def test_the_page_adds_up_to_the_report(page, empty_log):
+    total = report(empty_log, selection=Selection(models=())).total
     cells = re.findall(r"<td>([\d,]+)</td><td>([\d,]+)</td>", page.read_text(encoding="utf-8"))
 
     sums = [

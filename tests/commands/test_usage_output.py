@@ -7,8 +7,19 @@ import pytest
 from llm_evolink.commands.usage.log import Selection
 from llm_evolink.commands.usage.report import report
 from llm_evolink.commands.usage.table import as_table
-from tests.commands.usage_log import COLUMNS, DETAILS, path_of
 
+COLUMNS = [
+    "prompts",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "image_tokens",
+    "unknown_usage",
+    "duration_ms_p50",
+    "duration_ms_p95",
+    "cost",
+]
 EVERY = ["prompts", "input", "output", "cached", "reasoning", "image", "unknown"]
 PRICES = ["--price-in", "1", "--price-out", "10", "--price-cached", "0.25"]
 
@@ -79,7 +90,11 @@ def test_unknown_is_never_zero(log, usage, as_json):
         "total             1      ?       ?        1\n"
     )
 
-    log(tokens=(7, None), details=DETAILS)
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 400, "image_tokens": 258},
+        "completion_tokens_details": {"reasoning_tokens": 100},
+    }
+    log(tokens=(7, None), details=details)
     _, total = as_json("--price-in", "1", "--price-out", "1")
     assert list(total.values()) == [2, 7, None, 400, None, 258, 2, 1000, 1000, 7e-06]
 
@@ -91,11 +106,11 @@ def test_a_prompt_with_zero_tokens_has_no_bar(log, usage):
 
 
 @pytest.mark.parametrize("by", ["day", "conversation"])
-def test_no_line_is_wider_than_the_terminal(database, two_days, by):
+def test_no_line_is_wider_than_the_terminal(database, two_days, by, empty_log):
     database["threads"].insert({"id": "t" * 26, "name": "鹈" * 40})
     database.execute("update turns set thread_id = ?", ["t" * 26])
     database.conn.commit()
-    found = report(path_of(database), by=by, selection=Selection(utc=True))
+    found = report(empty_log, by=by, selection=Selection(utc=True))
 
     for width in range(1, 200):
         lines = as_table(found, width).splitlines()
@@ -128,11 +143,11 @@ def test_the_output_for_an_ascii_terminal_is_ascii(log, llm_command):
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-def test_characters_that_the_encoding_lacks_are_replaced(database, log):
+def test_characters_that_the_encoding_lacks_are_replaced(database, log, empty_log):
     database["threads"].insert({"id": "t", "name": "鹈鹕 and a heron"})
     log(thread_id="t")
 
-    shown = as_table(report(path_of(database), by="conversation"), 80, "ascii")
+    shown = as_table(report(empty_log, by="conversation"), 80, "ascii")
 
     assert shown.splitlines()[:2] == [
         "conversation  prompts  input  output  p50 ms  p95 ms  tokens    name",

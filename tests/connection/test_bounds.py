@@ -13,15 +13,8 @@ from generated_client import responses
 from llm_evolink import errors
 from llm_evolink.connection import bounds, json_values
 from tests import scripted_server
-from tests.four_ways import (
-    COMPLETE,
-    STREAMED,
-    Way,
-    answer,
-    ask,
-    serving,
-    way_id,
-)
+from tests.four_ways import COMPLETE, STREAMED, Way, ask, way_id
+from tests.scripted_server import answer, serving
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from llm_evolink.connection.settings import Settings
-from tests.four_ways import answer, serving
+from tests.scripted_server import answer, serving
 
 
 @pytest.fixture(autouse=True)

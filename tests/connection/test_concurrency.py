@@ -15,8 +15,8 @@ import pytest
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from tests import scripted_server
-from tests.four_ways import answer, serving
 from tests.llm_process import TIMEOUT
+from tests.scripted_server import answer, serving
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import llm
 import pytest
 
 from tests import scripted_server
-from tests.four_ways import COMPLETE, KEY, SYNC_STREAMED, WAYS, Way, ask, serving, way_id
+from tests.four_ways import COMPLETE, KEY, SYNC_STREAMED, WAYS, Way, ask, way_id
+from tests.scripted_server import serving
 
 PIXEL = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 20
 

@@ -11,7 +11,8 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.connection import failover, retry, settings
 from tests import scripted_server
-from tests.four_ways import Way, answer, ask, in_memory, time_out
+from tests.four_ways import Way, ask
+from tests.scripted_server import answer, in_memory, time_out
 
 RETRIES = 1
 

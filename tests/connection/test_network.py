@@ -7,7 +7,8 @@ import pytest
 
 from llm_evolink.connection import network
 from tests import scripted_server
-from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Way, answer, ask, serving, way_id
+from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Way, ask, way_id
+from tests.scripted_server import answer, serving
 
 
 @pytest.fixture(autouse=True)

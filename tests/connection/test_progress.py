@@ -11,19 +11,8 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.connection import network, progress
 from tests import scripted_server
-from tests.four_ways import (
-    COMPLETE,
-    STREAMED,
-    SYNC_STREAMED,
-    WAYS,
-    Way,
-    answer,
-    ask,
-    in_memory,
-    serving,
-    time_out,
-    way_id,
-)
+from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, WAYS, Way, ask, way_id
+from tests.scripted_server import answer, in_memory, serving, time_out
 
 
 @pytest.fixture(autouse=True)

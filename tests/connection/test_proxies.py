@@ -10,7 +10,8 @@ import pytest
 from llm_evolink import errors, redaction
 from llm_evolink.connection import clients, proxies
 from tests import scripted_server
-from tests.four_ways import SYNC_STREAMED, Way, answer, ask, serving
+from tests.four_ways import SYNC_STREAMED, Way, ask
+from tests.scripted_server import answer, serving
 
 
 @pytest.fixture(autouse=True)

@@ -11,17 +11,8 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.connection import failover, retry
 from tests import llm_process, scripted_server
-from tests.four_ways import (
-    SYNC_STREAMED,
-    Body,
-    Way,
-    answer,
-    ask,
-    in_memory,
-    serving,
-    time_out,
-    way_id,
-)
+from tests.four_ways import SYNC_STREAMED, Way, ask, way_id
+from tests.scripted_server import Body, answer, in_memory, serving, time_out
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.connection import clients, settings
 from tests import scripted_server
-from tests.four_ways import Way, answer, ask
+from tests.four_ways import Way, ask
+from tests.scripted_server import answer
 
 
 @pytest.fixture(autouse=True)

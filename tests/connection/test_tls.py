@@ -16,7 +16,8 @@ from llm_evolink import errors
 from llm_evolink.connection import clients
 from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
-from tests.four_ways import SYNC_STREAMED, Way, answer, ask
+from tests.four_ways import SYNC_STREAMED, Way, ask
+from tests.scripted_server import answer
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 
-from .calls import AsyncCalls, Calls, SyncCalls
+from tests.four_ways import ASYNC_CALLS, SYNC_CALLS, Calls
 
 
-@pytest.fixture(params=[SyncCalls(), AsyncCalls()], ids=["sync", "async"])
+@pytest.fixture(params=[SYNC_CALLS, ASYNC_CALLS], ids=["sync", "async"])
 def calls(request: pytest.FixtureRequest) -> Calls:
     value: Calls = request.param
     return value

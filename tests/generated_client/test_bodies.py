@@ -15,8 +15,7 @@ from generated_client.models import (
     Usage,
 )
 from tests import scripted_server
-
-from .calls import TOKEN, AsyncCalls, Calls, Parsed, SyncCalls, connect
+from tests.four_ways import ASYNC_CALLS, KEY, SYNC_CALLS, Calls, Parsed, connect
 
 
 def answer(status: int, body: Any, **headers: str | int) -> scripted_server.Handler:
@@ -33,7 +32,7 @@ def test_detailed_gives_status_headers_content_and_model(calls: Calls) -> None:
     assert response.parsed == ChatCompletionResponse(id="x")
     [sent] = server.requests
     assert (sent.method, sent.path) == ("POST", "/v1/chat/completions")
-    assert sent.headers["authorization"] == f"Bearer {TOKEN}"
+    assert sent.headers["authorization"] == f"Bearer {KEY}"
     assert sent.json() == {
         "model": "gemini-3.5-flash",
         "messages": [{"role": "user", "content": "Hi"}],
@@ -156,7 +155,7 @@ def test_a_body_that_fits_is_parsed(
 def test_any_other_response_is_an_error_or_none(
     status: int, body: bytes, error: type[errors.APIError]
 ) -> None:
-    calls = SyncCalls()
+    calls = SYNC_CALLS
     with scripted_server.serve(answer(status, body, content_type="x/y")) as server:
         response = calls.detailed(connect(server.url))
         assert calls.parsed(connect(server.url, raise_on_unexpected_status=False)) is None
@@ -171,7 +170,7 @@ def test_any_other_response_is_an_error_or_none(
 
 
 def test_the_asyncio_functions_raise_too() -> None:
-    calls = AsyncCalls()
+    calls = ASYNC_CALLS
     with scripted_server.serve(answer(520, b"<html>")) as server:
         assert calls.detailed(connect(server.url)).parsed is None
         assert calls.parsed(connect(server.url, raise_on_unexpected_status=False)) is None
@@ -196,7 +195,7 @@ def test_a_failure_of_the_connection_is_httpx_s(
 ) -> None:
     with scripted_server.serve(handler) as server, pytest.raises(error) as raised:
         calls.parsed(connect(server.url))
-    assert TOKEN not in f"{raised.value!r} {vars(raised.value)}"
+    assert KEY not in f"{raised.value!r} {vars(raised.value)}"
 
 
 def test_a_server_that_sends_no_data_is_httpx_s_time_out(calls: Calls) -> None:
@@ -204,4 +203,4 @@ def test_a_server_that_sends_no_data_is_httpx_s_time_out(calls: Calls) -> None:
         client = connect(server.url, timeout=httpx.Timeout(60, read=0.1))
         with pytest.raises(httpx.ReadTimeout) as raised:
             calls.parsed(client)
-    assert TOKEN not in f"{raised.value!r} {vars(raised.value)}"
+    assert KEY not in f"{raised.value!r} {vars(raised.value)}"

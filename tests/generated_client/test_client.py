@@ -9,8 +9,7 @@ import pytest
 from generated_client import SERVERS, AuthenticatedClient, Client, errors
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
-
-from .calls import TOKEN, Calls, connect, request
+from tests.four_ways import KEY, Calls, connect, request
 
 URL = "https://direct.evolink.ai"
 
@@ -32,12 +31,12 @@ def open_async(client: Any) -> None:
     ("client", "text"),
     [
         pytest.param(
-            AuthenticatedClient(base_url=URL, token=TOKEN, verify_ssl=False),
+            AuthenticatedClient(base_url=URL, token=KEY, verify_ssl=False),
             f"AuthenticatedClient(base_url=URL({URL!r}))",
             id="AuthenticatedClient",
         ),
         pytest.param(
-            Client(base_url=URL, headers={"Authorization": TOKEN}, verify_ssl=False),
+            Client(base_url=URL, headers={"Authorization": KEY}, verify_ssl=False),
             f"Client(base_url=URL({URL!r}))",
             id="Client",
         ),
@@ -51,7 +50,7 @@ def test_repr_is_without_the_token(client: Any, text: str, opened: Any) -> None:
 
 @pytest.mark.parametrize("kind", [AuthenticatedClient, Client])
 def test_repr_hides_the_secrets_of_the_url(kind: Any) -> None:
-    token = {"token": TOKEN} if kind is AuthenticatedClient else {}
+    token = {"token": KEY} if kind is AuthenticatedClient else {}
     client = kind(base_url="https://user:hunter2@example.com/v1?key=hunter2", **token)
     assert repr(client) == f"{kind.__name__}(base_url=URL('https://user:[secure]@example.com/v1'))"
 
@@ -95,7 +94,7 @@ def test_what_the_caller_gives_stays_the_caller_s(recorder: Recorder) -> None:
     cookies = {"a": "1"}
     httpx_args = {"transport": httpx.MockTransport(recorder)}
     client = AuthenticatedClient(
-        base_url=URL, token=TOKEN, headers=headers, cookies=cookies, httpx_args=httpx_args
+        base_url=URL, token=KEY, headers=headers, cookies=cookies, httpx_args=httpx_args
     )
     before = recorder.sent(client)
     assert headers == {"User-Agent": "my-app"}
@@ -106,7 +105,7 @@ def test_what_the_caller_gives_stays_the_caller_s(recorder: Recorder) -> None:
     assert before.headers == after.headers
     assert after.headers["user-agent"] == "my-app"
     assert after.headers["cookie"] == "a=1"
-    assert after.headers["authorization"] == f"Bearer {TOKEN}"
+    assert after.headers["authorization"] == f"Bearer {KEY}"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_the_timeout_limits_each_step(
 ) -> None:
     transport = httpx.MockTransport(recorder)
     client = AuthenticatedClient(
-        base_url=URL, token=TOKEN, httpx_args={"transport": transport}, **given
+        base_url=URL, token=KEY, httpx_args={"transport": transport}, **given
     )
     assert recorder.sent(client).extensions["timeout"] == limits
     assert recorder.sent_async(client).extensions["timeout"] == limits
@@ -146,7 +145,7 @@ def test_with_leaves_the_old_client_as_it_was(
 ) -> None:
     transport = httpx.MockTransport(recorder)
     old = AuthenticatedClient(
-        base_url=URL, token=TOKEN, headers={"X-One": "1"}, httpx_args={"transport": transport}
+        base_url=URL, token=KEY, headers={"X-One": "1"}, httpx_args={"transport": transport}
     )
     own = {"base_url": URL, "headers": {"X-Own": "custom"}, "timeout": 600, "transport": transport}
     if custom:
@@ -157,7 +156,7 @@ def test_with_leaves_the_old_client_as_it_was(
 
     new = old.with_headers({"x-one": "one", "X-Two": "2"}).with_cookies({"c": "3"}).with_timeout(9)
 
-    bearer = f"Bearer {TOKEN}"
+    bearer = f"Bearer {KEY}"
     assert shown(sent(new)) == ("one", "2", "c=3", bearer, 9)
     assert shown(sent(old)) == ("1", None, None, bearer, 600)
     assert sent(new).headers.get("x-own") == ("custom" if custom else None)
@@ -167,7 +166,7 @@ def test_with_leaves_the_old_client_as_it_was(
 
 def test_a_client_made_from_another_leaves_closing_to_it(recorder: Recorder) -> None:
     transport = httpx.MockTransport(recorder)
-    client = AuthenticatedClient(base_url=URL, token=TOKEN, httpx_args={"transport": transport})
+    client = AuthenticatedClient(base_url=URL, token=KEY, httpx_args={"transport": transport})
     with client as old:
         with old.with_timeout(9) as new:
             assert shown(recorder.sent(new))[-1] == 9
@@ -188,12 +187,12 @@ def test_a_client_made_from_another_leaves_closing_to_it(recorder: Recorder) -> 
 
 def test_a_custom_httpx_client_gets_the_token_and_a_base_url(recorder: Recorder) -> None:
     http = httpx.Client(transport=httpx.MockTransport(recorder), timeout=7)
-    client = AuthenticatedClient(base_url=f"{URL}/", token=TOKEN, headers={"X-One": "1"})
+    client = AuthenticatedClient(base_url=f"{URL}/", token=KEY, headers={"X-One": "1"})
     sent = recorder.sent(client.set_httpx_client(http))
     assert sent.url == f"{URL}/v1/chat/completions"
-    assert shown(sent) == ("1", None, None, f"Bearer {TOKEN}", 7)
+    assert shown(sent) == ("1", None, None, f"Bearer {KEY}", 7)
     assert "authorization" not in http.headers
-    same = httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"})
+    same = httpx.Client(headers={"Authorization": f"Bearer {KEY}"})
     assert client.set_httpx_client(same).get_httpx_client() is same
 
 
@@ -213,7 +212,7 @@ def test_a_custom_httpx_client_gets_the_token_and_a_base_url(recorder: Recorder)
 def test_an_httpx_client_with_other_credentials_is_refused_by_name(
     kind: Any, settings: dict[str, Any], named: str
 ) -> None:
-    client: Any = AuthenticatedClient(base_url=URL, token=TOKEN)
+    client: Any = AuthenticatedClient(base_url=URL, token=KEY)
     set_client = client.set_httpx_client if kind is httpx.Client else client.set_async_httpx_client
     with pytest.raises(ValueError, match="credentials beside the token") as raised:
         set_client(kind(**settings))
@@ -223,7 +222,7 @@ def test_an_httpx_client_with_other_credentials_is_refused_by_name(
     assert plain.set_httpx_client(kind(**settings)) is plain
     own = AuthenticatedClient(
         base_url=settings.get("base_url", URL),
-        token=TOKEN,
+        token=KEY,
         httpx_args={"auth": settings["auth"]} if "auth" in settings else {},
     )
     if settings.keys() & {"auth", "base_url"}:
@@ -234,13 +233,13 @@ def test_an_httpx_client_with_other_credentials_is_refused_by_name(
 def test_without_a_prefix_the_header_is_the_token(recorder: Recorder) -> None:
     client = AuthenticatedClient(
         base_url=URL,
-        token=TOKEN,
+        token=KEY,
         prefix="",
         auth_header_name="X-Api-Key",
         httpx_args={"transport": httpx.MockTransport(recorder)},
     )
     sent = recorder.sent(client)
-    assert sent.headers["x-api-key"] == TOKEN
+    assert sent.headers["x-api-key"] == KEY
     assert "authorization" not in sent.headers
 
 
@@ -262,4 +261,4 @@ def test_an_error_is_without_the_token(calls: Calls, handler: scripted_server.Ha
     error = outcome.error
     assert isinstance(error, httpx.RequestError | errors.StreamError | errors.UnexpectedResponse)
     assert error.__cause__ is None or isinstance(error, httpx.RequestError)
-    assert TOKEN not in f"{error!r} {error} {vars(error)}"
+    assert KEY not in f"{error!r} {error} {vars(error)}"

@@ -15,8 +15,7 @@ import generated_client
 from generated_client import errors, models, responses, types
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
-
-from .calls import TOKEN, request
+from tests.four_ways import KEY, request
 
 PACKAGE = Path(generated_client.__file__).parent
 DOCUMENT = json.loads((PACKAGE / "openapi.json").read_text(encoding="utf-8"))
@@ -82,7 +81,7 @@ def test_the_example_of_a_function_runs(
         names: dict[str, Any] = {
             **vars(api),
             "SERVERS": (server.url,),
-            "key": TOKEN,
+            "key": KEY,
             "body": request(),
         }
         if name.startswith("asyncio"):

@@ -14,8 +14,7 @@ from generated_client import errors
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from generated_client.client import AuthenticatedClient
 from generated_client.models import ErrorResponse, ErrorResponseError
-
-from .calls import TOKEN, request
+from tests.four_ways import KEY, request
 
 BUSY = {"error": {"code": 429, "message": "Too many requests", "type": "rate_limit_error"}}
 
@@ -24,7 +23,7 @@ def raised(response: httpx.Response, *, stream: bool) -> errors.APIError:
     """Return the error that a function raises for this response."""
     client = AuthenticatedClient(
         base_url="http://a",
-        token=TOKEN,
+        token=KEY,
         httpx_args={"transport": httpx.MockTransport(lambda _: response)},
     )
 
@@ -91,10 +90,10 @@ def test_a_refused_stream_shows_the_server_s_message(
         pytest.param({"error": {"message": "x" * 501}}, f": {'x' * 499}…", id="501 characters"),
         pytest.param({"error": {"message": "x" * 500}}, f": {'x' * 500}", id="500 characters"),
         pytest.param(
-            {"error": {"message": f"Key {TOKEN} is bad"}}, ": Key [token] is bad", id="token"
+            {"error": {"message": f"Key {KEY} is bad"}}, ": Key [token] is bad", id="token"
         ),
         pytest.param(
-            {"error": {"message": "x" * 490 + TOKEN}},
+            {"error": {"message": "x" * 490 + KEY}},
             f": {'x' * 490}[token]",
             id="a token that would be cut",
         ),
@@ -111,8 +110,8 @@ def test_the_message_holds_the_server_s_on_one_line(body: Any, shown: str) -> No
 
 
 def test_headers_and_plain_text_are_shown_without_the_token_too() -> None:
-    headers = {"Content-Type": f"text/plain; x={TOKEN}", "X-Request-Id": TOKEN}
-    error = raised(httpx.Response(500, headers=headers, content=f"Bad {TOKEN}"), stream=True)
+    headers = {"Content-Type": f"text/plain; x={KEY}", "X-Request-Id": KEY}
+    error = raised(httpx.Response(500, headers=headers, content=f"Bad {KEY}"), stream=True)
     assert str(error) == (
         "Unexpected response: status 500, text/plain; x=[token], "
         f"{len(error.content)} bytes: Bad [token] (request [token])"

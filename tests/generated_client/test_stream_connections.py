@@ -10,14 +10,14 @@ import pytest
 from generated_client import responses
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
-
-from .calls import DONE, END, Calls, Outcome, chunk, connect, event, request
+from tests.four_ways import Calls, Stream, connect, request
+from tests.scripted_server import DONE, chunk, event
 
 # What a server does after the event, and how many connections two streams then take.
 
 
 def ends(reply: scripted_server.Reply, read: threading.Semaphore) -> None:
-    reply.send(b"%x\r\n%b\r\n" % (len(DONE), DONE.encode()) + END)
+    reply.send(b"%x\r\n%b\r\n" % (len(DONE), DONE.encode()) + b"0\r\n\r\n")
 
 
 def ends_later(reply: scripted_server.Reply, read: threading.Semaphore) -> None:
@@ -140,7 +140,7 @@ def test_concurrent_streams_of_one_client_do_not_mix() -> None:
 
     def read(seed: int) -> list[str]:
         with api.sync_stream(client=client, body=request(seed=seed)) as chunks:
-            return Outcome(list(chunks)).texts
+            return Stream([*chunks]).texts
 
     with (
         scripted_server.serve(handler) as server,

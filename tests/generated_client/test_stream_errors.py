@@ -13,8 +13,8 @@ import pytest
 from generated_client import errors, responses
 from generated_client.client import AuthenticatedClient
 from tests import scripted_server
-
-from .calls import DONE, TOKEN, Calls, SyncCalls, connect, event, stream
+from tests.four_ways import KEY, SYNC_CALLS, Calls, connect
+from tests.scripted_server import DONE, event, stream
 
 PAGE = b"<html>" + b"x" * 10_000_000
 
@@ -149,7 +149,7 @@ def test_an_error_event_is_raised_after_the_chunks_before_it(
 @pytest.mark.parametrize("name", ["errors", "message", ""])
 def test_an_event_with_another_name_is_read_as_a_chunk(name: str) -> None:
     with scripted_server.serve(stream(f"event: {name}\n{event('a')}", DONE)) as server:
-        [outcome] = SyncCalls().streams(connect(server.url))
+        [outcome] = SYNC_CALLS.streams(connect(server.url))
     assert (outcome.error, outcome.texts) == (None, ["a"])
 
 
@@ -209,7 +209,7 @@ def test_a_read_time_out_raises_the_error_of_httpx(calls: Calls) -> None:
         return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Stalling())
 
     client = AuthenticatedClient(
-        base_url="http://a", token=TOKEN, httpx_args={"transport": httpx.MockTransport(answer)}
+        base_url="http://a", token=KEY, httpx_args={"transport": httpx.MockTransport(answer)}
     )
     [outcome] = calls.streams(client)
     assert (type(outcome.error), outcome.texts) == (httpx.ReadTimeout, ["a"])

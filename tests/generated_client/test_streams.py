@@ -18,17 +18,8 @@ from generated_client.models import (
     Usage,
 )
 from tests import scripted_server
-
-from .calls import (
-    DONE,
-    TOKEN,
-    Calls,
-    chunk,
-    connect,
-    event,
-    request,
-    stream,
-)
+from tests.four_ways import KEY, Calls, connect, request
+from tests.scripted_server import DONE, chunk, event, stream
 
 
 def test_the_request_asks_for_a_stream_and_keeps_the_other_fields(calls: Calls) -> None:
@@ -57,7 +48,7 @@ def test_the_request_asks_for_a_stream_and_keeps_the_other_fields(calls: Calls) 
         "text/event-stream, application/json",
         "identity",
         "application/json",
-        f"Bearer {TOKEN}",
+        f"Bearer {KEY}",
     ]
 
 

@@ -10,18 +10,33 @@ from llm.parts import StreamEvent, TextPart, ToolCallPart, ToolResultPart
 from llm_evolink.sandbox import serve
 from tests.four_ways import (
     MODEL,
+    Plain,
+    Scripted,
+    ask_backend,
+    calling,
     chunks_of,
+    deltas_of,
     message_of,
     post_to,
+    sandbox_of,
     text_of,
+    tool,
 )
 from tests.llm_process import TIMEOUT
 
-from .backends import ADD, Plain, Scripted, ask, calling, deltas_of, reasoning, sandbox, usage
+ADD = tool("add", type="object", properties={"a": {"type": "integer"}})
+
+
+def reasoning(text, **fields):
+    return StreamEvent(type="reasoning", chunk=text, **fields)
+
+
+def usage(**counts):
+    return lambda response: response.set_usage(**counts)
 
 
 def test_a_backend_answers_in_the_form_of_the_document():
-    body = ask(Scripted("Hello ", "you"), "hello").json()
+    body = ask_backend(Scripted("Hello ", "you"), "hello").json()
     assert body.pop("id").startswith("chatcmpl-")
     assert body.pop("created") > 1.7e9
     assert body == {
@@ -57,13 +72,12 @@ def test_a_backend_answers_in_the_form_of_the_document():
 
 
 def test_a_minimal_backend_can_answer():
-    assert text_of(ask(Plain(), "hello")) == "You asked: hello"
+    assert text_of(ask_backend(Plain(), "hello")) == "You asked: hello"
 
 
 def test_a_stream_has_one_chunk_for_each_part_of_the_backend():
-    chunks = chunks_of(
-        ask(Scripted("Hello ", "", "you"), stream=True, stream_options={"include_usage": True})
-    )
+    model = Scripted("Hello ", "", "you")
+    chunks = chunks_of(ask_backend(model, stream=True, stream_options={"include_usage": True}))
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     assert choices == [
         {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None},
@@ -78,7 +92,8 @@ def test_a_stream_has_one_chunk_for_each_part_of_the_backend():
 
 
 def test_a_stream_without_usage_ends_with_the_finish_reason():
-    assert chunks_of(ask(Scripted("Hi"), stream=True))[-1]["choices"][0]["finish_reason"] == "stop"
+    *_, last = chunks_of(ask_backend(Scripted("Hi"), stream=True))
+    assert last["choices"][0]["finish_reason"] == "stop"
 
 
 def test_a_chunk_is_sent_before_the_next_is_generated():
@@ -86,7 +101,7 @@ def test_a_chunk_is_sent_before_the_next_is_generated():
     model = Scripted("one", lambda _: go_on.wait(TIMEOUT), "two")
     body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": True}
     with (
-        sandbox(model) as client,
+        sandbox_of(model) as client,
         client.stream("POST", "/v1/chat/completions", json=body) as response,
     ):
         lines = response.iter_lines()
@@ -99,23 +114,23 @@ def test_a_chunk_is_sent_before_the_next_is_generated():
 def test_a_backend_that_cannot_stream_is_called_without_streaming():
     model = Scripted("Hi")
     model.can_stream = False
-    assert deltas_of(ask(model, stream=True))[1] == {"content": "Hi"}
+    assert deltas_of(ask_backend(model, stream=True))[1] == {"content": "Hi"}
     assert model.stream is False
 
 
 def test_an_empty_reply_is_valid():
-    assert text_of(ask(Scripted())) == ""
-    assert deltas_of(ask(Scripted(), stream=True)) == [{"role": "assistant", "content": ""}]
+    assert text_of(ask_backend(Scripted())) == ""
+    assert deltas_of(ask_backend(Scripted(), stream=True)) == [{"role": "assistant", "content": ""}]
 
 
 def test_reasoning_is_separate_from_text():
     script = [reasoning("Well, "), reasoning("", redacted=True), reasoning("so"), "Hi"]
-    assert message_of(ask(Scripted(*script))) == {
+    assert message_of(ask_backend(Scripted(*script))) == {
         "role": "assistant",
         "content": "Hi",
         "reasoning_content": "Well, so",
     }
-    assert deltas_of(ask(Scripted(*script), stream=True))[1:] == [
+    assert deltas_of(ask_backend(Scripted(*script), stream=True))[1:] == [
         {"reasoning_content": "Well, "},
         {"reasoning_content": "so"},
         {"content": "Hi"},
@@ -125,7 +140,7 @@ def test_reasoning_is_separate_from_text():
 
 def test_tool_calls_are_signed_and_counted():
     script = [calling("add", "c1", a=1), calling("add", None, a=2)]
-    response = ask(Scripted(*script), tools=[ADD])
+    response = ask_backend(Scripted(*script), tools=[ADD])
     (choice,) = response.json()["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == (None, "tool_calls")
     first, second = choice["message"]["tool_calls"]
@@ -138,9 +153,9 @@ def test_tool_calls_are_signed_and_counted():
 
 def test_a_reply_can_have_text_and_tool_calls():
     script = ["Let me add", calling("add", "c1", a=1)]
-    message = message_of(ask(Scripted(*script), tools=[ADD]))
+    message = message_of(ask_backend(Scripted(*script), tools=[ADD]))
     assert (message["content"], len(message["tool_calls"])) == ("Let me add", 1)
-    deltas = deltas_of(ask(Scripted(*script), tools=[ADD], stream=True))
+    deltas = deltas_of(ask_backend(Scripted(*script), tools=[ADD], stream=True))
     assert deltas[1] == {"content": "Let me add"}
     parts = [call for delta in deltas for call in delta.get("tool_calls", ())]
     assert parts[0]["extra_content"] == message["tool_calls"][0]["extra_content"]
@@ -148,7 +163,7 @@ def test_a_reply_can_have_text_and_tool_calls():
 
 
 def test_a_reply_of_tool_calls_alone_can_be_streamed():
-    deltas = deltas_of(ask(Scripted(calling("add", "c1")), tools=[ADD], stream=True))
+    deltas = deltas_of(ask_backend(Scripted(calling("add", "c1")), tools=[ADD], stream=True))
     assert deltas[0] == {"role": "assistant", "content": None}
     assert deltas[1]["tool_calls"][0]["function"] == {"name": "add", "arguments": ""}
 
@@ -159,7 +174,7 @@ def test_the_backend_gets_the_metadata_of_its_tool_call_back():
         "tool_call_args", '{"a": 1}', tool_call_id="c1", provider_metadata={"other": {"sign": "x"}}
     )
     model = Scripted("Hm", named, given, calling("add", "c1", a=1))
-    with sandbox(model) as client:
+    with sandbox_of(model) as client:
         messages = [{"role": "user", "content": "add"}]
         messages.append(message_of(post_to(client, messages, tools=[ADD])))
         messages.append({"role": "tool", "tool_call_id": "c1", "content": "2"})
@@ -181,7 +196,8 @@ def test_the_usage_is_that_of_the_backend():
         "prompt_tokens_details": {"cached_tokens": 3, "other": 1},
         "completion_tokens_details": {"reasoning_tokens": 4},
     }
-    counts = ask(Scripted("Hi", usage(input=10, output=20, details=details))).json()["usage"]
+    model = Scripted("Hi", usage(input=10, output=20, details=details))
+    counts = ask_backend(model).json()["usage"]
     assert (counts["prompt_tokens"], counts["completion_tokens"]) == (10, 20)
     assert counts["total_tokens"] == 30
     assert counts["prompt_tokens_details"] == {
@@ -194,21 +210,22 @@ def test_the_usage_is_that_of_the_backend():
 
 
 def test_the_log_has_the_usage_of_a_stream():
-    with sandbox(Scripted("Hi", usage(input=10, output=20))) as client:
+    log = []
+    with sandbox_of(Scripted("Hi", usage(input=10, output=20)), log=log.append) as client:
         post_to(client, stream=True)
-    assert client.log[0].startswith("POST /v1/chat/completions 200 10+20 tokens ")
+    assert log[0].startswith("POST /v1/chat/completions 200 10+20 tokens ")
 
 
 def test_the_finish_reason_is_that_of_the_backend():
     def cut(response):
         response.response_json = {"finish_reason": "length"}
 
-    (choice,) = ask(Scripted("Hi", cut)).json()["choices"]
+    (choice,) = ask_backend(Scripted("Hi", cut)).json()["choices"]
     assert choice["finish_reason"] == "length"
 
 
 def test_faults_work_with_a_backend():
-    with sandbox(Scripted("one", "two"), fail=[(429, 1)], garble=True) as client:
+    with sandbox_of(Scripted("one", "two"), fail=[(429, 1)], garble=True) as client:
         assert post_to(client).status_code == 429
         body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": True}
         with pytest.raises(json.JSONDecodeError):
@@ -218,7 +235,7 @@ def test_faults_work_with_a_backend():
 def test_the_plugin_s_own_model_can_be_the_backend(environment, monkeypatch):
     with serve() as evolink:
         monkeypatch.setenv("EVOLINK_BASE_URL", evolink.url)
-        with sandbox(llm.get_model(MODEL)) as client:
+        with sandbox_of(llm.get_model(MODEL)) as client:
             messages = [{"role": "user", "content": 'add {"a": 1}'}]
             messages.append(message_of(post_to(client, messages, tools=[ADD], temperature=0.5)))
             call = messages[-1]["tool_calls"][0]
@@ -233,6 +250,6 @@ def test_the_plugin_s_own_model_can_be_the_backend(environment, monkeypatch):
 
 
 def test_a_fixed_reply_takes_precedence_over_the_backend():
-    with sandbox(Plain(), replies=[("capital of (.*)", "Paris")]) as client:
+    with sandbox_of(Plain(), replies=[("capital of (.*)", "Paris")]) as client:
         assert text_of(post_to(client, "The capital of France?")) == "Paris"
         assert text_of(post_to(client, "Hello")) == "You asked: Hello"

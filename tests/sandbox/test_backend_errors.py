@@ -10,28 +10,42 @@ import pytest
 
 from tests.four_ways import (
     MODEL,
+    Plain,
+    Scripted,
+    ask_backend,
     error_of,
     post_to,
+    sandbox_of,
+    tool,
 )
 from tests.llm_process import TIMEOUT
 
-from .backends import ADD, DATA, Plain, Scripted, ask, fail, image, sandbox
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+
+
+def fail(error):
+    """Return an item of a script that raises this error."""
+
+    def step(_):
+        raise error
+
+    return step
 
 
 @pytest.mark.parametrize(
     ("model", "fields", "message"),
     [
         (Scripted(), {"n": 2}, "n: a backend gives one reply"),
-        (Plain(), {"tools": [ADD]}, "Plain: plain does not support tools"),
+        (Plain(), {"tools": [tool("add")]}, "Plain: plain does not support tools"),
         (
             Plain(),
-            {"messages": [{"role": "user", "content": [image(f"data:image/png;base64,{DATA}")]}]},
+            {"messages": [{"role": "user", "content": [PICTURE]}]},
             "This model does not support attachments",
         ),
     ],
 )
 def test_a_request_that_the_backend_does_not_support_is_refused(model, fields, message):
-    error = error_of(ask(model, **fields))
+    error = error_of(ask_backend(model, **fields))
     assert (error["code"], error["message"]) == (400, message)
 
 
@@ -40,7 +54,7 @@ def test_an_option_that_the_backend_refuses_is_named():
         class Options(llm.Options):
             stop: str | None = None
 
-    error = error_of(ask(Cold(), stop=["a", "b"]))
+    error = error_of(ask_backend(Cold(), stop=["a", "b"]))
     assert (error["code"], error["param"]) == (400, "stop")
     assert error["message"] == "stop: Input should be a valid string"
 
@@ -55,7 +69,7 @@ def test_an_option_that_the_backend_refuses_is_named():
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_backend_that_fails_is_an_upstream_error(error, reason, stream):
-    response = ask(Scripted(fail(error)), stream=stream)
+    response = ask_backend(Scripted(fail(error)), stream=stream)
     assert response.status_code == 502
     assert response.json() == {
         "error": {
@@ -84,7 +98,7 @@ def test_the_key_of_a_backend_and_escapes_never_reach_a_client(error, stream, sc
     model = Scripted(*script, fail(error))
     model.needs_key = "scripted"
     model.get_key = lambda: SECRET
-    with sandbox(model) as client:
+    with sandbox_of(model) as client:
         body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": stream}
         text = client.post("/v1/chat/completions", json=body).text
     assert "scripted failed: " in text
@@ -102,7 +116,7 @@ def test_the_key_of_a_backend_is_not_in_a_400():
         def prompt(self, *arguments, **options):
             raise ValueError(f"not with {SECRET}\x1b[2J")
 
-    error = error_of(ask(Keyed()))
+    error = error_of(ask_backend(Keyed()))
     assert error["code"] == 400
     assert error["message"].startswith("not with ")
     assert SECRET not in error["message"]
@@ -110,11 +124,11 @@ def test_the_key_of_a_backend_is_not_in_a_400():
 
 
 def test_a_backend_that_fails_after_text_is_an_upstream_error():
-    assert ask(Scripted("Hi", fail(llm.ModelError("No luck")))).status_code == 502
+    assert ask_backend(Scripted("Hi", fail(llm.ModelError("No luck")))).status_code == 502
 
 
 def test_a_backend_that_fails_in_a_stream_ends_it_with_an_error():
-    with sandbox(Scripted("Hi", fail(llm.ModelError("No luck")))) as client:
+    with sandbox_of(Scripted("Hi", fail(llm.ModelError("No luck")))) as client:
         body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": True}
         response = client.post("/v1/chat/completions", json=body)
     *_, last, rest = response.text.split("\n\n")
@@ -142,7 +156,7 @@ def test_the_server_stops_while_the_backend_runs(stream):
         waited.append(go_on.wait(TIMEOUT))
 
     model = Scripted("one", compute, "two")
-    with sandbox(model) as client:
+    with sandbox_of(model) as client:
         thread = threading.Thread(target=wait, args=(client,))
         thread.start()
         assert started.wait(TIMEOUT)
@@ -156,7 +170,7 @@ def test_the_backend_is_stopped_when_the_client_disconnects():
     model = Scripted()
     model.script = itertools.repeat("one")  # The model ends because nobody listens, or never.
     body = {"model": MODEL, "messages": [{"role": "user", "content": "a"}], "stream": True}
-    with sandbox(model) as client:
+    with sandbox_of(model) as client:
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             next(response.iter_lines())
         assert model.finished.wait(TIMEOUT)
@@ -166,14 +180,14 @@ def test_the_backend_is_stopped_when_the_client_disconnects():
 def test_a_backend_that_calls_the_sandbox_itself_is_an_error(environment, monkeypatch, host):
     model = llm.get_model(MODEL)
     other = Plain()
-    with sandbox(model) as client:
+    with sandbox_of(model) as client:
         monkeypatch.setenv("EVOLINK_BASE_URL", f"http://{host}:{client.base_url.port}/v1/")
         error = error_of(post_to(client))
         assert error["code"] == 502
         assert error["message"] == f"The backend is the sandbox itself, {client.base_url}".rstrip(
             "/"
         )
-    with sandbox(other) as client:
+    with sandbox_of(other) as client:
         other.api_base = f"http://{host}:{client.base_url.port}/v1"
         assert post_to(client).status_code == 502
         other.api_base = f"http://{host}:1/v1"

@@ -1,14 +1,27 @@
 """The prompt that a backend gets for a request."""
 
+import base64
+
 import llm
 import pytest
 
-from tests.four_ways import (
-    text_of,
-    tool,
-)
+from tests.four_ways import Plain, Scripted, ask_backend, text_of, tool
 
-from .backends import ADD, DATA, PNG, Plain, Scripted, ask, image, prompt_of
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0\0\0\3\0\0\0\2" + b"\0" * 54
+DATA = base64.b64encode(PNG).decode()
+
+
+def prompt_of(messages="hello", **fields):
+    """Return the prompt that the backend gets for a request."""
+    model = Scripted("Hi")
+    response = ask_backend(model, messages, **fields)
+    assert response.status_code == 200, response.text
+    (prompt,) = model.prompts
+    return prompt
+
+
+def image(url):
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def test_the_prompt_has_all_messages():
@@ -70,7 +83,7 @@ def test_a_field_becomes_an_option_that_the_backend_has(fields, options):
 
 def test_a_backend_without_options_ignores_the_fields():
     fields = {"max_tokens": 5, "response_format": {"type": "json_object"}}
-    assert text_of(ask(Plain(), **fields)) == "You asked: hello"
+    assert text_of(ask_backend(Plain(), **fields)) == "You asked: hello"
 
 
 def test_the_schema_of_the_response_format_is_passed_on():
@@ -89,7 +102,7 @@ def test_the_schema_of_the_response_format_is_passed_on():
     ],
 )
 def test_tool_choice_selects_the_tools_that_are_offered(choice, names):
-    prompt = prompt_of(tools=[ADD, tool("sub")], tool_choice=choice)
+    prompt = prompt_of(tools=[tool("add"), tool("sub")], tool_choice=choice)
     assert [each.name for each in prompt.tools] == names
 
 
@@ -105,5 +118,5 @@ def test_an_option_that_the_document_does_not_have_reaches_the_backend():
             top_k: int | None = None
 
     model = Sampling("Hi")
-    assert ask(model, top_k=40, other=1).status_code == 200
+    assert ask_backend(model, top_k=40, other=1).status_code == 200
     assert dict(model.prompts[0].options) == {"top_k": 40}

@@ -3,10 +3,7 @@
 import pytest
 from llm.parts import StreamEvent
 
-from tests.four_ways import chunks_of, tool
-
-from . import backends
-from .backends import Scripted, calling, deltas_of
+from tests.four_ways import Scripted, ask_backend, calling, chunks_of, deltas_of, tool
 
 SECRET = "bk-BACKEND-SECRET-0123456789"
 SHOWN = "…6789"
@@ -28,7 +25,7 @@ def ask(script, **fields):
     model = Scripted(*script)
     model.needs_key = "scripted"
     model.get_key = lambda: SECRET
-    return backends.ask(model, tools=[tool("add")], **fields)
+    return ask_backend(model, tools=[tool("add")], **fields)
 
 
 @pytest.mark.parametrize("stream", [False, True])

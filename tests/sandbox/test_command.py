@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -133,8 +132,17 @@ def test_the_command_warns_when_it_listens_beyond_loopback(environ, host):
 
 
 PLUGIN = """
-[llm]
-plain = tests.sandbox.backends
+import llm
+
+class Plain(llm.Model):
+    model_id = "plain"
+
+    def execute(self, prompt, stream, response, conversation):
+        yield f"You asked: {prompt.prompt}"
+
+@llm.hookimpl
+def register_models(register):
+    register(Plain())
 """
 
 
@@ -144,10 +152,11 @@ def with_plugin(environ, tmp_path):
     metadata = tmp_path / "llm_plain-1.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-plain\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(PLUGIN)
+    (metadata / "entry_points.txt").write_text("[llm]\nplain = llm_plain\n")
+    (tmp_path / "llm_plain.py").write_text(PLUGIN)
     return {
         **environ,
-        "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}",
+        "PYTHONPATH": str(tmp_path),
         "LLM_LOAD_PLUGINS": "llm-evolink,llm-plain",
     }
 

@@ -5,7 +5,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from llm_evolink.sandbox.document import document, operation, resolve
-from tests.four_ways import COMPLETE, STREAMED, ask, in_memory, way_id
+from tests.four_ways import COMPLETE, STREAMED, ask, way_id
+from tests.scripted_server import in_memory
 
 CONTENTS = [
     (status, media_type, content)
