@@ -41,14 +41,9 @@ _NUMBER = 4  # Bytes of a length, a pid or an exit code on the socket.
 def run(
     *arguments: str,
     input: str | None = None,  # noqa: A002
-    env: dict[str, str] | None = None,
-    cwd: str | Path | None = None,
-    stdin: File = DEVNULL,
-    fresh: bool = False,
+    **options: Any,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `llm` with the arguments, without a fork server if `fresh`.
-
-    The other parameters are those of subprocess.run.
+    """Run `llm` with the arguments; the other parameters are those of start().
 
     Raises subprocess.TimeoutExpired when it was killed after TIMEOUT seconds.
     """
@@ -59,9 +54,8 @@ def run(
         if input is not None:
             given.write(input)
             given.seek(0)
-            stdin = given
-        files: dict[str, File] = {"stdin": stdin, "stdout": out, "stderr": err}
-        process = start(*arguments, env=env, cwd=cwd, fresh=fresh, **files)
+            options["stdin"] = given
+        process = start(*arguments, stdout=out, stderr=err, **options)
         try:
             code = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -91,8 +85,8 @@ def start(
     if server:
         directory = os.fspath(cwd or os.getcwd())
         return Process(server.path, command, environment, directory, stdin, stdout, stderr)
-    options: dict[str, Any] = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "cwd": cwd}
-    return subprocess.Popen(command, env=environment, text=True, **options)
+    files: dict[str, Any] = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+    return subprocess.Popen(command, env=environment, cwd=cwd, text=True, **files)
 
 
 def install(folder: Path) -> None:
@@ -152,21 +146,19 @@ class Process:
         """Have the fork server at the path start it, with these three files."""
         self.args = argv
         self.returncode: int | None = None
-        pipes: list[IO[str] | None] = []
+        pipes: list[IO[str] | None] = [None, None, None]
         theirs: list[int] = []
         with ExitStack() as stack:  # Closes the process's ends of the pipes.
             for number, file in enumerate(files):
-                ours = None
                 if file == PIPE:
                     reader, writer = os.pipe()
-                    ours = os.fdopen(*((reader, "r") if number else (writer, "w")))
+                    pipes[number] = os.fdopen(*((reader, "r") if number else (writer, "w")))
                     file = writer if number else reader
                     stack.callback(os.close, file)
                 elif file == DEVNULL:
                     file = stack.enter_context(open(os.devnull, "r+"))
                 elif file == STDOUT:
                     file = theirs[1]
-                pipes.append(ours)
                 theirs.append(file if isinstance(file, int) else file.fileno())
             self.stdin, self.stdout, self.stderr = pipes
             self._connection = socket.socket(socket.AF_UNIX)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,18 @@ class Endless:
             self.gone.set()
 
 
+def interrupt(process):
+    """Send SIGINT when the process waits in a system call.
+
+    Python handles a signal that comes just before a blocking call only after that call, which here
+    would never end.
+    """
+    state = Path(f"/proc/{process.pid}/stat")
+    while state.exists() and state.read_text().rpartition(") ")[2][0] in "RD":
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+
+
 @pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
 @pytest.mark.parametrize("says", [True, False], ids=["streaming", "silent"])
 def test_ctrl_c(environment, monkeypatch, turns, says, flags):
@@ -58,7 +72,7 @@ def test_ctrl_c(environment, monkeypatch, turns, says, flags):
         assert handler.began.wait(TIMEOUT)
         if says:
             assert process.stdout.read(2) == "Hi"
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         stderr = process.stderr.read()
         assert process.wait(TIMEOUT) == 1
         assert handler.gone.wait(TIMEOUT)
@@ -80,7 +94,7 @@ def test_ctrl_c_while_waiting_to_try_again(environment, monkeypatch):
         llm_process.start(*PROMPT, stderr=terminal.fd) as process,
     ):
         assert terminal.readline() == "EvoLink answered 429; trying again in 15 s\n"
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         stdout, stderr = process.stdout.read(), terminal.read()
         assert process.wait(TIMEOUT) == 1
 
