@@ -6,8 +6,11 @@ import pytest
 
 
 def test_prices_are_kept_in_a_file(log, as_json, usage, user_path):
-    cached = {"prompt_tokens_details": {"cached_tokens": 400}}
-    log(tokens=(1_000_000, 1_000_000), details=cached)
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 400, "image_tokens": 258},
+        "completion_tokens_details": {"reasoning_tokens": 100},
+    }
+    log(tokens=(1_000_000, 1_000_000), details=details)
     log(tokens=(5, 5), model="gpt-4o-mini")
     prices = {"gemini-3.5-flash": {"in": 1, "out": 2}}
     (user_path / "evolink-prices.json").write_text(json.dumps(prices))

@@ -20,7 +20,7 @@ from tests.four_ways import (
 )
 from tests.llm_process import TIMEOUT
 
-PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 
 
 def fail(error):
