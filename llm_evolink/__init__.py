@@ -17,28 +17,34 @@ def register_models(register: Callable[..., Any]) -> None:
     """Register the document's models as NAME and evolink/NAME, and those that the user added.
 
     A model that left the document stays registered, so that `llm -c` in its conversations does not
-    go to another plugin's model of that name; a prompt to it fails.
+    go to another plugin's model of that name; a prompt to it fails. The user can forget it.
     """
     from generated_client import FORMER_MODELS, MODELS
 
     from .chat import ADDED_MODELS_FILE, AsyncEvolinkChat, EvolinkChat
 
-    for name in (*MODELS, *FORMER_MODELS):
-        removed = name in FORMER_MODELS
+    added: list[Any] = []
+    forgotten: set[str] = set()
+    path = llm.user_dir() / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
+    try:
+        open(path, "rb").close()
+    except OSError:
+        pass
+    else:
+        # Imported only where there is a file: this runs before every command of llm.
+        from .chat.added_models import models_of_user
+
+        added, forgotten = models_of_user(path)
+    former = [name for name in FORMER_MODELS if name not in forgotten]
+    for name in (*MODELS, *former):
+        removed = name in former
         register(
             EvolinkChat(name, removed=removed),
             AsyncEvolinkChat(name, removed=removed),
             aliases=(f"evolink/{name}",),
         )
-    path = llm.user_dir() / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
-    try:
-        open(path, "rb").close()
-    except OSError:
-        return
-    # Imported only where there is a file: this runs before every command of llm.
-    from .chat.added_models import register_added_models
-
-    register_added_models(path, register)
+    for models in added:
+        register(*models)
 
 
 class EvolinkGroup(click.Group):

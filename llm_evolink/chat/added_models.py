@@ -1,14 +1,14 @@
-"""Models that the user added: evolink-models.json in llm's folder.
+"""Models that the user added or forgot: evolink-models.json in llm's folder.
 
 The file holds an object with a member for each model, by its name in requests. Images, tools and
-schema are true by default, removed is false:
+schema are true by default, removed and forgotten are false:
 
     {"NAME": {"images": false, "tools": false, "schema": false, "removed": true}}
+    {"NAME": {"forgotten": true}}
 """
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import click
 from . import AsyncEvolinkChat, EvolinkChat
 
 _ABILITIES = ("images", "tools", "schema")
+_MARKS = ("removed", "forgotten")
 _EXAMPLE = '{"NAME": {"images": false}}'
 
 
@@ -32,6 +33,7 @@ class AddedModel:
         tools: Whether it supports tools.
         schema: Whether it supports schemas.
         removed: Whether it was removed: it stays registered, and a prompt to it is an error.
+        forgotten: Whether it is not registered, though the document described it once.
     """
 
     name: str
@@ -39,6 +41,7 @@ class AddedModel:
     tools: bool = True
     schema: bool = True
     removed: bool = False
+    forgotten: bool = False
 
     @property
     def model_id(self) -> str:
@@ -74,8 +77,7 @@ def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
     data: dict[str, dict[str, bool]] = {}
     for model in models.values():
         data[model.name] = {name: False for name in _ABILITIES if not getattr(model, name)}
-        if model.removed:
-            data[model.name]["removed"] = True
+        data[model.name] |= {name: True for name in _MARKS if getattr(model, name)}
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         scratch.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -84,20 +86,27 @@ def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def register_added_models(path: Path, register: Callable[..., Any]) -> None:
-    """Register the models of the file with llm; warn once on stderr if the file is invalid."""
+def models_of_user(path: Path) -> tuple[list[tuple[EvolinkChat, AsyncEvolinkChat]], set[str]]:
+    """Return llm's models for the added models of the file, and the names of the forgotten ones.
+
+    For an invalid file both are empty, and a warning is printed once on stderr.
+    """
     try:
-        models = read_added_models(path)
+        models = read_added_models(path).values()
     except (OSError, ValueError) as error:
         _warn(f"Warning: no added model of EvoLink is registered: {error}")
-        return
-    for model in models.values():
-        abilities: dict[str, Any] = {name: getattr(model, name) for name in _ABILITIES}
-        abilities |= {"added": True, "removed": model.removed}
-        register(
-            EvolinkChat(model.name, model.model_id, **abilities),
-            AsyncEvolinkChat(model.name, model.model_id, **abilities),
-        )
+        return [], set()
+    added = [_llm_models(model) for model in models if not model.forgotten]
+    return added, {model.name for model in models if model.forgotten}
+
+
+def _llm_models(model: AddedModel) -> tuple[EvolinkChat, AsyncEvolinkChat]:
+    abilities: dict[str, Any] = {name: getattr(model, name) for name in _ABILITIES}
+    abilities |= {"added": True, "removed": model.removed}
+    return (
+        EvolinkChat(model.name, model.model_id, **abilities),
+        AsyncEvolinkChat(model.name, model.model_id, **abilities),
+    )
 
 
 @cache

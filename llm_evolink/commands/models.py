@@ -1,4 +1,4 @@
-"""`llm evolink models`: list the registered models, and add, remove and forget added ones."""
+"""`llm evolink models`: list the registered models, add others, remove and forget them."""
 
 import json
 from pathlib import Path
@@ -113,7 +113,7 @@ def remove(name: str) -> None:
     from dataclasses import replace
 
     path, added = _read()
-    found = _find(name, added, path)
+    found = _find(name, added)
     added[found] = replace(added[found], removed=True)
     _write(path, added)
     click.echo(f"Removed: {added[found].model_id}")
@@ -122,11 +122,23 @@ def remove(name: str) -> None:
 @models.command()
 @click.argument("name")
 def forget(name: str) -> None:
-    """Delete the added model NAME for good: llm no longer knows it."""
+    """Delete the model NAME for good: llm no longer knows it.
+
+    NAME is a model that you added, or one that left EvoLink's document.
+    """
+    from generated_client import FORMER_MODELS
+
+    from ..chat.added_models import AddedModel
+
     path, added = _read()
-    model = added.pop(_find(name, added, path))
+    former = next((each for each in FORMER_MODELS if name in (each, f"evolink/{each}")), None)
+    if former and not (former in added and added[former].forgotten):
+        added[former] = AddedModel(former, forgotten=True)
+        forgotten = former
+    else:
+        forgotten = added.pop(_find(name, added)).model_id
     _write(path, added)
-    click.echo(f"Forgotten: {model.model_id}")
+    click.echo(f"Forgotten: {forgotten}")
 
 
 def _read() -> tuple[Path, dict[str, Any]]:
@@ -151,9 +163,9 @@ def _write(path: Path, added: dict[str, Any]) -> None:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _find(name: str, added: dict[str, Any], path: Path) -> str:
+def _find(name: str, added: dict[str, Any]) -> str:
     """Return the model's name in the file, for that name or its name in llm."""
     for model in added.values():
-        if name in (model.name, model.model_id):
+        if name in (model.name, model.model_id) and not model.forgotten:
             return str(model.name)
     raise click.ClickException(f"{name!r} is not an added model; see: llm evolink models")

@@ -11,12 +11,15 @@ import generated_client
 from tests.four_ways import KEY, WAYS, way_id
 from tests.scripted_server import STREAM_EVENTS, serving
 
+# The tests have a document of their own that describes one model.
 DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
 
 
 @pytest.fixture(autouse=True)
-def _environment(environment, user_path):
+def _environment(environment, user_path, monkeypatch):
     user_path.mkdir()
+    monkeypatch.setattr(generated_client, "MODELS", ("gemini-3.5-flash",))
+    monkeypatch.setattr(generated_client, "FORMER_MODELS", ())
 
 
 def run(*arguments, code=0):
@@ -143,8 +146,36 @@ def test_a_model_that_left_the_document(monkeypatch):
     with serving(monkeypatch, lambda reply: reply.events(*STREAM_EVENTS)) as server:
         assert run("-m", "evolink/gemini-1", "hello") == "hi\n"
     assert server.requests[0].json()["model"] == "gemini-1"
-    assert models("forget", "gemini-1") == "Forgotten: evolink/gemini-1\n"
-    assert str(llm.get_model("evolink/gemini-1")) == "EvoLink: gemini-1 (removed)"
+
+
+@pytest.mark.parametrize("name", ["gemini-1", "evolink/gemini-1"])
+def test_a_model_that_left_the_document_is_forgotten(user_path, monkeypatch, name):
+    monkeypatch.setattr(generated_client, "FORMER_MODELS", ("gemini-0", "gemini-1"))
+    models("add", "gemini-1")
+    models("add", "gpt-9")
+
+    assert models("forget", name) == "Forgotten: gemini-1\n"
+    for forgotten in ("gemini-1", "evolink/gemini-1"):
+        with pytest.raises(llm.UnknownModelError):
+            llm.get_model(forgotten)
+    assert str(llm.get_model("gemini-0")) == "EvoLink: gemini-0 (removed)"
+    assert "gemini-1" not in models()
+    assert json.loads((user_path / "evolink-models.json").read_text()) == {
+        "gemini-1": {"forgotten": True},
+        "gpt-9": {},
+    }
+    for command in ("forget", "remove"):
+        assert models(command, name, code=1) == (
+            f"Error: {name!r} is not an added model; see: llm evolink models\n"
+        )
+
+    # It can be added again, and the document may describe it again.
+    models("add", "gemini-1")
+    assert str(llm.get_model("evolink/gemini-1")) == "EvoLink: evolink/gemini-1"
+    models("forget", "gemini-1")
+    monkeypatch.setattr(generated_client, "FORMER_MODELS", ())
+    monkeypatch.setattr(generated_client, "MODELS", (*generated_client.MODELS, "gemini-1"))
+    assert str(llm.get_model("evolink/gemini-1")) == "EvoLink: gemini-1"
 
 
 def test_abilities_that_an_added_model_lacks(tmp_path):
