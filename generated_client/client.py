@@ -30,7 +30,7 @@ def _merged(headers: dict[str, str], more: dict[str, str]) -> dict[str, str]:
 
 @define(eq=False)
 class _BaseClient:
-    """What both clients have in common."""
+    """Base class of both clients."""
 
     raise_on_unexpected_status: bool = field(default=True, kw_only=True)
     _base_url: str = field(alias="base_url")
@@ -86,7 +86,7 @@ class _BaseClient:
     def set_httpx_client(self, client: httpx.Client) -> Self:
         """Send through this httpx client from now on, and return self.
 
-        Its own settings hold: transport, TLS, proxy, redirects, base_url if it has one. Each request
+        Its own settings apply: transport, TLS, proxy, redirects, base_url if it has one. Each request
         carries this client's headers, token and cookies besides, and its timeout where one was given.
         The httpx client itself is not changed.
 
@@ -193,8 +193,8 @@ class Client(_BaseClient):
             unknown status, or a body that cannot be decoded. False makes them return None.
         cookies: Cookies that every request carries.
         headers: Headers that every request carries.
-        timeout: Seconds, or an httpx.Timeout; None for no limit. It limits each step, not the whole
-            request: connecting, sending a part, receiving a part, waiting for a free connection. A
+        timeout: Seconds, or an httpx.Timeout; None for no limit. It limits each step, not the
+            total: connecting, sending a part, receiving a part, waiting for a free connection. A
             response that keeps sending data is not interrupted. The default is 600 seconds, 10 to
             connect.
         verify_ssl: Whether to verify the server's certificate, or the path of a CA bundle, or an
@@ -223,8 +223,8 @@ class AuthenticatedClient(_BaseClient):
             unknown status, or a body that cannot be decoded. False makes them return None.
         cookies: Cookies that every request carries.
         headers: Headers that every request carries.
-        timeout: Seconds, or an httpx.Timeout; None for no limit. It limits each step, not the whole
-            request: connecting, sending a part, receiving a part, waiting for a free connection. A
+        timeout: Seconds, or an httpx.Timeout; None for no limit. It limits each step, not the
+            total: connecting, sending a part, receiving a part, waiting for a free connection. A
             response that keeps sending data is not interrupted. The default is 600 seconds, 10 to
             connect.
         verify_ssl: Whether to verify the server's certificate, or the path of a CA bundle, or an

@@ -15,7 +15,7 @@ REQUEST_ID_HEADERS = ("x-oneapi-request-id", "x-request-id")
 
 
 class APIError(Exception):
-    """Base class: the server sent something else than the reply that was asked for.
+    """Base class of the errors: the server sent something else than the requested reply.
 
     The message holds at most 500 characters of the server's own message, and never the client's
     token. The attributes are as the server sent them.
@@ -54,11 +54,11 @@ class APIError(Exception):
 
 
 class UnexpectedResponse(APIError):
-    """The response is not what was asked for.
+    """The response is not the requested one.
 
     The streaming functions raise it for anything but an event stream with status 200. The others
-    raise it, unless Client.raise_on_unexpected_status is False, for a body that cannot be decoded as
-    the API description says.
+    raise it, unless Client.raise_on_unexpected_status is False, for a body that does not fit the
+    API description.
     """
 
 
@@ -67,7 +67,7 @@ class UnexpectedStatus(UnexpectedResponse):
 
 
 class StreamError(APIError):
-    """Base class of what can go wrong inside an event stream. The events before it were delivered."""
+    """Base class of the errors inside an event stream. The events before it were delivered."""
 
 
 class ErrorEvent(StreamError):
@@ -84,7 +84,7 @@ class ErrorEvent(StreamError):
 
 
 class InvalidEvent(StreamError):
-    """An event cannot be decoded as the API description says.
+    """An event does not fit the API description.
 
     Attributes:
         data (str): Data of the event.

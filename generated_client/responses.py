@@ -40,7 +40,7 @@ _decode = (
     json.JSONDecoder().raw_decode
 )  # json.loads looks for white space around the value first.
 
-# What decoding JSON of another shape raises in json.loads and in from_dict.
+# Errors that json.loads and from_dict raise for JSON of another shape.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
@@ -101,7 +101,7 @@ def parse_or_raise(
 
     Raises:
         errors.UnexpectedStatus: If the status is not in the API description.
-        errors.UnexpectedResponse: If the body cannot be decoded as the API description says.
+        errors.UnexpectedResponse: If the body does not fit the API description.
     """
     try:
         return parse(client=client, response=response)
@@ -112,7 +112,7 @@ def parse_or_raise(
 
 
 def unexpected(
-    kind: type[E],
+    error_class: type[E],
     client: AuthenticatedClient | Client,
     response: httpx.Response,
     content: bytes | None = None,
@@ -129,11 +129,11 @@ def unexpected(
             else None
         )
     what = f"Unexpected response: status {response.status_code}, {content_type}, {len(content)} bytes"
-    return _failure(kind, what, data, client, response, content=content)
+    return _failure(error_class, what, data, client, response, content=content)
 
 
 def _failure(
-    kind: type[E],
+    error_class: type[E],
     what: str,
     reported: Any,
     client: AuthenticatedClient | Client,
@@ -151,7 +151,7 @@ def _failure(
             pass
     attributes |= {"status_code": response.status_code, "headers": response.headers}
     message = _shown(client, what, MAX_MESSAGE_LENGTH)
-    error = kind(
+    error = error_class(
         f"{message}: {server_message}" if server_message else message, **attributes
     )
     if error.request_id:
@@ -160,7 +160,7 @@ def _failure(
 
 
 def _message(data: Any) -> str:
-    """Return the server's message in what it sent as an error; empty for none."""
+    """Return the server's message in the error that it sent; empty for none."""
     for _ in range(4):
         if isinstance(data, list):
             data = data[0] if data else None
@@ -187,10 +187,10 @@ def _shown(client: AuthenticatedClient | Client, text: str, limit: int) -> str:
 
 
 class _Stream(Generic[T]):
-    """What both streams have in common: the request, the client that sends it, and how an event is read.
+    """Base class of both streams: the request, the client that sends it, and how an event is read.
 
     Attributes:
-        read_other: Returns the model of an event that is not as the API description says, given its
+        read_other: Returns the model of an event that does not fit the API description, given its
             data and whether it is named `error`. By default it raises errors.ErrorEvent or
             errors.InvalidEvent; the stream ends when it raises.
     """
@@ -260,10 +260,10 @@ class _Stream(Generic[T]):
         return self._failure(errors.InvalidEvent, what, data=data)
 
     def _failure(
-        self, kind: type[E], what: str, reported: Any = None, **attributes: Any
+        self, error_class: type[E], what: str, reported: Any = None, **attributes: Any
     ) -> E:
         return _failure(
-            kind, what, reported, self._client, self._opened(), **attributes
+            error_class, what, reported, self._client, self._opened(), **attributes
         )
 
 
@@ -488,7 +488,7 @@ class EventReader:
 
 
 def _drain(response: httpx.Response) -> None:
-    """Read what little follows [DONE]. A response that does not end soon is left to be closed."""
+    """Read up to DRAIN_BYTES after [DONE]. A response that does not end soon is left to be closed."""
     # A closed response was read to its end; another request may use its connection by now.
     if response.is_closed:
         return

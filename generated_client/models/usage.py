@@ -32,8 +32,8 @@ class Usage:
         total_tokens (int | Unset): Number of input and output tokens. Example: 1904.
         prompt_tokens_details (None | Unset | UsagePromptTokensDetails): The input tokens by type.
         completion_tokens_details (None | Unset | UsageCompletionTokensDetails): The output tokens by type.
-        input_tokens (int | Unset): For compatibility; 0 where prompt_tokens holds the count. Example: 0.
-        output_tokens (int | Unset): For compatibility; 0 where completion_tokens holds the count. Example: 0.
+        input_tokens (int | Unset): For compatibility; 0 where the count is in prompt_tokens. Example: 0.
+        output_tokens (int | Unset): For compatibility; 0 where the count is in completion_tokens. Example: 0.
         input_tokens_details (None | Unset | UsageInputTokensDetails): For compatibility; often null.
     """
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 INSTALL = "run scripts/install"
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 CHANGES_SHOWN = 10
-# CPU seconds of a process: a document or a pattern in it can be made to be read for ever.
+# CPU seconds of a process: a hostile document or pattern could be read for ever.
 MOST_SECONDS = 120
 
 
@@ -119,7 +119,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Exit by way of every clean-up, which a second signal must not stop."""
+    """Exit, with every clean-up; a second signal does not interrupt it."""
     for other in SIGNALS:
         signal.signal(other, lambda *_: None)
     if number == signal.SIGXCPU:

@@ -8,15 +8,19 @@ from .references import resolve, schema_name
 
 MODEL = "gemini-3.5-flash"
 PATH = "/v1/chat/completions"
+OPERATION = "createChatCompletionQuick"
 REFERENCE_REQUEST = "ChatCompletionRequest"
 JSON = "application/json"
 
 
 def chat_operation(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the operation that completes a chat; empty where the document has none."""
-    item = resolve(document, document.get("paths", {}).get(PATH, {}))
-    operation: dict[str, Any] = item.get("post", {})
-    return operation
+    """Return the operation that completes a chat, also at another path; empty for none."""
+    items = {path: resolve(document, item) for path, item in document.get("paths", {}).items()}
+    found: dict[str, Any] = items.get(PATH, {}).get("post", {})
+    if found:
+        return found
+    posts: list[dict[str, Any]] = [item["post"] for item in items.values() if "post" in item]
+    return next((each for each in posts if each.get("operationId") == OPERATION), {})
 
 
 def request_schema(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Compares two documents, and tells which changes break a program that uses the client."""
+"""Compares two documents, and reports which changes break a program that uses the client."""
 
 import json
 from collections.abc import Iterator

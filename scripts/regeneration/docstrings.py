@@ -1,4 +1,4 @@
-"""Bounds and names of schemas, for the docstrings of the client."""
+"""Returns bounds and names of schemas, for the docstrings of the client."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Takes a document apart into elements, so that two documents can be compared one by one."""
+"""Splits a document into elements, so that two documents are compared element by element."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

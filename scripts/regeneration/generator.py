@@ -179,7 +179,7 @@ def generate_client(effective: Effective, openapi: Path, target: Path) -> None:
 
 
 def _escape_bidirectional(target: Path) -> None:
-    """Escape bidirectional control characters, which stand in strings and docstrings alone."""
+    """Escape bidirectional control characters, which occur only in strings and docstrings."""
     escapes = str.maketrans({character: f"\\u{ord(character):04x}" for character in BIDIRECTIONAL})
     for path in target.rglob("*"):
         if path.suffix in (".py", ".json"):

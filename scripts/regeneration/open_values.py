@@ -1,4 +1,4 @@
-"""Closed lists of values in responses, opened: a new value must not make a reply unreadable."""
+"""Removes closed lists of values from responses: a new value must not make a reply unreadable."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """OpenAPI Overlay 1.0: actions that update or remove what a JSONPath (RFC 9535) selects.
 
-The field x-role of an overlay says how its actions give way to what EvoLink publishes:
+The field x-role of an overlay determines what its actions do where EvoLink publishes the same:
 
 translation  replaces a text; obsolete when the text is no longer published.
 correction   matches a defect; obsolete when the element is there without the defect.
@@ -20,6 +20,7 @@ from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
 from jsonpath.selectors import Filter
 
 from .errors import RegenerationError
+from .references import leads_somewhere, references_in
 
 ROLES = ("translation", "correction", "extension", "pin")
 TEXTS = ("description", "example", "examples", "summary", "title")
@@ -54,10 +55,16 @@ class Outcome:
         return f"{where}: {self.reason}" if self.status == "misfit" else f"{where} is {self.reason}"
 
 
-def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) -> list[Outcome]:
+def apply_overlay(
+    document: dict[str, Any],
+    overlay: dict[str, Any],
+    name: str,
+    left_out: frozenset[tuple[str, int]] = frozenset(),
+) -> list[Outcome]:
     """Apply the actions to the document, in place and in order; return the outcomes to report.
 
-    Raises RegenerationError for an overlay that is malformed.
+    `left_out` has the actions that are not applied, by overlay and number. Raises RegenerationError
+    for an overlay that is malformed.
     """
     actions, role = overlay.get("actions"), overlay.get("x-role")
     if not isinstance(actions, list):
@@ -68,12 +75,44 @@ def apply_overlay(document: dict[str, Any], overlay: dict[str, Any], name: str) 
     for number, action in enumerate(actions, start=1):
         where = f"{name}, action {number}"
         _require_action(action, where)
+        if (name, number) in left_out:
+            continue
         try:
             outcomes += _Action(action, where, name, number).apply(document, role)
         except _MisfitError as misfit:
-            description = f"({action['description']}) " if "description" in action else ""
-            outcomes.append(Outcome("misfit", name, number, f"{description}{misfit}"))
+            outcomes.append(_misfit(name, number, action, str(misfit)))
     return outcomes
+
+
+def lost_references(
+    document: dict[str, Any],
+    overlay: dict[str, Any],
+    name: str,
+    outcomes: list[Outcome],
+    left_out: frozenset[tuple[str, int]],
+) -> list[Outcome]:
+    """Return a misfit for each applied action whose update refers to what the document lacks.
+
+    The document, `outcomes` and `left_out` are those of apply_overlay.
+    """
+    misfits = []
+    for number, action in enumerate(overlay["actions"], start=1):
+        mine = [each for each in outcomes if (each.overlay, each.action) == (name, number)]
+        if (name, number) in left_out or any(each.status != "superseded" for each in mine):
+            continue
+        update = action.get("update")
+        if isinstance(update, dict):
+            superseded = {each.key for each in mine}
+            update = {key: value for key, value in update.items() if key not in superseded}
+        lost = [each for each in references_in(update) if not leads_somewhere(document, each)]
+        if lost:
+            misfits.append(_misfit(name, number, action, f"its $ref {lost[0]} leads nowhere"))
+    return misfits
+
+
+def _misfit(overlay: str, number: int, action: dict[str, Any], reason: str) -> Outcome:
+    description = f"({action['description']}) " if "description" in action else ""
+    return Outcome("misfit", overlay, number, f"{description}{reason}")
 
 
 def _require_action(action: Any, where: str) -> None:
@@ -84,7 +123,7 @@ def _require_action(action: Any, where: str) -> None:
 
 
 class _MisfitError(Exception):
-    """How an action does not fit the document."""
+    """Raised for an action that does not fit the document, with the reason."""
 
 
 class _Action:
@@ -252,7 +291,7 @@ def _remove(matches: Iterable[JSONPathMatch], where: str) -> None:
     # Highest index first, so that the other items of a list keep their index.
     for match in sorted(matches, key=_index, reverse=True):
         if match.parent is None:
-            raise RegenerationError(f"{where}: the whole document cannot be removed")
+            raise RegenerationError(f"{where}: the document itself cannot be removed")
         parent: Any = match.parent.obj
         del parent[match.parts[-1]]
 

@@ -1,8 +1,31 @@
 """References within a document."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from jsonpath import JSONPointer
+from jsonpath import JSONPointer, JSONPointerError
+
+
+def references_in(node: Any) -> Iterator[Any]:
+    """Yield the value of each $ref in the node, a document or a part of one."""
+    nodes = [node]
+    for each in nodes:  # The list grows in the loop, so that depth has no limit.
+        if isinstance(each, dict):
+            # Under `properties`, $ref is the name of a property, and its value is an object.
+            if not isinstance(each.get("$ref", {}), dict):
+                yield each["$ref"]
+            nodes += each.values()
+        elif isinstance(each, list):
+            nodes += each
+
+
+def leads_somewhere(document: dict[str, Any], reference: Any) -> bool:
+    """Return whether the document has what the reference names."""
+    try:
+        JSONPointer(reference[1:], uri_decode=True).resolve(document)
+    except (JSONPointerError, TypeError):
+        return False
+    return True
 
 
 def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def undo_interrupted(folders: Iterable[Path]) -> list[str]:
                 for scratch in sorted(folder.glob(f"{PREFIX}*"))
                 if scratch.is_dir() and scratch.stat().st_uid == os.getuid() and _is_free(scratch)
             ]
-    # All journals first: the folders of openapi/ hold what a journal beside the client names.
+    # All journals first: one beside the client names files in the folders of openapi/.
     for scratch in abandoned:
         journal = scratch / JOURNAL
         if journal.exists():
@@ -149,7 +149,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _is_free(scratch: Path) -> bool:
-    """Return whether no living run holds the scratch folder."""
+    """Return whether no running process has locked the scratch folder."""
     descriptor = os.open(scratch, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

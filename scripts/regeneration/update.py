@@ -1,4 +1,4 @@
-"""A changed document: what changed, what fails, and the files to write."""
+"""A changed document: its changes, the reasons to refuse it, and the files to write."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Update:
 
     Attributes:
         effective: The new effective document.
-        report: Lines that tell what changed.
+        report: Lines that report what changed.
         failures: A line for each reason to refuse the document.
         files: The new files of openapi/, by path in it.
         changed: Whether the document differs from the vendored one.
@@ -96,7 +96,9 @@ def notices(outcomes: list[Outcome]) -> list[str]:
 def _report(
     vendored: dict[str, Any], published: dict[str, Any], new: Effective, openapi: Path
 ) -> list[str]:
-    old = with_overlays(vendored, openapi)
+    # What an action that does not fit would add to one of the documents is no change of EvoLink's.
+    misfits = frozenset((each.overlay, each.action) for each in new.with_status("misfit"))
+    old = with_overlays(vendored, openapi, misfits)
     changes, texts = compare(old.document, new.document)
     published_changes, _ = compare(with_checked_servers(vendored), with_checked_servers(published))
     # The overlays keep the security that the plugin knows, and the server would refuse it.

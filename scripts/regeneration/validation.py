@@ -1,7 +1,6 @@
 """Reads the bytes of a document, and checks that it is OpenAPI 3.1 that refers only to itself."""
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from .errors import RegenerationError, one_line
+from .references import references_in
 
 MOST_BYTES = 2**20  # YAML is read at about 150 KB a second; EvoLink's document has 11 KB.
 MOST_EXPANDED = 2 * MOST_BYTES
@@ -83,7 +83,7 @@ def _validate(text: str, name: str) -> None:
         raise RegenerationError(f"{name} is not an OpenAPI document: it has no openapi field")
     if not str(declared).startswith("3.1"):
         raise RegenerationError(f"{name} declares OpenAPI {declared}; 3.1 is understood")
-    for reference in _references(document):
+    for reference in references_in(document):
         _follow(document, reference, name)
     try:
         error = next(iter(OpenAPIV31SpecValidator(document).iter_errors()), None)
@@ -95,18 +95,6 @@ def _validate(text: str, name: str) -> None:
     if error is not None:
         where = "/".join(str(part) for part in error.absolute_path) or "the top level"
         raise RegenerationError(f"{name} is invalid at {where}: {one_line(error.message)}")
-
-
-def _references(document: dict[str, Any]) -> Iterator[Any]:
-    nodes: list[Any] = [document]
-    for node in nodes:  # The list grows in the loop, so that depth has no limit.
-        if isinstance(node, dict):
-            # Under `properties`, $ref is the name of a property, and its value is an object.
-            if not isinstance(node.get("$ref", {}), dict):
-                yield node["$ref"]
-            nodes += node.values()
-        elif isinstance(node, list):
-            nodes += node
 
 
 def _follow(document: dict[str, Any], reference: Any, name: str) -> None:

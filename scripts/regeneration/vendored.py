@@ -12,7 +12,7 @@ from typing import Any
 from .contract import model_names
 from .errors import RegenerationError, one_line
 from .open_values import open_response_values
-from .overlays import Outcome, apply_overlay
+from .overlays import Outcome, apply_overlay, lost_references
 from .servers import with_checked_servers
 from .validation import load_yaml, validate
 
@@ -67,10 +67,13 @@ def vendored_document(openapi: Path) -> dict[str, Any]:
     return document
 
 
-def with_overlays(document: dict[str, Any], openapi: Path) -> Effective:
+def with_overlays(
+    document: dict[str, Any], openapi: Path, left_out: frozenset[tuple[str, int]] = frozenset()
+) -> Effective:
     """Return the effective document of a valid published one.
 
-    Actions that do not fit are left out and reported. Raises RegenerationError for a malformed
+    Actions that do not fit are left out and reported; `left_out` has actions that are left out
+    besides, by overlay and number. Raises RegenerationError for a malformed
     overlay, for refused servers and for a result that is invalid; OSError for a file that cannot be
     read.
     """
@@ -78,7 +81,7 @@ def with_overlays(document: dict[str, Any], openapi: Path) -> Effective:
     if not overlays:
         raise RegenerationError(f"{openapi / 'overlays'} holds no overlay")
     contents = tuple((path.name, path.read_bytes()) for path in overlays)
-    text, outcomes = _applied(json.dumps(document), contents)
+    text, outcomes = _applied(json.dumps(document), contents, left_out)
     models = tuple(model_names(document))
     return Effective(json.loads(text), models, _former_models(openapi, models), list(outcomes))
 
@@ -92,13 +95,24 @@ def _former_models(openapi: Path, models: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _applied(
-    published: str, overlays: tuple[tuple[str, bytes], ...]
+    published: str,
+    overlays: tuple[tuple[str, bytes], ...],
+    left_out: frozenset[tuple[str, int]],
 ) -> tuple[str, tuple[Outcome, ...]]:
     """Return the effective document as JSON, and the outcomes of the actions."""
     document = with_checked_servers(json.loads(published))
-    outcomes = []
+    outcomes: list[Outcome] = []
     for name, content in overlays:
-        outcomes += apply_overlay(document, load_yaml(content, name), name)
+        outcomes += apply_overlay(document, load_yaml(content, name), name, left_out)
+    lost = [
+        misfit
+        for name, content in overlays
+        for misfit in lost_references(document, load_yaml(content, name), name, outcomes, left_out)
+    ]
+    if lost:
+        more = frozenset((misfit.overlay, misfit.action) for misfit in lost)
+        text, others = _applied(published, overlays, left_out | more)
+        return text, tuple(sorted((*lost, *others), key=lambda each: (each.overlay, each.action)))
     try:
         validate(document, "the document with its overlays")
     except RegenerationError as error:

@@ -140,4 +140,4 @@ def test_the_clients_describe_each_argument() -> None:
     for client in (generated_client.Client, generated_client.AuthenticatedClient):
         for name in inspect.signature(client).parameters:
             assert f" {name}: " in doc(client)
-    assert "limits each step, not the whole request" in doc(generated_client.Client)
+    assert "limits each step, not the total" in doc(generated_client.Client)

@@ -187,7 +187,7 @@ def differences(*replacements: str) -> list[str]:
          ["Answer.score: format int64, was none"]),
         ("name: {type: string}", "name: {type: string, format: date-time}",
          ["Person.name: format date-time, was none (breaking)"]),
-        # What is in both.
+        # Fields of requests and responses.
         ("name: {type: string}", "name: {type: [string, 'null']}",
          ["Person.name: type string or null, was string (breaking)"]),
         # Texts.
@@ -197,7 +197,7 @@ def differences(*replacements: str) -> list[str]:
         ("    Answer:\n", "    Answer:\n      title: A\n      example: {text: a}\n",
          ['Answer: title "A"', 'Answer: example {"text": "a"}']),
         (", description: What to ask.", "", []),
-        # What the client does not see.
+        # Tags and x- fields, which the client does not use.
         ("operationId: ask", "operationId: ask\n      tags: [Questions]", []),
         ("operationId: ask", "operationId: ask\n      x-a: 1",
          ["x- fields: changed; they are not used"]),

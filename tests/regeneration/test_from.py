@@ -275,7 +275,7 @@ def test_every_action_that_does_not_fit_is_named(workspace: Workspace) -> None:
         "        prompt_details:\n          type: object\n",
     )  # fmt: skip
     out, err = stopped(workspace, page)
-    assert out.splitlines()[0] == "Usage.prompt_tokens_details: type Choice, was object or null"
+    assert out.splitlines()[0] == "Usage.prompt_tokens_details: type Choice, was object"
     assert [line for line in err if not line.startswith("Note: ")] == [
         f"Error: {REFUSED}",
         "  2-corrections.yaml, action 16: (The details are null where a server does not count them "
@@ -290,6 +290,44 @@ def test_every_action_that_does_not_fit_is_named(workspace: Workspace) -> None:
         "Warning: 2-corrections.yaml, action 16: (The deta",
         "Warning: 2-corrections.yaml, action 17: (The deta",
     ]
+
+
+def misfits(lines: list[str]) -> list[str]:
+    """Return the overlay actions that the lines name as not fitting."""
+    found = (re.search(r"([\w-]+)\.yaml, action (\d+): ", line) for line in lines)
+    return [f"{each[1]} {each[2]}" for each in found if each]
+
+
+def test_a_path_that_moved(workspace: Workspace) -> None:
+    page = workspace.page("  /v1/chat/completions:\n", "  /v2/chat/completions:\n")
+    moved = "moved to POST /v2/chat/completions, was POST /v1/chat/completions"
+    out, err = stopped(workspace, page)
+    assert out == f"operation createChatCompletionQuick: {moved}\n"
+    corrections = ["2-corrections 5", "2-corrections 8"]
+    extensions = [f"3-extensions {number}" for number in (14, 15, 16, 17)]
+    assert misfits(err) == [*corrections, *extensions, "4-pins 1"]
+    _, err = change(workspace, page, "--force")
+    assert misfits(err) == [*corrections, *extensions, "4-pins 1"]
+    operation = workspace.client / "api/chat_completion/create_chat_completion_quick.py"
+    assert '"url": "/v2/chat/completions"' in operation.read_text()
+
+
+def test_a_schema_that_is_no_longer_named(workspace: Workspace) -> None:
+    """What refers to it in an overlay does not fit; --force leaves it out."""
+    document = load_yaml((workspace.openapi / PUBLISHED).read_bytes(), PUBLISHED)
+    schemas = document["components"]["schemas"]
+    schemas["ChatCompletionResponse"]["properties"]["usage"] = schemas.pop("Usage")
+    source = workspace.folder / "page.md"
+    source.write_text(json.dumps(document))
+    out, err = stopped(workspace, source)
+    assert "ChatCompletionResponse.usage: type object, was Usage or null" in out.splitlines()
+    expected = [f"2-corrections {number}" for number in (6, 7, 16, 17)]
+    expected += [f"3-extensions {number}" for number in (13, 14, 17)]
+    assert misfits(err) == expected
+    assert any("its $ref #/components/schemas/Usage leads nowhere" in line for line in err)
+    _, err = change(workspace, source, "--force")
+    assert misfits(err) == expected
+    assert not (workspace.client / "models/usage.py").exists()
 
 
 def test_a_failed_trial_is_printed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

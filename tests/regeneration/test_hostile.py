@@ -193,11 +193,11 @@ def run(workspace: Workspace, replacement: str) -> tuple[str, str]:
     ],
 )
 def test_a_reference(workspace: Workspace, pages: Pages, schema: str, message: str) -> None:
-    address = pages.url("")
-    page = workspace.page(MESSAGES, f"        more: {schema.replace('PAGES', address)}\n{MESSAGES}")
+    url = pages.url("")
+    page = workspace.page(MESSAGES, f"        more: {schema.replace('PAGES', url)}\n{MESSAGES}")
     with pytest.raises(RegenerationError) as raised:
         read_update(str(page), workspace.openapi)
-    message = message.replace("PAGES", address)
+    message = message.replace("PAGES", url)
     assert str(raised.value) == f"the document at line 8 of {page}: {message}"
     assert pages.requested == []
 

@@ -195,7 +195,7 @@ def test_an_action_that_matches_nothing_is_reported_and_the_others_are_applied()
             "o.yaml, action 1: an action needs an update, or remove: true",
         ),
         (remove("$.["), "o.yaml, action 1: $.[ is not a JSONPath: expected a shorthand selector"),
-        (remove("$"), "o.yaml, action 1: the whole document cannot be removed"),
+        (remove("$"), "o.yaml, action 1: the document itself cannot be removed"),
     ],
 )
 def test_what_is_not_an_action(action: Any, message: str) -> None:

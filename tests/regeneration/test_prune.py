@@ -56,7 +56,9 @@ C = "  - target: $.c\n    remove: true\n"
         ([Outcome("misfit", "o.yaml", 1, "")], "", ""),
     ],
 )
-def test_what_is_deleted(outcomes: list[Outcome], old: str, new: str) -> None:
+def test_obsolete_and_superseded_actions_are_deleted(
+    outcomes: list[Outcome], old: str, new: str
+) -> None:
     assert pruned(OVERLAY.encode(), outcomes).decode() == OVERLAY.replace(old, new)
 
 

@@ -17,7 +17,7 @@ import generated_client
 from generated_client import models
 
 ROOT = Path(__file__).parents[2]
-# What the overlays make of the page as it was when the tests were written.
+# The page as it was when the tests were written.
 OPENAPI = Path(__file__).parent / "frozen"
 CLIENT = ROOT / "generated_client"
 CONTENT_TYPES = {"application/json", "text/event-stream"}
@@ -104,8 +104,8 @@ def test_every_published_property_stays(schemas: dict[str, Any], published: dict
 
 
 def test_the_published_servers_stay_in_order(document: dict[str, Any]) -> None:
-    addresses = [server["url"] for server in document["servers"]]
-    assert addresses == ["https://direct.evolink.ai", "https://api.evolink.ai"]
+    urls = [server["url"] for server in document["servers"]]
+    assert urls == ["https://direct.evolink.ai", "https://api.evolink.ai"]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def bomb(group: str) -> bytes:
         (b"", "X is not a YAML mapping"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_yaml_mapping(
+def test_invalid_yaml_is_refused(
     monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
 ) -> None:
     monkeypatch.setattr(validation, "MOST_EXPANDED", 2**14)
@@ -340,7 +340,7 @@ def test_yaml_is_read_as_json() -> None:
                                            "dialect: 'http://127.0.0.1/'"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_schema(schema: dict[str, Any], message: str) -> None:
+def test_an_invalid_schema_is_refused(schema: dict[str, Any], message: str) -> None:
     document = {
         "openapi": "3.1.0",
         "info": {"title": "T", "version": "1"},
@@ -360,7 +360,7 @@ def test_what_is_not_a_schema(schema: dict[str, Any], message: str) -> None:
         {"items": {"$ref": "#/components/schemas/%46in%65"}},
     ],
 )
-def test_what_is_one(schema: dict[str, Any]) -> None:
+def test_a_valid_schema(schema: dict[str, Any]) -> None:
     validate(
         {
             "openapi": "3.1.0",

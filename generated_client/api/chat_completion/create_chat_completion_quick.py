@@ -175,7 +175,7 @@ def sync(
 
     Raises:
         errors.UnexpectedStatus: If the status is not in the API description.
-        errors.UnexpectedResponse: If the body cannot be decoded as the API description says. With
+        errors.UnexpectedResponse: If the body does not fit the API description. With
             Client.raise_on_unexpected_status=False, neither is raised and the result is None.
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
         httpx.RequestError: If the connection fails, or the body cannot be decompressed.
@@ -257,7 +257,7 @@ async def asyncio(
 
     Raises:
         errors.UnexpectedStatus: If the status is not in the API description.
-        errors.UnexpectedResponse: If the body cannot be decoded as the API description says. With
+        errors.UnexpectedResponse: If the body does not fit the API description. With
             Client.raise_on_unexpected_status=False, neither is raised and the result is None.
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
         httpx.RequestError: If the connection fails, or the body cannot be decompressed.
@@ -304,9 +304,9 @@ def sync_stream(
     Sends the messages of a chat and returns the reply of the model, in the OpenAI chat-completions
     format.
 
-    Returns a context manager, which asks for a stream, whatever the body says, and is iterated
-    over for its chunks as they arrive. Entering and iterating raise what is listed here; the
-    chunks before an error are delivered.
+    Returns a context manager, which requests a stream, whatever the body has, and yields its
+    chunks as they arrive. Entering and iterating raise what is listed here; the chunks before an
+    error are delivered.
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
@@ -316,7 +316,7 @@ def sync_stream(
     Raises:
         errors.UnexpectedResponse: If the response is not an event stream with status 200.
         errors.ErrorEvent: If the server reports an error inside the stream.
-        errors.InvalidEvent: If an event cannot be decoded as the API description says.
+        errors.InvalidEvent: If an event does not fit the API description.
         errors.EventTooLarge: If responses.MAX_EVENT_BYTES arrive without a complete event.
         errors.IncompleteStream: If the stream ends without [DONE].
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
@@ -351,9 +351,9 @@ def asyncio_stream(
     Sends the messages of a chat and returns the reply of the model, in the OpenAI chat-completions
     format.
 
-    Returns a context manager, which asks for a stream, whatever the body says, and is iterated
-    over for its chunks as they arrive. Entering and iterating raise what is listed here; the
-    chunks before an error are delivered.
+    Returns a context manager, which requests a stream, whatever the body has, and yields its
+    chunks as they arrive. Entering and iterating raise what is listed here; the chunks before an
+    error are delivered.
 
     Args:
         client (AuthenticatedClient): Server, token, time-outs and other settings of the connection.
@@ -363,7 +363,7 @@ def asyncio_stream(
     Raises:
         errors.UnexpectedResponse: If the response is not an event stream with status 200.
         errors.ErrorEvent: If the server reports an error inside the stream.
-        errors.InvalidEvent: If an event cannot be decoded as the API description says.
+        errors.InvalidEvent: If an event does not fit the API description.
         errors.EventTooLarge: If responses.MAX_EVENT_BYTES arrive without a complete event.
         errors.IncompleteStream: If the stream ends without [DONE].
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
