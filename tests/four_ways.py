@@ -177,6 +177,7 @@ def connect(url: str, **options: Any) -> AuthenticatedClient:
 def request(**parameters: Any) -> ChatCompletionQuickRequest:
     """Return the body of a request with these parameters."""
     message = MessageSimple(role="user", content="Hi")
+    parameters = {"model": MODEL, **parameters}
     return ChatCompletionQuickRequest(messages=[message], **parameters)
 
 

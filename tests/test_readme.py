@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -10,9 +11,12 @@ from struct import pack
 import pytest
 
 from tests import llm_process
+from tests.regeneration.workspace import FROZEN, PUBLISHED, ROOT, call_main
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# Commands that show what EvoLink's document says: options, models, the text of an error.
+OF_THE_DOCUMENT = ("llm models list", "llm evolink models", "--key invalid", "API_KEY=invalid")
 
 REVIEWS = """\
 id,text
@@ -35,8 +39,8 @@ def png(width: int, height: int) -> bytes:
 
 
 def changed_page() -> str:
-    """EvoLink's page with a new option, published bounds of another, and a changed text."""
-    document = (ROOT / "openapi" / "gemini-3.5-flash.yaml").read_text(encoding="utf-8")
+    """The frozen page with a new option, published bounds of another, and a changed text."""
+    document = (FROZEN / PUBLISHED).read_text(encoding="utf-8")
     fields = """
         top_k: {type: integer, minimum: 1, maximum: 100, description: Top-K}
         temperature: {type: number, minimum: 0, maximum: 1, default: 0.7, description: 샘플링 온도}
@@ -49,6 +53,11 @@ def changed_page() -> str:
         assert old in document
         document = document.replace(old, new, 1)
     return f"# Quick start\n\n````yaml\n{document}````\n"
+
+
+def document_changed() -> bool:
+    """Return whether EvoLink's document is another than the frozen one, which the README shows."""
+    return (ROOT / "openapi" / PUBLISHED).read_bytes() != (FROZEN / PUBLISHED).read_bytes()
 
 
 @pytest.fixture
@@ -76,20 +85,41 @@ def blocks(language: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("block", rows)
 
 
+@pytest.fixture
+def regenerate(folder: Path) -> str:
+    """A command in place of scripts/regenerate that uses the frozen document and its client."""
+    openapi, client = folder / "openapi", folder / "generated_client"
+    shutil.copytree(FROZEN, openapi)
+    shutil.copytree(ROOT / "openapi/templates", openapi / "templates")
+    arguments = ("--openapi", str(openapi), "--client", str(client))
+    assert call_main(*arguments).returncode == 0
+    return " ".join([f"{ROOT}/scripts/regenerate", *arguments])
+
+
 @blocks("console")
-def test_the_commands_give_the_output_that_is_shown(folder, block):
+def test_the_commands_give_the_output_that_is_shown(folder, block, request):
+    outdated = []
     # A command runs to the line before the one that is no longer part of it.
     for command, shown in re.findall(r"^\$ (.*?\n)((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
         while command.count("'") % 2:
             line, _, shown = shown.partition("\n")
             command += line + "\n"
-        script = command.replace("scripts/", f"{ROOT}/scripts/")
+        script = command
+        if "scripts/regenerate" in command:
+            regenerate = request.getfixturevalue("regenerate")
+            script = command.replace("scripts/regenerate", regenerate)
         with llm_process.Terminal() as terminal:
             files = {"stdin": subprocess.DEVNULL, "stdout": terminal.fd, "stderr": terminal.fd}
             with subprocess.Popen(["sh", "-c", script], cwd=folder, **files):
                 text = re.sub(r"\x1b\[[0-9;]*m", "", terminal.read())
         pattern = ".*".join(map(re.escape, shown.split("…")))
-        assert re.fullmatch(pattern, text, re.DOTALL), f"$ {command}{text}"
+        as_shown = re.fullmatch(pattern, text, re.DOTALL)
+        if not as_shown and document_changed() and any(map(command.__contains__, OF_THE_DOCUMENT)):
+            outdated.append(command)
+            continue
+        assert as_shown, f"$ {command}{text}"
+    if outdated:
+        pytest.skip(f"the README shows the output for an earlier document: {outdated}")
 
 
 @blocks("python")

@@ -185,13 +185,11 @@ def _is_pattern(pattern: str) -> bool:
     return True
 
 
-def _fields() -> dict[str, Any]:
-    """Return the fields of the class of options, in the order of the document."""
-    text = files("generated_client").joinpath("openapi.json").read_text(encoding="utf-8")
-    document = json.loads(text)
+def options_class(document: dict[str, Any]) -> type[llm.Options]:
+    """Return the class of options for the document: its scalar fields, and HAND_WRITTEN."""
     scalars = scalar_fields(document)
     request = document["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
-    return {
+    fields = {
         **{
             name: _field(scalars[name]) if name in scalars else HAND_WRITTEN[name]
             for name in request
@@ -199,7 +197,10 @@ def _fields() -> dict[str, Any]:
         },
         **{name: field for name, field in HAND_WRITTEN.items() if name not in scalars},
     }
+    return create_model("Options", __base__=_Base, **fields)
 
 
-Options: type[llm.Options] = create_model("Options", __base__=_Base, **_fields())
+_DOCUMENT = files("generated_client").joinpath("openapi.json").read_text(encoding="utf-8")
+
+Options = options_class(json.loads(_DOCUMENT))
 """The options of the model; each is sent only when set, within the document's bounds."""

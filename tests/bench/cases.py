@@ -69,7 +69,9 @@ def count_ours(url: str) -> Iterator[int]:
     from generated_client.api.chat_completion import create_chat_completion_quick as api
     from generated_client.models import ChatCompletionQuickRequest, MessageSimple
 
-    body = ChatCompletionQuickRequest(messages=[MessageSimple(role="user", content="hello")])
+    body = ChatCompletionQuickRequest(
+        model="gemini-3.5-flash", messages=[MessageSimple(role="user", content="hello")]
+    )
     client = AuthenticatedClient(base_url=url, token=KEY)
     client.get_httpx_client()
     yield 0

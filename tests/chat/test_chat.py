@@ -11,7 +11,7 @@ import llm
 import pytest
 from ruamel.yaml import YAML
 
-from generated_client import SERVERS
+from generated_client import FORMER_MODELS, MODELS
 from tests import scripted_server
 from tests.four_ways import KEY
 
@@ -240,11 +240,10 @@ def test_loading_the_plugin_loads_no_http_client(environment):
     assert done.stdout == "set()\n"
 
 
-def test_the_model_is_listed(environment, llm_command):
+def test_the_models_of_the_document_are_listed(environment, llm_command):
     listed = llm_command("models", "-q", "evolink").stdout
 
-    assert listed == "EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)\n"
-
-
-def test_servers_are_those_of_the_document():
-    assert SERVERS == ("https://direct.evolink.ai", "https://api.evolink.ai")
+    named = {**dict.fromkeys(MODELS, ""), **dict.fromkeys(FORMER_MODELS, " (removed)")}
+    assert listed == "".join(
+        f"EvoLink: {name}{mark} (aliases: evolink/{name})\n" for name, mark in named.items()
+    )

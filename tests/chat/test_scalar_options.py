@@ -1,9 +1,18 @@
-"""Options that are made from the document's scalar fields."""
+"""Options that are made from the scalar fields of a document."""
 
 import pytest
+from click.testing import CliRunner
+from llm.cli import cli
 from pydantic import TypeAdapter, ValidationError
 
-from llm_evolink.chat.options import _field, scalar_fields
+from llm_evolink.chat import options
+from llm_evolink.chat.options import _field, options_class, scalar_fields
+
+
+def document(**fields):
+    """Return a document whose request has the fields."""
+    request = {"properties": fields}
+    return {"components": {"schemas": {"ChatCompletionQuickRequest": request}}}
 
 
 def adapter(schema):
@@ -26,11 +35,61 @@ def test_a_pattern_that_pydantic_does_not_support_is_left_out():
 
 
 def test_fields_that_are_no_scalars_are_no_options():
-    request = {
-        "seed": {"type": "integer"},
-        "stop": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-        "metadata": {"type": "object"},
-    }
-    schema = {"properties": request}
-    document = {"components": {"schemas": {"ChatCompletionQuickRequest": schema}}}
-    assert list(scalar_fields(document)) == ["seed"]
+    fields = document(
+        seed={"type": "integer"},
+        stop={"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        metadata={"type": "object"},
+    )
+    assert list(scalar_fields(fields)) == ["seed"]
+
+
+def test_the_list_of_options(environment, monkeypatch):
+    fields = document(
+        model={"type": "string"},
+        top_k={"type": "integer", "minimum": 1, "description": "Tokens to draw from, 1 or more."},
+        temperature={"type": "number", "maximum": 2, "default": 1, "description": "Randomness"},
+        stop={"type": "string"},
+        logprobs={"type": ["boolean", "null"]},
+        metadata={"type": "object"},
+        effort={"type": "string", "enum": ["low", "high"], "description": "low or high."},
+    )
+    monkeypatch.setattr(options, "Options", options_class(fields))
+
+    listed = (
+        CliRunner().invoke(cli, ["models", "-m", "evolink/gemini-3.5-flash", "--options"]).stdout
+    )
+    assert (
+        listed
+        == """\
+EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)
+  Options:
+    top_k: int
+      Tokens to draw from, 1 or more
+    temperature: float
+      Randomness
+    stop: str
+    logprobs: boolean
+    effort: str
+      low or high
+    json_object: boolean
+      Answer with a JSON object
+    include_thoughts: boolean
+      Ask for a summary of the model's reasoning, in Google's form; whether
+      EvoLink passes that on is not documented
+    timeout: float
+      Seconds without progress after which the prompt fails, 0.001 to 86400;
+      600 by default, or EVOLINK_TIMEOUT
+    extra_body: dict
+      Further fields of the request, a JSON object such as {"top_k": 40}
+  Attachment types:
+    image/jpeg, image/png, image/webp
+  Features:
+  - streaming
+  - schemas
+  - tools
+  - async
+  Keys:
+    key: evolink
+    env_var: EVOLINK_API_KEY
+"""
+    )

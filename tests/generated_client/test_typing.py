@@ -19,9 +19,10 @@ from generated_client.api.chat_completion import create_chat_completion_quick as
 from generated_client.models import ChatCompletionQuickRequest, Usage
 
 client = AuthenticatedClient(base_url="", token=1)
-ChatCompletionQuickRequest(messages=[], reasoning_effort="a lot")
+ChatCompletionQuickRequest(model="a", messages=[], reasoning_effort="a lot")
 Usage(total_tokens="1")
-with chat.sync_stream(client=client, body=ChatCompletionQuickRequest(messages=[])) as chunks:
+body = ChatCompletionQuickRequest(model="a", messages=[])
+with chat.sync_stream(client=client, body=body) as chunks:
     for chunk in chunks:
         chunk.nothing
 """
@@ -59,7 +60,7 @@ def test_a_wrong_program_is_wrong(cache: Path, tmp_path: Path) -> None:
     program.write_text(WRONG)
     done = mypy(cache, program)
     lines = [line.split(":")[1] for line in done.stdout.splitlines()[:-1]]
-    assert lines == ["6", "7", "8", "11"], done.stdout
+    assert lines == ["6", "7", "8", "12"], done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_pyright_passes_the_readme_s_samples(samples: list[Path], tmp_path: Path
     found = [
         (each["file"], each["range"]["start"]["line"]) for each in report["generalDiagnostics"]
     ]
-    assert found == [(str(wrong), line) for line in (5, 6, 7, 10)], done.stdout
+    assert found == [(str(wrong), line) for line in (5, 6, 7, 11)], done.stdout
 
 
 NULLABLE = """

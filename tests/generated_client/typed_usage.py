@@ -17,6 +17,7 @@ from generated_client.types import Response
 
 client: AuthenticatedClient = AuthenticatedClient(base_url=SERVERS[0], token="sk-…")
 body = ChatCompletionQuickRequest(
+    model="gemini-3.5-flash",
     messages=[
         MessageSimple(role="system", content="Be brief"),
         MessageSimple(role="user", content=[TextPart(type_="text", text="Hi")]),
