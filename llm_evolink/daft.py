@@ -35,7 +35,7 @@ from .batch.errors import BatchError
 from .batch.formats import cell_text
 from .batch.pace import Pace, PauseTooLongError
 from .batch.rates import Rates
-from .batch.requests import Asked, Request, Requests
+from .batch.requests import Request, Requests, RequestTemplate
 from .batch.results import cut_error, error_text, parse
 from .batch.retry import FATAL, is_refusal, retry_delay
 from .batch.state import tokens_of
@@ -58,12 +58,12 @@ RESULT = daft.DataType.struct(
 """Type of a result. See ask()."""
 
 MAX_ASKERS = 8
-"""Dataframe columns whose pace a process keeps; the least recently used one is dropped."""
+"""Maximum number of jobs whose pace a process keeps; the least recently used is dropped."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs to know to ask rows. It is sent to workers, so it holds no key.
+    """What a worker needs to ask rows. It holds no key, because it is sent over the network.
 
     Attributes:
         id: Unique; rows of one job share a pace in each process.
@@ -73,7 +73,7 @@ class _Job:
     """
 
     id: str
-    asked: Asked = field(compare=False)
+    template: RequestTemplate = field(compare=False)
     columns: tuple[str, ...] = field(compare=False)
     concurrency: int = field(compare=False)
     rpm: float | None = field(compare=False)
@@ -100,7 +100,7 @@ def ask(
 
     Its value is a struct: `answer`, a text (with a schema, JSON that fits it); `error`, null for
     an answer; `tokens` with `input`, `output` and `cached`, null if unknown; and `response_id`,
-    the server's. A row that cannot be answered has an error and no answer: it ends no job.
+    the server's. A row that cannot be answered has an error and no answer; the job continues.
 
     Args:
         columns: Columns of the templates. Without `prompt`, one column that holds the prompts.
@@ -115,8 +115,10 @@ def ask(
             llm does: in their llm's keys, or in their environment.
         concurrency: Maximum requests in flight, on all workers.
         rpm: Maximum requests a minute, on all workers.
-        workers: Processes that ask at once, by which both are divided: nodes of the Ray cluster.
-        max_wait: Maximum seconds to wait when the server refuses requests for now.
+        workers: Number of processes that ask at once, such as the nodes of the Ray cluster;
+            concurrency and rpm are divided by it.
+        max_wait: Maximum seconds of a pause that the server asks for; after a longer one, the
+            rows that are left get an error.
 
     Raises:
         BatchError: An argument, a template, an option or the name of a column is not valid.
@@ -127,7 +129,7 @@ def ask(
     if prompt is None and len(columns) != 1:
         raise BatchError("Give prompt=, a template over the columns, or one column of prompts")
     names = tuple(column.name() for column in columns) if prompt else ("prompt",)
-    asked = Asked(
+    template = RequestTemplate(
         model,
         prompt or "$prompt",
         system,
@@ -136,13 +138,13 @@ def ask(
         schema=schema,
         options=check_options(llm.get_async_model(model), dict(options or {})),
     )
-    if missing := Requests(asked).columns - set(names):
+    if missing := Requests(template).columns - set(names):
         raise columns_error(missing, names)
     rpm = rpm / workers if rpm else None
     Rates(rpm, None)
     share = max(1, concurrency // workers)
-    job = _Job(uuid.uuid4().hex, asked, names, share, rpm, max_wait, key_file)
-    # Not in a process of its own: all rows of a worker share an event loop, and so a pace.
+    job = _Job(uuid.uuid4().hex, template, names, share, rpm, max_wait, key_file)
+    # Not in a process of its own: the rows of a worker share a pace only in one event loop.
     function = daft.func(_ask_row, return_dtype=RESULT, use_process=False)
     return cast("daft.Expression", function(job, *columns))
 
@@ -166,17 +168,17 @@ class _Asker:
     """Asks the rows of a job that come to one event loop of one process."""
 
     def __init__(self, job: _Job) -> None:
-        asked = job.asked
+        template = job.template
         self._job = job
-        self._requests = Requests(asked)
-        self._model = llm.get_async_model(asked.model_id)
+        self._requests = Requests(template)
+        self._model = llm.get_async_model(template.model_id)
         self._arguments: dict[str, Any] = {
-            "schema": asked.schema,
-            "fragments": asked.fragments,
+            "schema": template.schema,
+            "fragments": template.fragments,
             "stream": self._model.can_stream,
         }
-        if asked.options:
-            self._arguments["options"] = asked.options
+        if template.options:
+            self._arguments["options"] = template.options
         if key := key_of(self._model, _read_key(job.key_file)):
             self._arguments["key"] = key
         self._pace = Pace(job.concurrency, job.max_wait)
@@ -239,7 +241,7 @@ class _Asker:
             return self._pace.start()
 
     async def _send(self, request: Request) -> llm.AsyncResponse:
-        # A job tries again by itself, and keeps as many connections as it may use.
+        # The job retries by itself, and needs as many connections as requests in flight.
         with changed_settings(max_retries=0, connections=self._job.concurrency):
             response = self._model.prompt(
                 request.prompt,
@@ -264,7 +266,7 @@ class _Asker:
         result["error"] = cut_error(response.response_json)
         if result["error"] is None:
             try:
-                parse(text, self._job.asked.schema)
+                parse(text, self._job.template.schema)
                 result["answer"] = text
             except ValueError as error:
                 result["error"] = str(error)

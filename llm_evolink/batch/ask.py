@@ -1,4 +1,4 @@
-"""Asks the rows of any iterable: the Python API, sync and async."""
+"""Python API of a batch: asks a model about each row of an iterable, sync and async."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from .formats import Cells, cell_text
 from .ids import Ids
 from .progress import Limits
 from .rates import Rates
-from .requests import Asked, Requests
+from .requests import Requests, RequestTemplate
 from .results import Result
 from .run import NOT_READ, Run
 from .state import State
@@ -86,7 +86,7 @@ async def ask_async(
 def ask(
     rows: Iterable[Mapping[str, Any]], prompt: str, **options: Unpack[Options]
 ) -> Iterator[Result]:
-    """Do the same as ask_async() without an event loop: it runs one in a thread.
+    """Ask the prompt of each row, as ask_async() does, with an event loop in a thread.
 
     Leaving the loop early, or Ctrl-C, waits for the requests in flight and saves their answers; a
     second Ctrl-C cancels them.
@@ -96,18 +96,18 @@ def ask(
         loop = stack.enter_context(_loop_in_thread())
         portions = run.portions()
 
-        def following() -> Future[list[Result] | None]:
+        def next_portion() -> Future[list[Result] | None]:
             return asyncio.run_coroutine_threadsafe(anext(portions, None), loop)
 
-        coming = following()
+        pending = next_portion()
         try:
-            while portion := coming.result():
-                coming = following()
+            while portion := pending.result():
+                pending = next_portion()
                 yield from portion
         except BaseException:
             loop.call_soon_threadsafe(run.stop, NOT_READ)
-            while not coming.exception() and coming.result():
-                coming = following()
+            while not pending.exception() and pending.result():
+                pending = next_portion()
             raise
         if run.progress.stopped:
             raise BatchError(run.progress.stopped)
@@ -119,7 +119,7 @@ def _open(
     """Return a run; the stack closes its files. Raises BatchError, EvolinkError."""
     if "database" not in options:
         raise BatchError("ask() needs database=, the file that keeps the answers")
-    asked = Asked(
+    template = RequestTemplate(
         options.get("model", MODEL_ID),
         prompt,
         options.get("system"),
@@ -128,8 +128,8 @@ def _open(
         schema=options.get("schema"),
         options=options.get("options", {}),
     )
-    requests = Requests(asked)
-    model = llm.get_async_model(asked.model_id)
+    requests = Requests(template)
+    model = llm.get_async_model(template.model_id)
     key = key_of(model, options.get("key"))
     rates = Rates(options.get("rpm"), options.get("tpm"))
     state = State(Path(options["database"]))
@@ -178,6 +178,7 @@ def key_of(model: Any, key: str | None) -> str | None:
 def _rows(
     rows: Iterable[Mapping[str, Any]], id_column: str | None, needed: set[str], ids: Ids
 ) -> Iterator[Row]:
+    """Yield the rows with their ids. Raises BatchError for a row that cannot be asked."""
     for position, row in enumerate(rows):
         cells: Cells = {str(name): cell_text(value) for name, value in row.items()}
         if not cells:

@@ -28,7 +28,7 @@ def cell_text(value: Any) -> str:
 
 
 def guess_format(file: BinaryIO, path: str) -> str:
-    """Return the format by the suffix of the path, else by the first line of the file."""
+    """Return the format that the suffix of the path names, else that of the first line."""
     if suffix := _SUFFIXES.get(Path(path).suffix.lower()):
         return suffix
     first = file.readline(65536).removeprefix(b"\xef\xbb\xbf").strip()

@@ -25,7 +25,7 @@ class Ids:
         except sqlite3.IntegrityError:
             query = "select line from ids where id = ?"
             (first,) = self._connection.execute(query, [row_id]).fetchone()
-            message = f"{unit} {line}: the id {row_id!r} is already that of {unit} {first}"
+            message = f"{unit} {line}: the id {row_id!r} is already used by {unit} {first}"
             raise BatchError(f"{message}; choose a column of unique ids with --id") from None
         except sqlite3.Error as error:
             raise BatchError(f"{unit} {line}: the id cannot be stored: {error}") from None

@@ -1,4 +1,4 @@
-"""Where the state of a batch is kept."""
+"""Id of a batch, and path of its state file."""
 
 import json
 import os
@@ -10,16 +10,18 @@ from pathlib import Path
 import click
 import llm
 
-from .requests import Asked
+from .requests import RequestTemplate
 
 
-def batch_id(path: str, sql: str | None, attached: Iterable[tuple[str, str]], asked: Asked) -> str:
-    """Return a hash of the input's absolute path, or of the query, and of what is asked."""
+def batch_id(
+    path: str, sql: str | None, attached: Iterable[tuple[str, str]], template: RequestTemplate
+) -> str:
+    """Return a hash of the template, and of the input's absolute path or the query."""
     source: object = "-" if path == "-" else os.path.abspath(path)
     if sql:
         source = [sql, [(alias, os.path.abspath(file)) for alias, file in attached]]
     digest = blake2b(json.dumps(source).encode(), digest_size=6)
-    digest.update(asked.identity())
+    digest.update(template.identity())
     return digest.hexdigest()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from .errors import BatchError
 from .ids import Ids
 from .results import Result
-from .reuse import recorded
+from .reuse import stored_result
 from .state import State
 from .table import Row
 
@@ -70,7 +70,7 @@ class Output:
         """Return the result that the state holds of the row at the position."""
         row_id = self._ids.at(position)
         record = self._state.find(row_id)
-        return recorded(Row(position, row_id, {}), record, self._schema) if record else None
+        return stored_result(Row(position, row_id, {}), record, self._schema) if record else None
 
 
 def json_line(result: Result) -> str:
@@ -103,7 +103,7 @@ class Columns:
         return _csv_line(["id", *answers, *ending])
 
     def line(self, result: Result) -> str:
-        """Return the line of a result; `text` is that of a failed row."""
+        """Return the line of a result. The cell `text` holds the text of a failed row."""
         answer = result.answer
         if self._properties:
             given = answer if isinstance(answer, dict) else {}

@@ -1,4 +1,4 @@
-"""What a run would ask: counts of rows, and the first request."""
+"""Preview of a run: how many rows it would ask, and the first request."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -37,15 +37,15 @@ def preview(rows: Iterable[Row], requests: Requests, state: Path, *, again: bool
 
 def _shown(requests: Requests, row_id: str, request: Request) -> dict[str, Any]:
     """Return the request of a row, without what is not set."""
-    asked = requests.asked
+    template = requests.template
     fields = {
         "id": row_id,
-        "model": asked.model_id,
+        "model": template.model_id,
         "system": request.system,
-        "fragments": asked.fragments,
+        "fragments": template.fragments,
         "prompt": request.prompt,
         "attachments": [each.path or each.url for each in request.attachments],
-        "schema": asked.schema,
-        "options": asked.options,
+        "schema": template.schema,
+        "options": template.options,
     }
     return {name: value for name, value in fields.items() if value}

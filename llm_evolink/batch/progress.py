@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from .results import Result, Tokens
 
-ALIKE = 10
-"""A run ends when its first rows, this many, all fail with the same type of failure."""
+FIRST_ROWS = 10
+"""Rows after which a run ends if they have all failed with the same type of failure."""
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Progress:
             return
         self._asked += 1
         self._failed_now += result.failure is not None
-        if self._asked <= ALIKE:
+        if self._asked <= FIRST_ROWS:
             self._first_failures.add(result.failure)
         if result.tokens:
             self.tokens = self.tokens.plus(result.tokens)
@@ -92,8 +92,8 @@ class Progress:
         """Return why the failures end the run, None if they do not."""
         if limits.max_failures is not None and self._failed_now >= limits.max_failures:
             return f"--max-failures {limits.max_failures} is reached"
-        if self._asked == ALIKE and len(self._first_failures) == 1:
+        if self._asked == FIRST_ROWS and len(self._first_failures) == 1:
             (failure,) = self._first_failures
             if failure:
-                return f"the first {ALIKE} rows all failed: {self.examples[failure][1]}"
+                return f"the first {FIRST_ROWS} rows all failed: {self.examples[failure][1]}"
         return None

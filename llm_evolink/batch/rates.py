@@ -35,6 +35,7 @@ class Rates:
             self._portion = max(1.0, tpm / 60)
             self._tokens = AsyncLimiter(self._portion, self._portion * 60 / tpm)
             self._turn = asyncio.Lock()
+            # Tokens that finished requests used beyond their estimates; negative for fewer.
             self._owed = 0.0
 
     def estimate(self, prompt: str) -> float:
@@ -45,7 +46,7 @@ class Rates:
     async def acquire(self, tokens: float) -> None:
         """Wait until a request of about so many tokens may be sent."""
         if self._tokens:
-            # In portions: a request above the rate waits alone, for as long as it takes.
+            # In portions, because AsyncLimiter refuses an amount above its rate.
             async with self._turn:
                 left = max(0.0, tokens + self._owed)
                 self._owed = min(0.0, tokens + self._owed)

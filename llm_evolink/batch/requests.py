@@ -33,14 +33,14 @@ class RequestError(Exception):
 
 
 @dataclass
-class Asked:
-    """What is asked of each row. Texts are templates over the columns.
+class RequestTemplate:
+    """Template of the request of each row: texts over the columns, model and options.
 
     Attributes:
         prompt: Template of the prompt, such as "Sentiment of this review: $text".
         system: Template of the system prompt.
         attachments: Template of the path or URL, and media type or None, of each attachment.
-        input: Template for `$input` in the prompt; None for the column of that name.
+        input: Template of the text for `$input` in the prompt. Without it, `$input` is a column.
         defaults: Texts for columns that the table does not have.
     """
 
@@ -67,30 +67,30 @@ class Requests:
         columns: Names of the columns that the templates use.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, template: RequestTemplate) -> None:
         """Compile the templates. Raises BatchError for one that is not valid."""
-        if not asked.prompt and not asked.attachments and not asked.fragments:
+        if not template.prompt and not template.attachments and not template.fragments:
             raise BatchError("Give a prompt, such as 'Sentiment of this review: $text'")
-        self.asked = asked
+        self.template = template
         used: set[str] = set()
-        self._input = _compiled(asked.input, "The prompt", used)
-        self._prompt = _compiled(asked.prompt, "The prompt", used)
-        self._system = _compiled(asked.system, "The system prompt", used)
+        self._input = _compiled(template.input, "The prompt", used)
+        self._prompt = _compiled(template.prompt, "The prompt", used)
+        self._system = _compiled(template.system, "The system prompt", used)
         self._attachments = [
             (_compiled(path, "The attachment", used), media_type)
-            for path, media_type in asked.attachments
+            for path, media_type in template.attachments
         ]
-        self.columns = used - asked.defaults.keys()
+        self.columns = used - template.defaults.keys()
         if self._input is not None:
             self.columns -= {"input"}
-        constant: list[Any] = [asked.model_id, asked.fragments, asked.system_fragments]
-        constant += [asked.schema, sorted(asked.options.items())]
+        constant: list[Any] = [template.model_id, template.fragments, template.system_fragments]
+        constant += [template.schema, sorted(template.options.items())]
         self._hash = blake2b(json.dumps(constant, default=str).encode(), digest_size=16)
 
     def build(self, cells: Cells) -> Request:
         """Return the request of a row. Raises RequestError for a missing attachment."""
         values: Mapping[str, str] = (
-            {**self.asked.defaults, **cells} if self.asked.defaults else cells
+            {**self.template.defaults, **cells} if self.template.defaults else cells
         )
         if self._input is not None:
             values = {**values, "input": self._input % values}

@@ -76,7 +76,7 @@ def failure_name(error: Exception) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """Return the message of an error, which reports a request that may be billed."""
+    """Return the message of an error, with a note if the request may have been billed."""
     text = str(error) or type(error).__name__
     billed = getattr(error, "may_be_billed", False) and BILLED not in text
     return f"{text}; {BILLED}" if billed else text

@@ -1,4 +1,4 @@
-"""What an earlier run of a batch has stored of a row."""
+"""Stored results of earlier runs: whether one is reused, and its Result."""
 
 from typing import Any, TypeGuard
 
@@ -9,13 +9,13 @@ from .table import Row
 
 
 def is_answered(record: Record | None, request: Request) -> TypeGuard[Record]:
-    """Return whether the stored answer is one to this request; a cut answer is one too."""
+    """Return whether the record holds an answer to this request, complete or cut."""
     return (
         record is not None and record.request_hash == request.hash and record.failure in (None, CUT)
     )
 
 
-def recorded(row: Row, record: Record, schema: dict[str, Any] | None) -> Result:
+def stored_result(row: Row, record: Record, schema: dict[str, Any] | None) -> Result:
     """Return the stored result of a row."""
     result = Result(row.position, row.id, None, record.text, record.failure, record.error)
     result.tokens, result.turn_id, result.tries = record.tokens, record.turn_id, record.tries

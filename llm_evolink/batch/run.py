@@ -20,7 +20,7 @@ from .rates import Rates
 from .requests import Request, RequestError, Requests
 from .results import CUT, NOT_LOGGED, NOT_PARSED, Result, cut_error, error_text, failure_name, parse
 from .retry import FATAL, is_refusal, retry_delay
-from .reuse import is_answered, recorded
+from .reuse import is_answered, stored_result
 from .state import State, tokens_of
 from .table import Row
 from .writer import Entry
@@ -32,7 +32,7 @@ NOT_READ = "the caller has stopped reading the results"
 """Why a run ends whose generator is closed."""
 
 READ_SECONDS = 0.02
-"""Seconds of reading rows before answers and signals are handled and the caller gets results."""
+"""Maximum seconds of reading rows at a time; then answers and signals are handled."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class _Asking:
         problem: Why the row has no valid request.
         started: Time at which its turn came, for Pace.refused().
         estimate: Tokens that it is expected to use.
-        sent: Whether a request was sent, or none is needed.
+        sent: Whether its request was sent, or it has none to send.
     """
 
     row: Row
@@ -84,11 +84,11 @@ class Run:
         self._rates = rates or Rates(None, None)
         self.pace = Pace(concurrency, self._limits.max_wait)
         self.progress = Progress(total_tokens=state.totals())
-        options = requests.asked.options
+        options = requests.template.options
         self._arguments: dict[str, Any] = {"options": options} if options else {}
-        self._arguments |= {"schema": requests.asked.schema, "stream": model.can_stream}
-        self._arguments["fragments"] = requests.asked.fragments
-        self._arguments["system_fragments"] = requests.asked.system_fragments
+        self._arguments |= {"schema": requests.template.schema, "stream": model.can_stream}
+        self._arguments["fragments"] = requests.template.fragments
+        self._arguments["system_fragments"] = requests.template.system_fragments
         if key:
             self._arguments["key"] = key
         # The batch retries by itself, and needs as many connections as requests in flight.
@@ -125,7 +125,7 @@ class Run:
             task.cancel()
 
     async def portions(self) -> AsyncGenerator[list[Result], None]:
-        """Yield results as soon as they are there, in lists.
+        """Yield lists of results as soon as they are there.
 
         Closing the generator waits for the requests in flight and saves their answers; cancelling
         the task cancels them. Raises BatchError when the state cannot be written, and the errors
@@ -140,7 +140,7 @@ class Run:
                     yield finished
                     await asyncio.sleep(0)  # Handles answers and signals.
                 elif self._tasks or delay is not None:
-                    await self._change(delay)
+                    await self._wait_for_change(delay)
                 else:
                     break
         except GeneratorExit:
@@ -199,7 +199,7 @@ class Run:
             self._start(_Asking(row, None, str(error)))
             return
         if is_answered(record, request):
-            self._finish(recorded(row, record, self._requests.asked.schema))
+            self._finish(stored_result(row, record, self._requests.template.schema))
         elif reason := self._limits.used_up(self.progress.total_tokens):
             self.stop(reason)
         else:
@@ -266,7 +266,7 @@ class Run:
             result.failure, result.error = CUT, cut
         else:
             try:
-                result.answer = parse(text, self._requests.asked.schema)
+                result.answer = parse(text, self._requests.template.schema)
             except ValueError as error:
                 result.failure, result.error = NOT_PARSED, str(error)
         result.turn_id = response.id
@@ -310,7 +310,7 @@ class Run:
             self.stop(reason)
         self._wake()
 
-    async def _change(self, delay: float | None) -> None:
+    async def _wait_for_change(self, delay: float | None) -> None:
         """Wait until a request ends, the run stops or the delay in seconds is over."""
         loop = asyncio.get_running_loop()
         self._changed = loop.create_future()

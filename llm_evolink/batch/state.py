@@ -42,10 +42,10 @@ class Record(NamedTuple):
 
 
 class Reader:
-    """Reads a state file; for a file that does not exist, one without rows."""
+    """Reads a state file. A file that does not exist has no rows."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open the file; `read_only`, not even a lock is written. Raises BatchError."""
+        """Open the file. If `read_only`, no lock is written either. Raises BatchError."""
         self.path = path
         if read_only:
             # Not immutable beside a write-ahead log, which holds rows that the file lacks.
@@ -54,7 +54,7 @@ class Reader:
             source = url if path.exists() else ":memory:"
             self._connection = sqlite3.connect(source, uri=True)
         else:
-            # Closed in another thread than the one that reads.
+            # One thread reads, another closes.
             self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
         self._cursor = self._connection.cursor()
         query = "select 1 from sqlite_master where name = 'evolink_rows'"
@@ -81,7 +81,7 @@ class Reader:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read rows faster, as they are now: SQLite locks and checks the file once, not by row."""
+        """Read in one transaction: SQLite then locks and checks the file once, not for each row."""
         self._connection.execute("begin")
         try:
             yield
@@ -130,8 +130,8 @@ class State(Reader):
                 raise BatchError(f"{path} cannot be used: {error}") from None
             if tables and "evolink_rows" not in tables:
                 raise BatchError(
-                    f"{path} is not the file of a batch: a batch needs a file of its own, "
-                    "which it creates"
+                    f"{path} is not the state file of a batch: name a new file, which the batch "
+                    "creates"
                 )
 
     def forget(self) -> None:

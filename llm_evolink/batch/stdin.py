@@ -14,7 +14,7 @@ _CHUNK = 2**16
 
 
 def copied(source: BinaryIO) -> BinaryIO:
-    """Return a temporary file with the content of a stream. A signal ends the wait for data."""
+    """Return a temporary file with the content of a stream. A signal interrupts the copying."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  closed by the caller
     try:
         descriptor = None

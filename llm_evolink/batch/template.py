@@ -23,13 +23,13 @@ from llm.utils import resolve_schema_input
 
 from ..chat import MODEL_ID
 from .errors import BatchError
-from .requests import Asked
+from .requests import RequestTemplate
 
 _REFUSED = ("tools", "functions", "extract", "extract_last")
 
 
-def apply_template(asked: Asked, name: str) -> None:
-    """Merge a template of llm into what is asked, as `llm -t` does. Raises BatchError."""
+def apply_template(request: RequestTemplate, name: str) -> None:
+    """Merge a template of llm into the request's, as `llm -t` does. Raises BatchError."""
     try:
         template: Template = load_template(name)
     except (LoadTemplateError, OSError) as error:
@@ -39,19 +39,19 @@ def apply_template(asked: Asked, name: str) -> None:
             raise BatchError(f"The template {name} has {field!r}, which a batch cannot use")
     if template.prompt:
         if "input" in template.vars():
-            asked.input, asked.prompt = asked.prompt, template.prompt
+            request.input, request.prompt = request.prompt, template.prompt
         else:
-            asked.prompt = "\n".join(filter(None, [template.prompt, asked.prompt]))
-    asked.system = asked.system or template.system
-    asked.schema = asked.schema or template.schema_object
-    asked.options = {**(template.options or {}), **asked.options}
-    asked.defaults = {key: str(value) for key, value in (template.defaults or {}).items()}
+            request.prompt = "\n".join(filter(None, [template.prompt, request.prompt]))
+    request.system = request.system or template.system
+    request.schema = request.schema or template.schema_object
+    request.options = {**(template.options or {}), **request.options}
+    request.defaults = {key: str(value) for key, value in (template.defaults or {}).items()}
     attachments = [(path, None) for path in template.attachments or ()]
     typed = [(each.value, each.type) for each in template.attachment_types or ()]
-    asked.attachments = [*attachments, *typed, *asked.attachments]
-    asked.fragments = [*(template.fragments or ()), *asked.fragments]
-    asked.system_fragments = [*(template.system_fragments or ())]
-    asked.model_id = asked.model_id or template.model or ""
+    request.attachments = [*attachments, *typed, *request.attachments]
+    request.fragments = [*(template.fragments or ()), *request.fragments]
+    request.system_fragments = [*(template.system_fragments or ())]
+    request.model_id = request.model_id or template.model or ""
 
 
 def read_prompt(
@@ -64,9 +64,9 @@ def read_prompt(
     fragments: Iterable[str],
     schema: str | None,
     options: dict[str, Any],
-) -> tuple[Asked, llm.AsyncModel | llm.AsyncKeyModel]:
-    """Return what is asked of each row, and the model. Raises BatchError."""
-    asked = Asked(
+) -> tuple[RequestTemplate, llm.AsyncModel | llm.AsyncKeyModel]:
+    """Return the template of each row's request, and the model. Raises BatchError."""
+    request = RequestTemplate(
         model_id or "",
         prompt,
         system,
@@ -76,18 +76,18 @@ def read_prompt(
         options=options,
     )
     if template:
-        apply_template(asked, template)
+        apply_template(request, template)
     try:
-        model = llm.get_async_model(asked.model_id or MODEL_ID)
+        model = llm.get_async_model(request.model_id or MODEL_ID)
     except llm.UnknownModelError as error:
         raise BatchError(str(error)) from None
-    if asked.schema and not model.supports_schema:
+    if request.schema and not model.supports_schema:
         raise BatchError(f"{model.model_id} does not support schemas")
-    asked.model_id = model.model_id
-    asked.options = check_options(model, {**get_model_options(model.model_id), **asked.options})
-    asked.fragments = read_fragments(asked.fragments)
-    asked.system_fragments = read_fragments(asked.system_fragments)
-    return asked, model
+    request.model_id = model.model_id
+    request.options = check_options(model, {**get_model_options(model.model_id), **request.options})
+    request.fragments = read_fragments(request.fragments)
+    request.system_fragments = read_fragments(request.system_fragments)
+    return request, model
 
 
 def check_options(model: Any, options: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Outcome:
         tokens: Tokens of the answers that the run printed, also of earlier runs.
         rows: Number of those answers.
         interrupted: Whether Ctrl-C or SIGTERM ended the run.
-        error: What else ended it.
+        error: The error that ended the run; None without one.
     """
 
     tokens: Tokens = field(default_factory=Tokens)

@@ -131,7 +131,7 @@ def batch(**flags: Any) -> None:
 def _run(stack: ExitStack, **flags: Any) -> int:
     """Run the batch; return the exit code. Raises click.ClickException."""
     path, prompt = _input(flags["arguments"], flags["sql"], flags["attach"])
-    asked, model = read_prompt(
+    template, model = read_prompt(
         prompt,
         system=flags["system"],
         template=flags["template"],
@@ -141,14 +141,14 @@ def _run(stack: ExitStack, **flags: Any) -> int:
         schema=flags["schema"],
         options=dict(flags["options"]),
     )
-    requests = Requests(asked)
+    requests = Requests(template)
     cost = _cost(model.model_id, needed=flags["max_cost"] is not None)
     if flags["sql"]:
         table = query_table(flags["sql"], flags["attach"], flags["id_column"])
     else:
         table = open_table(path, flags["file_format"], flags["id_column"])
     stack.callback(table.close)
-    name = flags["name"] or batch_id(path, flags["sql"], flags["attach"], asked)
+    name = flags["name"] or batch_id(path, flags["sql"], flags["attach"], template)
     database = state_path(flags["database"], name)
     table.check(requests.columns)
     count = min(table.ids.count, flags["limit"] or table.ids.count)
@@ -179,7 +179,7 @@ def _run(stack: ExitStack, **flags: Any) -> int:
     if file:
         stack.callback(file.discard)
     target = file or StandardOutput(run)
-    output = Output(target.write, state, table.ids, asked.schema, as_csv=flags["as_csv"])
+    output = Output(target.write, state, table.ids, template.schema, as_csv=flags["as_csv"])
     show_bar = sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())
     outcome = asyncio.run(ask_rows(run, output, count, cost, show_bar=show_bar))
 

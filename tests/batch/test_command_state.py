@@ -127,7 +127,7 @@ def test_another_log_of_llm_is_refused_as_state(model, llm_in_process, table, em
     (tmp_path / "text.db").write_text("no database at all, but long enough to be one " * 20)
     cases = {
         str(empty_log): "-d cannot be logs.db",
-        str(tmp_path / "copy.db"): "is not the file of a batch",
+        str(tmp_path / "copy.db"): "is not the state file of a batch",
         str(tmp_path / "text.db"): "file is not a database",
         str(tmp_path / "reviews.csv" / "x.db"): "cannot be written: ",
     }

@@ -11,7 +11,7 @@ from llm_evolink.batch.lock import Lock
 from llm_evolink.batch.output import AtomicFile
 from llm_evolink.batch.progress import Progress
 from llm_evolink.batch.requests import RequestError, _content_id
-from llm_evolink.batch.reuse import recorded
+from llm_evolink.batch.reuse import stored_result
 from llm_evolink.batch.state import Reader, Record, State
 from llm_evolink.batch.table import Row
 
@@ -75,7 +75,7 @@ def test_an_attachment_that_cannot_be_read_is_an_invalid_request():
 
 def test_a_stored_answer_that_no_longer_fits_is_a_failure():
     record = Record("hash", "turn", None, None, 1, Tokens(1, 2), "not JSON")
-    result = recorded(Row(0, "a", {}), record, {"type": "object"})
+    result = stored_result(Row(0, "a", {}), record, {"type": "object"})
     assert (result.failure, result.answer, result.reused) == ("not parsed", None, True)
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from llm_evolink.batch.errors import BatchError
-from llm_evolink.batch.requests import Asked, RequestError, Requests
+from llm_evolink.batch.requests import RequestError, Requests, RequestTemplate
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 
 
 def build(cells, **asked):
-    return Requests(Asked("m", **asked)).build(cells)
+    return Requests(RequestTemplate("m", **asked)).build(cells)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,9 @@ def test_the_system_prompt_is_rendered_too():
 
 
 def test_input_is_the_prompt_of_the_command_line():
-    asked = Asked("m", "Translate to $lang: $input", input="<$text>", defaults={"lang": "French"})
+    asked = RequestTemplate(
+        "m", "Translate to $lang: $input", input="<$text>", defaults={"lang": "French"}
+    )
     requests = Requests(asked)
 
     assert requests.columns == {"text"}
@@ -41,7 +43,7 @@ def test_input_is_the_prompt_of_the_command_line():
 
 
 def test_the_columns_that_are_used():
-    asked = Asked("m", "$a ${b} $$c", system="$d", attachments=[("img/$e.png", None)])
+    asked = RequestTemplate("m", "$a ${b} $$c", system="$d", attachments=[("img/$e.png", None)])
 
     assert Requests(asked).columns == {"a", "b", "d", "e"}
 
@@ -60,25 +62,25 @@ def test_the_columns_that_are_used():
 )
 def test_a_template_that_cannot_be_used(asked, message):
     with pytest.raises(BatchError, match=message):
-        Requests(Asked("m", **asked))
+        Requests(RequestTemplate("m", **asked))
 
 
 def test_the_hash_covers_all_that_is_asked():
     cells = {"text": "x", "other": "y"}
     variants = [
-        Asked("m", "$text"),
-        Asked("n", "$text"),
-        Asked("m", "$text!"),
-        Asked("m", "$text", system="s"),
-        Asked("m", "$text", schema={"type": "object"}),
-        Asked("m", "$text", options={"seed": 1}),
-        Asked("m", "$text", options={"seed": 2}),
-        Asked("m", "$text", fragments=["f"]),
-        Asked("m", "$text", system_fragments=["f"]),
-        Asked("m", "$text", attachments=[("https://example.com/a.png", None)]),
-        Asked("m", "$text", attachments=[("https://example.com/b.png", None)]),
-        Asked("m", "xs", system=""),
-        Asked("m", "x", system="s"),
+        RequestTemplate("m", "$text"),
+        RequestTemplate("n", "$text"),
+        RequestTemplate("m", "$text!"),
+        RequestTemplate("m", "$text", system="s"),
+        RequestTemplate("m", "$text", schema={"type": "object"}),
+        RequestTemplate("m", "$text", options={"seed": 1}),
+        RequestTemplate("m", "$text", options={"seed": 2}),
+        RequestTemplate("m", "$text", fragments=["f"]),
+        RequestTemplate("m", "$text", system_fragments=["f"]),
+        RequestTemplate("m", "$text", attachments=[("https://example.com/a.png", None)]),
+        RequestTemplate("m", "$text", attachments=[("https://example.com/b.png", None)]),
+        RequestTemplate("m", "xs", system=""),
+        RequestTemplate("m", "x", system="s"),
     ]
     hashes = [Requests(asked).build(cells).hash for asked in variants]
 
@@ -110,13 +112,13 @@ def test_an_image_that_is_no_file():
 
 def test_the_identity_is_of_templates_model_options_and_schema():
     variants = [
-        Asked("m", "a"),
-        Asked("m", "b"),
-        Asked("n", "a"),
-        Asked("m", "a", system="s"),
-        Asked("m", "a", options={"seed": 1}),
-        Asked("m", "a", schema={}),
+        RequestTemplate("m", "a"),
+        RequestTemplate("m", "b"),
+        RequestTemplate("n", "a"),
+        RequestTemplate("m", "a", system="s"),
+        RequestTemplate("m", "a", options={"seed": 1}),
+        RequestTemplate("m", "a", schema={}),
     ]
 
     assert len({asked.identity() for asked in variants}) == len(variants)
-    assert Asked("m", "a").identity() == variants[0].identity()
+    assert RequestTemplate("m", "a").identity() == variants[0].identity()

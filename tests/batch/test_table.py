@@ -115,8 +115,8 @@ def test_a_query_that_cannot_be_used(tmp_path, sql, message):
     [
         ("a.csv", "id,text\n1,a\n,b\n", "line 3: the id is empty"),
         ("a.csv", "id,text\n1,a\n \n", "line 3: 1 cell, but the header names 2"),
-        ("a.csv", "id,text\n1,a\n1,b\n", "line 3: the id '1' is already that of line 2"),
-        ("a.csv", 'id,text\n1,"a\nb"\n2,c\n2,d\n', "line 5: the id '2' is already that of line 4"),
+        ("a.csv", "id,text\n1,a\n1,b\n", "line 3: the id '1' is already used by line 2"),
+        ("a.csv", 'id,text\n1,"a\nb"\n2,c\n2,d\n', "line 5: the id '2' is already used by line 4"),
         ("a.csv", "id,text\n1,a,b\n", "line 2: 3 cells, but the header names 2"),
         ("a.csv", "id,text\n1,a\n2\n", "line 3: 1 cell, but the header names 2"),
         ("a.csv", 'id,text\n1,a\n2,"open\n3,b\n', "line 3: unexpected end of data"),
@@ -182,7 +182,7 @@ def test_ids_of_an_iterable_are_checked_one_by_one():
     ids = Ids()
     ids.add(1, "a", "row")
 
-    with pytest.raises(BatchError, match="row 2: the id 'a' is already that of row 1"):
+    with pytest.raises(BatchError, match="row 2: the id 'a' is already used by row 1"):
         ids.add(2, "a", "row")
     ids.close()
 
