@@ -47,7 +47,8 @@ class ErrorReport:
 def read_error(data: Any) -> ErrorReport:
     """Return the report of the innermost error in decoded JSON; its facts replace the outer ones.
 
-    JSON inside a message is an inner error. A label beside a message is not a message.
+    JSON inside a message is an inner error. Where there is a message, text under `error` or
+    `detail` is only a label and is ignored.
     """
     report = ErrorReport()
     report.message = _read(data, report, _MAX_DEPTH)

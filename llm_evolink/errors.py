@@ -14,7 +14,6 @@ from .text import clean
 MAX_TEXT = 500
 """Maximum number of characters of a server's text that are shown."""
 
-
 DOCTOR = "check with: llm evolink doctor"
 """Instruction of errors whose cause can be in the installation or the network."""
 
@@ -108,7 +107,7 @@ class QuotaError(EvolinkError):
 
 
 class AccessError(EvolinkError):
-    """The key may not do this (403)."""
+    """The key has no permission for the request (403)."""
 
 
 class NotFoundError(EvolinkError):

@@ -114,9 +114,9 @@ class _Evolink:
         return key
 
     def _validate_attachments(self, attachments: Any = None) -> None:
-        """Leave it to the request, which checks attachments wherever they come from.
+        """Check nothing: build_request() checks all attachments, also those of the history.
 
-        llm would ask a server for the type of an address, and name no file.
+        llm's own check would send a request to a URL to find its type, and its error names no file.
         """
 
 

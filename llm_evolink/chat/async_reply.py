@@ -38,7 +38,7 @@ class AsyncEvents:
         return self
 
     async def __anext__(self) -> StreamEvent:
-        """Return the next event. Raises EvolinkError for any failure, then again and again."""
+        """Return the next event. Raises EvolinkError for any failure, at each later call too."""
         if self._last_events is None:
             event = None
             try:

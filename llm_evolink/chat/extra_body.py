@@ -19,7 +19,7 @@ _REASONS = {
 """Fields that are neither an option nor allowed in extra_body, each with the reason."""
 
 _NOT_SENT = ("extra_body", "timeout")
-"""Options that are no fields of the request: a field of such a name is another's, as Google's."""
+"""Options that are not sent as fields of their name, so extra_body may hold such a field."""
 
 
 def read_extra_body(value: Any, options: Collection[str]) -> dict[str, Any]:

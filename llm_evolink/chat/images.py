@@ -23,7 +23,7 @@ def image_part(attachment: llm.Attachment) -> models.ImagePart:
     """Return the image part. A URL is sent as it is, a file or bytes as a base64 data URL.
 
     Raises InvalidRequestError, naming the attachment, for one that cannot be read, has more than
-    MAX_IMAGE_BYTES, or is not of IMAGE_TYPES. The type of a URL is not asked for.
+    MAX_IMAGE_BYTES, or is not of IMAGE_TYPES. No request is sent to a URL.
     """
     if (attachment.url or "")[:5].lower() == "data:":
         attachment = _decoded(attachment)

@@ -1,4 +1,4 @@
-"""Notices on stderr about an answer that is shown and yet not all that was asked for."""
+"""Notices on stderr about a finished answer, such as one that is cut, refused or empty."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def build_request(
 def build_messages(prompt: llm.Prompt) -> list[models.MessageSimple]:
     """Return the messages of the prompt, its history included."""
     _replace_system(prompt)
-    messages = _arranged(prompt.messages)
+    messages = _merge_tool_messages(prompt.messages)
     paired = _paired(messages)
     built = [each for message in messages for each in _messages(message, paired)]
     if all(message.role == "system" for message in built):
@@ -69,7 +69,7 @@ def _has_image(message: models.MessageSimple) -> bool:
 
 
 def _replace_system(prompt: llm.Prompt) -> None:
-    """Put a system prompt that came beside a history in the place of the history's own.
+    """Replace the system prompt of the history by the prompt's own, if it has one.
 
     llm logs prompt.messages and continues from them, so they must be what is sent.
     """
@@ -79,10 +79,11 @@ def _replace_system(prompt: llm.Prompt) -> None:
         replace_messages(prompt, [llm.system(prompt.system), *rest])
 
 
-def _arranged(messages: list[Message]) -> list[Message]:
-    """Return the messages with tool messages in a row made one, the model's images in the next.
+def _merge_tool_messages(messages: list[Message]) -> list[Message]:
+    """Return the messages with consecutive tool messages merged.
 
-    What does not fit in one of them, an image say, goes into a user message: it follows them all.
+    Images from the assistant become a tool message after it: of a tool message, _messages() puts
+    all but the results into a user message, since only a user message can hold images.
     """
     joined: list[Message] = []
     for message in messages:
@@ -97,9 +98,9 @@ def _arranged(messages: list[Message]) -> list[Message]:
 
 
 def _paired(messages: list[Message]) -> set[int]:
-    """Return, as id()s, the parts that are a call which EvoLink made or that call's result.
+    """Return id() of each tool call with EvoLink's metadata that has a result, and of the result.
 
-    Any other call lacks its signature or its result, and Gemini 3 refuses it: it goes as text.
+    Other calls and results are sent as text: Gemini 3 refuses a call without signature or result.
     """
     paired: set[int] = set()
     calls: dict[str | None, ToolCallPart] = {}
@@ -117,7 +118,7 @@ def _paired(messages: list[Message]) -> set[int]:
 
 
 def _messages(message: Message, paired: set[int]) -> Iterator[models.MessageSimple]:
-    """Yield the request's messages for one of llm's: a tool message holds one result, say."""
+    """Yield the request messages for a message of llm, one for each tool result."""
     if message.role == "assistant":
         yield from _assistant_message(message, paired)
         return
@@ -179,7 +180,7 @@ def _tool_call(part: ToolCallPart) -> models.ToolCall:
 
 
 def _sent_back(unknown: Any) -> dict[str, Any]:
-    """Return the unknown fields of a reply to send back with it: strict servers refuse others."""
+    """Return the unknown fields of a reply that are sent back; strict servers refuse others."""
     fields = unknown if isinstance(unknown, dict) else {}
     return {
         name: value

@@ -163,7 +163,7 @@ class Turn:
         raise error
 
     def _notify(self) -> None:
-        """Tell a person at the command line what is special about the answer."""
+        """Print the notices about the answer for a person at the command line."""
         has_schema = bool(schema_of(self._prompt, self._conversation))
         reasoning_last = llm_private.printed_reasoning_last(self._response)
         is_after_reasoning = self.stream and reasoning_last and not self._prompt.hide_reasoning

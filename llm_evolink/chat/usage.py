@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 MAX_COUNT = 2**53
-"""Greatest count that is taken: SQLite and JSON readers keep integers up to it exact."""
+"""Maximum count; a larger one is unknown. SQLite and JSON readers keep integers up to it exact."""
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 

@@ -1,4 +1,4 @@
-"""Limits of size and time for what a server sends, and the connections that keep to them."""
+"""httpx transports that limit the size of a response and the time without progress."""
 
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,7 +12,7 @@ from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current,
 from .progress import Progress
 
 MAX_REPLY_BYTES = 16 * 2**20
-"""Maximum size of a complete (non-streamed) reply, decompressed; Python may take 16 times that."""
+"""Maximum size of a non-streamed reply, decompressed. Decoded, it takes up to 16 times as much."""
 
 MAX_STREAM_BYTES = 256 * 2**20
 """Maximum size of a stream: four times 65,536 tokens that each have their log probabilities."""
@@ -28,7 +28,7 @@ _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class Connections(httpx.HTTPTransport):
-    """httpx transport to one server, which reads all but an event stream within the limits.
+    """httpx transport to one server. It reads any response but a stream, within the limits.
 
     The body of an error is read up to MAX_ERROR_BYTES; one that is cut short is kept.
     """

@@ -47,7 +47,7 @@ _changes: ContextVar[dict[str, Any] | None] = ContextVar("evolink_settings", def
 
 @contextmanager
 def changed_settings(**changes: Any) -> Iterator[None]:
-    """Use other settings than the environment's in this context: fields of Settings by name."""
+    """Replace these fields of Settings, named as keywords, within the block."""
     token = _changes.set({**(_changes.get() or {}), **changes})
     try:
         yield
@@ -105,7 +105,7 @@ async def async_client(key: str, timeout: float | None = None) -> AuthenticatedC
         settings = place[1]
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
         transport = AsyncTransport(_connections(AsyncConnections, settings), policy, _notify)
-        # A loop closes its async generators before it closes: this one waits for that.
+        # A loop closes its async generators before it closes: this one then closes the client.
         closer = _close_at_shutdown(place, transport)
         found = _authenticated(settings, key, transport), closer
         await anext(closer)
@@ -135,7 +135,7 @@ def _close() -> None:
 
 
 def _start_over() -> None:
-    """Leave the parent's connections alone, and its lock, which another thread may hold."""
+    """Replace the parent's clients and lock in a child: another thread may have held the lock."""
     global _clients, _lock
     _inherited.append(_clients)
     _clients, _lock = {}, threading.Lock()

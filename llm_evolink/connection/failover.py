@@ -1,4 +1,4 @@
-"""Sends a request to a server, again when that is safe, then to the next server.
+"""Sends a request to a server, retries it if that is safe, then tries the next server.
 
 The flow is written once, as a generator of steps; a sync and an async transport drive it.
 """
@@ -48,7 +48,7 @@ class _Servers:
     def _steps(self, request: httpx.Request) -> Generator[Any, Any, httpx.Response]:
         """Yield connections to send the request with, and delays in seconds; return the response.
 
-        A connection step is answered with its outcome. Raises the exception of the last attempt.
+        The driver sends back the outcome of connections. Raises the exception of the last attempt.
         """
         first = _answered.get(self._servers)
         servers = sorted(self._servers, key=lambda server: server != first)
@@ -112,7 +112,7 @@ class Transport(_Servers, httpx.BaseTransport):
     """httpx transport over several servers, with retry and failover."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the first response that is not a reason to try again, else the last one.
+        """Return the first response that is not a reason to retry, else the last one.
 
         Raises httpx.TransportError, BadReplyError, and IncompleteReplyError for too large a reply.
         """

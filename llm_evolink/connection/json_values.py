@@ -1,4 +1,4 @@
-"""Bounds the memory that JSON of a server takes once it is decoded."""
+"""Limits the number of values in a server's JSON, and so the memory that it takes decoded."""
 
 from ..errors import IncompleteReplyError
 

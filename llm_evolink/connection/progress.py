@@ -1,4 +1,4 @@
-"""Ends a response that makes no progress: its bytes arrive and nothing adds to the answer."""
+"""Ends a response that makes no progress: bytes arrive, but nothing that adds to the answer."""
 
 import json
 import re
@@ -10,8 +10,8 @@ import httpx
 
 from .json_values import check_values, count_values
 
-_EXAMINED = 0.01
-"""Part of the time-out within which progress after progress is not examined: it costs time."""
+_UNEXAMINED = 0.01
+"""Share of the time-out for which a stream is not examined after progress, to save CPU time."""
 
 _END_OF_EVENT = re.compile(rb"\r?\n\r?\n|\r\r")
 _BEGINNING_OF_DATA = re.compile(rb"(?:\A|[\r\n])(?:data:|(?:d|da|dat|data)\Z)")
@@ -37,7 +37,7 @@ class Progress:
     def __init__(self, timeout: float | None, *, is_error: bool) -> None:
         timeout = float("inf") if timeout is None else timeout
         self._is_error = is_error
-        self._unexamined = 0.0 if is_error else timeout * _EXAMINED
+        self._unexamined = 0.0 if is_error else timeout * _UNEXAMINED
         self._limit = timeout + self._unexamined
         self._progress_at = time.monotonic()
         self._is_json: bool | None = None
@@ -78,7 +78,7 @@ class Progress:
         complete = _END_OF_EVENT.split(event[:end]) if examine else ()
         del event[: end + 2]
         self._values = 0
-        return any(map(_adds, complete))
+        return any(map(_adds_to_answer, complete))
 
     def _count(self, part: bytes) -> None:
         self._values += count_values(part)
@@ -89,7 +89,7 @@ class Progress:
         return _BEGINNING_OF_DATA.search(self._event) is not None
 
 
-def _adds(event: bytes) -> bool:
+def _adds_to_answer(event: bytes) -> bool:
     """Return True if an event has a choice with content or a finish_reason."""
     lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
     with suppress(ValueError, RecursionError):

@@ -15,7 +15,7 @@ class HostCheck:
     headers then show that name, and the page cannot change them.
 
     Args:
-        host: Host name or IP address of the setting.
+        host: The option --host, a host name or an IP address.
         address: IP address that it listens on. Beyond loopback nothing is checked.
     """
 
@@ -49,7 +49,7 @@ class HostCheck:
 def _refusal(header: str) -> Refusal:
     return Refusal(
         403,
-        message=f"The {header} of the request is not this machine; the sandbox serves no web sites",
+        message=f"The {header} of the request is not this machine: web pages have no access",
         param=header,
         fallback_suggestion="use http://127.0.0.1 or http://localhost, or start it with --host",
     )

@@ -44,7 +44,7 @@ class NoSampleError(ValueError):
 
 
 def sample(schema: Schema) -> Any:
-    """Return a small value that fits: an object's required properties, an array's minItems.
+    """Return a small value that fits: objects with required properties, arrays of minItems.
 
     The keywords pattern, not, if and uniqueItems are ignored. Raises NoSampleError for a schema
     that no value fits, or only an endless or large one, or whose $ref is not within it.

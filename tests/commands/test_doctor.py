@@ -311,6 +311,6 @@ def test_stored_keys_that_are_not_json(user_path, findings, store):
 def test_a_user_folder_that_cannot_be_created(user_path, findings):
     user_path.write_text("")
 
-    advice = "give yourself the right to it, or name another folder in LLM_USER_PATH"
+    advice = "change its permissions, or name another folder in LLM_USER_PATH"
     for check in ("key", "model", "logging", "database"):
         assert findings(check) == [("broken", f"{user_path}: File exists; {advice}")]

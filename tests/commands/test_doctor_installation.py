@@ -205,7 +205,7 @@ def test_a_read_only_folder_or_database(user_path, sandbox, unprivileged, name):
     )
 
     line = (
-        f"broken  database          {path} cannot be written to: give yourself the right to it, or "
+        f"broken  database          {path} cannot be written to: change its permissions, or "
         "name another folder in LLM_USER_PATH\n"
     )
     assert line in done.stdout

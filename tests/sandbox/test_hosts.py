@@ -13,7 +13,7 @@ BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
 REBINDING = "http://evil.example:8787"
 
 
-NOT_LOCAL = "is not this machine; the sandbox serves no web sites"
+NOT_LOCAL = "is not this machine: web pages have no access"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""All checks of the installation, in their order; what each check has in common with the others.
+"""Runs all checks of the installation, in their order.
 
 A check returns ok, note or broken, with a message that says what to do.
 """
@@ -80,8 +80,8 @@ def _run(check: Check) -> Result:
         return "broken", servers.with_advice(error)
     except OSError as error:
         return "broken", (
-            f"{error.filename}: {error.strerror}; give yourself the right to it, or name another "
-            "folder in LLM_USER_PATH"
+            f"{error.filename}: {error.strerror}; change its permissions, or name another folder "
+            "in LLM_USER_PATH"
         )
     except Exception as error:  # The other checks still run.
         return "broken", f"the check failed: {type(error).__name__}: {error}"

@@ -37,8 +37,8 @@ def _why_not_writable(path: Path) -> str | None:
     for each in (path.parent, path):  # SQLite also writes a journal in the folder.
         if each.exists() and not os.access(each, os.W_OK):
             return (
-                f"{each} cannot be written to: give yourself the right to it, or name another "
-                "folder in LLM_USER_PATH"
+                f"{each} cannot be written to: change its permissions, or name another folder in "
+                "LLM_USER_PATH"
             )
     return _why_no_space(path.parent) or (_why_locked(path) if path.exists() else None)
 

@@ -36,7 +36,7 @@ class Probe:
     def __init__(self, server: str, key: str | None) -> None:
         self.server = server
         self.seconds: float | None = None
-        # Without a key, any text shows whether the server can be reached.
+        # Without a key, any text will do to find out whether the server can be reached.
         self._key = key or "none"
         self._response: Response[Any] | None = None
         self._failure: Exception | None = None
@@ -47,13 +47,13 @@ class Probe:
 
     @cached_property
     def error(self) -> errors.EvolinkError | None:
-        """The error of a prompt to this server, None for none. Waits for the response."""
+        """The error that a prompt to this server would get, or None. Waits for the response."""
         self._join()
         error = self._problem()
         return error and self._completed(error)
 
     @cached_property
-    def doubt(self) -> str | None:
+    def unclear_refusal(self) -> str | None:
         """The message of a refusal that does not show whether the key is accepted, else None."""
         if self.error or self._response is None or _shows_acceptance(self._response):
             return None
@@ -65,8 +65,8 @@ class Probe:
         """Return whether there was a connection."""
         return self.error is None or self.seconds is not None
 
-    def decides(self) -> bool:
-        """Return whether a prompt would not be sent to the next server."""
+    def prevents_failover(self) -> bool:
+        """Return whether a prompt would not be sent to the next server after this one."""
         if self.error is None:
             return True
         unreachable = isinstance(self.error, errors.UnreachableError)

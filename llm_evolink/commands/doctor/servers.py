@@ -54,13 +54,13 @@ def authentication(key: str | None, probes: list[Probe]) -> Result:
     if not reached:
         return "note", "not checked: no server was reached"
     # A prompt is sent to the next server when one cannot answer.
-    probe = next((probe for probe in reached if probe.decides()), reached[0])
+    probe = next((probe for probe in reached if probe.prevents_failover()), reached[0])
     if probe.error:
         raise probe.error
-    if probe.doubt:
+    if probe.unclear_refusal:
         return "note", (
             f"unknown: {probe.server} refused the test request, but not because it has no "
-            f"messages: {probe.doubt}"
+            f"messages: {probe.unclear_refusal}"
         )
     return "ok", f"{probe.server} accepts the key"
 

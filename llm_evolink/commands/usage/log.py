@@ -81,7 +81,7 @@ def _read(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
         raise click.ClickException(f"No log database at {path}: run a prompt first")
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
-        if _is_at_rest(path):
+        if _lacks_wal_file(path):
             uri += "&immutable=1"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
@@ -96,8 +96,8 @@ def _read(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
         raise click.ClickException(f"{path} cannot be read: {error}") from None
 
 
-def _is_at_rest(path: Path) -> bool:
-    """Return whether the file of a batch has no write-ahead log, which reading would create."""
+def _lacks_wal_file(path: Path) -> bool:
+    """Return whether a database in WAL mode has no -wal file, which reading would create."""
     with path.open("rb") as file:
         versions = file.read(20)[18:]
     return versions == b"\2\2" and not path.with_name(f"{path.name}-wal").exists()
@@ -146,7 +146,7 @@ def _query(columns: Mapping[str, set[str]], where: str, by: str, selection: Sele
         keys = ["conversation"]
         name = _conversation_name(columns)
     elif by in ("model", "server", "batch"):
-        # By day too: the durations that SQLite collects for a group stay few.
+        # Also by day, so that SQLite collects the durations of one day at a time.
         keys = [":batch" if by == "batch" else by, day]
     else:
         keys = [day]
