@@ -81,8 +81,7 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
         error_class, reason = (_timed_out if is_timeout else _broken)(failure, began)
         failed = failure.request.extensions.get(FAILED)
         error = error_class(_with_failed(reason, "; ".join(failed or ())))
-        if failure.request.extensions.get(MAY_BE_BILLED):
-            error.may_be_billed = True
+        error.may_be_billed = began or _may_be_billed(failure)
         return error
     if isinstance(failure, client_errors.EventTooLarge):
         return IncompleteReplyError("the server sent an event that is too large")
@@ -197,7 +196,7 @@ def _broken(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError
         return UnreachableError, f"Cannot reach {host} through the proxy: {reason}"
     if isinstance(failure, httpx.ConnectError):
         return UnreachableError, f"Cannot reach {host}: {reason}"
-    billed = f"; {BILLED}" if failure.request.extensions.get(MAY_BE_BILLED) else ""
+    billed = f"; {BILLED}" if _may_be_billed(failure) else ""
     return UnreachableError, f"The connection to {host} broke: {reason}{billed}"
 
 
@@ -210,7 +209,12 @@ def _timed_out(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkEr
     no_data = f"no data from {url.host} for {limits['read']:g} s"
     if began:
         return TimedOutError, f"The answer is incomplete: {no_data}"
-    return TimedOutError, f"N{no_data[1:]}; {BILLED}"
+    billed = f"; {BILLED}" if _may_be_billed(failure) else ""
+    return TimedOutError, f"N{no_data[1:]}{billed}"
+
+
+def _may_be_billed(failure: httpx.RequestError) -> bool:
+    return bool(failure.request.extensions.get(MAY_BE_BILLED))
 
 
 def _read_body(content: bytes) -> ErrorReport:

@@ -17,6 +17,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from typing import Any, BinaryIO
 import httpx
 import pytest
 
+from llm_evolink.connection.bounds import EXCHANGE
 from tests.llm_process import TIMEOUT
 
 UNREACHABLE = "http://127.0.0.1:1"  # A server that refuses connections.
@@ -401,5 +403,6 @@ def in_memory(
 
 
 def time_out(request: httpx.Request) -> httpx.Response:
-    """Respond with nothing until the read time-out."""
+    """Take the request, and respond with nothing until the read time-out."""
+    request.extensions[EXCHANGE].written_at = time.monotonic()
     raise httpx.ReadTimeout("", request=request)

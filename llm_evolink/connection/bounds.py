@@ -51,8 +51,7 @@ class Connections(httpx.HTTPTransport):
             return response
         try:
             for part in body:
-                body.keep(part)
-                if body.is_full:
+                if body.keep(part):
                     break
         except (httpx.RequestError, BadReplyError):
             if not response.is_error:
@@ -63,10 +62,7 @@ class Connections(httpx.HTTPTransport):
 
     def retire(self) -> None:
         """Close the idle connections now, and the others when their responses are closed."""
-        self._pool._max_keepalive_connections = 0
-        with self._pool._optional_thread_lock:
-            closing = self._pool._assign_requests_to_connections()
-        self._pool._close_connections(closing)
+        self._pool._close_connections(_idle_connections(self._pool))
 
 
 class AsyncConnections(httpx.AsyncHTTPTransport):
@@ -90,8 +86,7 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
             return response
         try:
             async for part in body:
-                body.keep(part)
-                if body.is_full:
+                if body.keep(part):
                     break
         except (httpx.RequestError, BadReplyError):
             if not response.is_error:
@@ -102,10 +97,15 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
 
     async def aretire(self) -> None:
         """As Connections.retire."""
-        self._pool._max_keepalive_connections = 0
-        with self._pool._optional_thread_lock:
-            closing = self._pool._assign_requests_to_connections()
-        await self._pool._close_connections(closing)
+        await self._pool._close_connections(_idle_connections(self._pool))
+
+
+def _idle_connections(pool: Any) -> list[Any]:
+    """Return the pool's idle connections, which it no longer keeps, nor any other from now on."""
+    pool._max_keepalive_connections = 0
+    with pool._optional_thread_lock:
+        idle: list[Any] = pool._assign_requests_to_connections()
+    return idle
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -113,7 +113,6 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     Attributes:
         is_stream: Whether the response is passed on as a stream.
-        is_full: Whether no more of the body is to be read.
     """
 
     def __init__(self, request: httpx.Request, response: httpx.Response) -> None:
@@ -124,7 +123,6 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._content = bytearray()
         timeout = request.extensions.get("timeout", {}).get("read")
         self._progress = Progress(timeout, is_error=response.is_error)
-        self.is_full = False
         self.is_stream = not response.is_error and "event-stream" in request.headers.get(
             "accept", ""
         )
@@ -162,11 +160,10 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         if self._trace:
             self._trace.end()
 
-    def keep(self, part: bytes) -> None:
-        """Take a part of a complete reply or an error."""
+    def keep(self, part: bytes) -> bool:
+        """Keep a part of a complete reply or an error; return True if no more is to be read."""
         self._content += part
-        if self._response.is_error and len(self._content) >= MAX_ERROR_BYTES:
-            self.is_full = True
+        return self._response.is_error and len(self._content) >= MAX_ERROR_BYTES
 
     def as_response(self) -> httpx.Response:
         """Return the response with the parts that were kept as its body."""
@@ -191,8 +188,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 def _decoder(response: httpx.Response) -> Callable[[bytes], Iterator[bytes]]:
     """Return a function that decompresses the body, a bounded part at a time.
 
-    It raises BadReplyError for a coding that was not requested and cannot be bounded, such as two
-    codings on top of each other.
+    It raises BadReplyError for a body that cannot be decompressed, and for any coding but gzip and
+    deflate, whose decompression could not be bounded: two codings on top of each other, say.
     """
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding in ("", "identity"):
@@ -213,6 +210,6 @@ def _decoder(response: httpx.Response) -> Callable[[bytes], Iterator[bytes]]:
             while decompressor.unconsumed_tail:
                 yield decompressor.decompress(decompressor.unconsumed_tail, _DECOMPRESSED)
         except zlib.error as error:
-            raise httpx.DecodingError(f"The response cannot be decompressed ({error})") from None
+            raise BadReplyError(f"The server's response is not valid {coding} ({error})") from None
 
     return decode

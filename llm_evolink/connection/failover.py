@@ -76,7 +76,7 @@ class _Servers:
                 failed.append(f"{self._urls[server].host}: {_describe(outcome)}")
         if isinstance(outcome, Exception):
             began = exchange.received or exchange.written_at is not None
-            request.extensions[MAY_BE_BILLED] = began and not safe
+            request.extensions[MAY_BE_BILLED] = began and not safe and request.method == "POST"
             raise outcome
         response: httpx.Response = outcome
         request.extensions[MAY_BE_BILLED] = True  # If its body, a stream, breaks off.

@@ -1,4 +1,4 @@
-"""Streams that go wrong, and streams that only look as if."""
+"""Streams that break off, end early or stall, and valid streams in unusual forms."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ BROKEN = (
 )
 
 streamed = pytest.mark.parametrize("way", STREAMED, ids=way_id)
-whole = pytest.mark.parametrize("way", COMPLETE, ids=way_id)
+complete = pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 
 
 @pytest.fixture(autouse=True)
@@ -107,22 +107,22 @@ BROKEN_STREAMS = [
 
 
 @streamed
-@pytest.mark.parametrize(("handler", "kind", "line"), BROKEN_STREAMS)
-def test_a_stream_that_breaks_off(monkeypatch, way: Way, handler, kind, line):
+@pytest.mark.parametrize(("handler", "error_type", "line"), BROKEN_STREAMS)
+def test_a_stream_that_breaks_off(monkeypatch, way: Way, handler, error_type, line):
     with serving(monkeypatch, handler) as server:
         outcome = ask(way, on_text=server.client_read.set)
 
-    check_broken_off(outcome, kind, line)
+    check_broken_off(outcome, error_type, line)
     assert len(server.requests) == 1
 
 
-def check_broken_off(outcome: Outcome, kind: type[Exception], line: str) -> None:
+def check_broken_off(outcome: Outcome, error_type: type[Exception], line: str) -> None:
     assert outcome.text == "Hi"
-    assert type(outcome.error) is kind
+    assert type(outcome.error) is error_type
     assert str(outcome.error).startswith(f"The answer is incomplete: {line}")
     assert outcome.error.__context__ is outcome.error.__cause__ is None
-    # What is read again is neither asked for again nor taken for the whole.
-    assert (type(outcome.second_read), str(outcome.second_read)) == (kind, str(outcome.error))
+    # A second read sends no request, and does not take a part for the complete answer.
+    assert (type(outcome.second_read), str(outcome.second_read)) == (error_type, str(outcome.error))
 
 
 @streamed
@@ -139,7 +139,7 @@ def test_a_stream_that_stalls(monkeypatch, way: Way, pings):
     assert len(requests) == 1
 
 
-def test_a_silent_server(monkeypatch):
+def test_a_server_that_sends_nothing_before_the_timeout(monkeypatch):
     """The only case that waits for a real time-out; no event has to occur before it."""
     with serving(monkeypatch, lambda reply: reply.closed()):
         outcome = ask(SYNC_STREAMED, timeout=0.2)
@@ -151,7 +151,7 @@ def test_a_silent_server(monkeypatch):
 
 
 @pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
-def test_what_a_person_sees_of_it(monkeypatch, llm_command, turns, flags):
+def test_a_stream_that_breaks_off_at_the_command_line(monkeypatch, llm_command, turns, flags):
     with serving(monkeypatch, cut_in_a_chunk):
         done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
 
@@ -186,7 +186,7 @@ def test_a_finish_reason_ends_a_stream_without_done(monkeypatch, way: Way):
     assert (outcome.text, outcome.error) == ("Hi", None)
 
 
-def test_an_answer_that_was_left_is_not_asked_for_again(monkeypatch):
+def test_an_answer_that_the_caller_stopped_reading_is_not_requested_again(monkeypatch):
     with serving(monkeypatch, stream(HI, *STREAM_EVENTS)) as server:
         response = EvolinkChat().prompt("hi")
         assert next(iter(response)) == "Hi"
@@ -200,7 +200,7 @@ def test_an_answer_that_was_left_is_not_asked_for_again(monkeypatch):
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_was_left_goes_on_in_an_event_loop(monkeypatch):
+def test_an_async_answer_that_the_caller_stopped_reading_can_be_read_on(monkeypatch):
     async def main() -> str:
         response = AsyncEvolinkChat().prompt("hi")
         async for _ in response:
@@ -234,7 +234,7 @@ async def cancel(response: llm.AsyncResponse) -> None:
 
 
 @pytest.mark.parametrize("leave", [close, cancel])
-def test_an_answer_that_was_closed_is_not_the_whole(monkeypatch, leave):
+def test_an_async_answer_that_was_closed_or_cancelled_is_incomplete(monkeypatch, leave):
     async def main() -> list[str]:
         response = AsyncEvolinkChat().prompt("hi")
         await leave(response)
@@ -258,7 +258,7 @@ def test_an_answer_that_was_closed_is_not_the_whole(monkeypatch, leave):
 
 
 @streamed
-def test_a_reply_in_one_piece_is_read_though_a_stream_was_asked_for(monkeypatch, way: Way):
+def test_a_complete_reply_to_a_request_for_a_stream(monkeypatch, way: Way):
     choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 3, "completion_tokens": 1}
 
@@ -273,15 +273,15 @@ def test_a_reply_in_one_piece_is_read_though_a_stream_was_asked_for(monkeypatch,
     assert outcome.response.input_tokens == 3
 
 
-@whole
-def test_a_stream_is_read_though_none_was_requested(monkeypatch, way: Way):
+@complete
+def test_a_stream_that_was_not_requested(monkeypatch, way: Way):
     with serving(monkeypatch, stream(*STREAM_EVENTS)):
         outcome = ask(way)
 
     assert (outcome.text, outcome.error) == ("hi", None)
 
 
-@whole
+@complete
 def test_a_reply_cut_short(monkeypatch, way: Way):
     body = json.dumps({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
 
@@ -297,31 +297,24 @@ def test_a_reply_cut_short(monkeypatch, way: Way):
     assert "peer closed connection without sending complete message body" in str(outcome.error)
 
 
-@whole
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (
-            b"not gzip at all",
-            "The response cannot be decompressed (Error -3 while decompressing data: incorrect "
-            "header check)",
-        )
-    ],
-)
-def test_a_reply_that_cannot_be_decompressed(monkeypatch, way: Way, content, reason):
+@complete
+def test_a_reply_that_cannot_be_decompressed(monkeypatch, way: Way):
     def handler(reply: scripted_server.Reply) -> None:
-        reply.respond(200, content, content_encoding="gzip")
+        reply.respond(200, b"not gzip at all", content_encoding="gzip")
 
     with serving(monkeypatch, handler) as server:
         outcome = ask(way)
 
-    host = server.url.removeprefix("http://")
+    assert type(outcome.error) is errors.BadReplyError
     assert str(outcome.error) == (
-        f"The connection to {host} broke: {reason}; check with: llm evolink doctor"
+        "The server's response is not valid gzip (Error -3 while decompressing data: incorrect "
+        "header check)"
     )
+    assert outcome.error.may_be_billed
+    assert len(server.requests) == 1
 
 
-def pieces(data: bytes, size: int) -> list[bytes]:
+def split(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
@@ -330,7 +323,7 @@ EVENTS = "".join(
     f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
     for event in ({"choices": [{"delta": {"content": TEXT}}]}, STOP)
 )
-RIGHT = [
+VALID_STREAMS = [
     pytest.param((EVENTS + "data: [DONE]\n\n").encode(), 1, id="byte by byte"),
     pytest.param((EVENTS + "data: [DONE]\n\n").encode(), 7, id="seven bytes"),
     pytest.param((EVENTS + "data: [DONE]\n\n").replace("\n", "\r\n").encode(), 1, id="CR LF"),
@@ -340,11 +333,11 @@ RIGHT = [
 
 
 @streamed
-@pytest.mark.parametrize(("data", "size"), RIGHT)
-def test_however_a_stream_is_sent(monkeypatch, way: Way, data, size):
+@pytest.mark.parametrize(("data", "size"), VALID_STREAMS)
+def test_a_valid_stream_in_any_form(monkeypatch, way: Way, data, size):
     def handler(reply: scripted_server.Reply) -> None:
         reply.start()
-        reply.chunk(*pieces(data, size))
+        reply.chunk(*split(data, size))
         reply.end()
 
     with serving(monkeypatch, handler):
@@ -377,7 +370,7 @@ def test_lone_surrogates_are_replaced(monkeypatch, way: Way):
 
 
 @streamed
-def test_streams_one_after_the_other_share_a_connection(monkeypatch, way: Way):
+def test_successive_streams_share_a_connection(monkeypatch, way: Way):
     async def main() -> list[str]:
         return [await AsyncEvolinkChat().prompt("hi").text() for _ in range(3)]
 
@@ -391,7 +384,7 @@ def test_streams_one_after_the_other_share_a_connection(monkeypatch, way: Way):
     assert server.connections == 1
 
 
-def test_a_server_that_cannot_be_connected_to_is_given_up_in_time(monkeypatch, way: Way):
+def test_a_connection_attempt_times_out_after_10_seconds(monkeypatch, way: Way):
     def connect(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectTimeout("", request=request)
 

@@ -11,7 +11,7 @@ import pytest
 from llm_evolink.commands.doctor import checks, finding
 from tests import llm_process
 from tests.four_ways import KEY
-from tests.scripted_server import UNREACHABLE, in_memory, replying, serving
+from tests.scripted_server import UNREACHABLE, in_memory, replying, serving, time_out
 
 STORED = "sk-stored-0123456789wxyz"
 
@@ -177,7 +177,7 @@ def test_a_read_timeout_is_broken(monkeypatch, llm_in_process):
     def respond(request: httpx.Request) -> httpx.Response:
         sent = SimpleNamespace(method=b"POST")
         request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
-        raise httpx.ReadTimeout("")
+        return time_out(request)
 
     url = "http://127.0.0.1:1"
     monkeypatch.setenv("EVOLINK_BASE_URL", url)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from llm_evolink import errors
+from llm_evolink.chat.server_models import server_models
 from llm_evolink.connection import failover, retry
 from tests import llm_process, scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask, way_id
@@ -169,7 +170,36 @@ def test_a_read_timeout_is_not_retried(monkeypatch, waits, way: Way):
         "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
         "allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     )
+    assert outcome.error.may_be_billed
     assert (len(requests), waits) == (1, [])
+
+
+NOT_BILLED = (
+    "No data from 127.0.0.1 for 600 s; try again, or allow more seconds with -o timeout or "
+    "EVOLINK_TIMEOUT"
+)
+
+
+def test_a_timeout_before_the_request_is_written_is_not_billed(monkeypatch, waits):
+    def respond(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("a proxy does not answer CONNECT")
+
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1")
+    requests = in_memory(monkeypatch, respond)
+    error = ask(SYNC_STREAMED).error
+
+    assert (type(error), str(error)) == (errors.TimedOutError, NOT_BILLED)
+    assert not error.may_be_billed
+    assert (len(requests), waits) == (1, [])
+
+
+def test_a_list_of_models_is_not_billed(monkeypatch):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1")
+    in_memory(monkeypatch, time_out)
+
+    with pytest.raises(errors.TimedOutError, match=f"^{re.escape(NOT_BILLED)}$") as raised:
+        server_models()
+    assert not raised.value.may_be_billed
 
 
 QUOTA = [
