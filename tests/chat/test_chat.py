@@ -1,4 +1,4 @@
-"""The main job: prompts through the real llm, and what it logs of them."""
+"""Prompts through the real llm, and what it logs."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.four_ways import KEY
 
 ROOT = Path(__file__).parents[2]
 HELLO = 'This is the EvoLink sandbox, not gemini-3.5-flash. You said: "hello"'
-# By the sandbox's rule: a token for each begun 4 bytes.
+# The sandbox counts a token for every 4 bytes, rounded up.
 HELLO_USAGE = {
     "prompt_tokens": 2,
     "completion_tokens": 17,
@@ -36,9 +36,9 @@ HELLO_USAGE = {
 
 WAYS = [
     pytest.param([], id="streamed"),
-    pytest.param(["--no-stream"], id="whole"),
+    pytest.param(["--no-stream"], id="complete"),
     pytest.param(["--async"], id="async-streamed"),
-    pytest.param(["--async", "--no-stream"], id="async-whole"),
+    pytest.param(["--async", "--no-stream"], id="async-complete"),
 ]
 
 
@@ -83,7 +83,7 @@ def test_the_log_is_read_back_by_llm(sandbox, llm_command):
     assert row["response_json"]["usage"] == HELLO_USAGE
 
 
-def test_a_chat_of_three_turns_sends_what_came_before(sandbox, llm_command, turns):
+def test_a_chat_of_three_turns_sends_the_earlier_messages(sandbox, llm_command, turns):
     done = llm_command(
         "chat", "-m", "gemini-3.5-flash", input="one\ntwo\nthree\nexit\n", fresh=True
     )
@@ -186,7 +186,7 @@ def test_an_invalid_host_name_is_one_line(environment, llm_command, arguments):
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
-def test_the_base_url_is_taken_in_each_form(sandbox, llm_command, monkeypatch, suffix):
+def test_the_base_url_may_end_in_v1(sandbox, llm_command, monkeypatch, suffix):
     monkeypatch.setenv("EVOLINK_BASE_URL", sandbox.url + suffix)
 
     assert llm_command("-m", "gemini-3.5-flash", "hello").stdout == HELLO + "\n"
@@ -209,7 +209,7 @@ def test_usage_that_was_not_sent_is_unknown_not_zero(
     assert (turn["input_tokens"], turn["output_tokens"], turn["token_details"]) == (None,) * 3
 
 
-def test_the_request_is_what_was_published(sandbox):
+def test_the_request_fits_the_published_document(sandbox):
     """A single user message fits the document as EvoLink published it, and as we extend it."""
     llm.get_model("gemini-3.5-flash").prompt("hello").text()
 

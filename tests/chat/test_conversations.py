@@ -1,4 +1,4 @@
-"""Conversations: what came before is sent again, the system prompt once, from wherever it comes."""
+"""Conversations: earlier messages are sent again, and the system prompt is sent once."""
 
 import importlib.metadata
 import json
@@ -32,7 +32,7 @@ def sent(server):
     return server.requests[-1].body["messages"]
 
 
-def test_a_conversation_sends_what_came_before(sandbox, way):
+def test_a_conversation_sends_the_earlier_messages(sandbox, way):
     conversation = way.model.conversation()
     way.prompt("one", on=conversation, system="Old")
     way.prompt("two", on=conversation)
@@ -40,7 +40,7 @@ def test_a_conversation_sends_what_came_before(sandbox, way):
     assert sent(sandbox) == [system("Old"), user("one"), assistant(SYSTEM_ONE), user("two")]
 
 
-def test_a_reply_in_one_piece_is_decoded_once(sandbox, monkeypatch, way):
+def test_a_complete_reply_is_decoded_once(sandbox, monkeypatch, way):
     decoded = []
     from_dict = models.ChatCompletionResponse.from_dict
     monkeypatch.setattr(
@@ -53,7 +53,7 @@ def test_a_reply_in_one_piece_is_decoded_once(sandbox, monkeypatch, way):
     assert len(decoded) == (not way.stream)
 
 
-def test_a_reply_sends_what_came_before(sandbox, way):
+def test_a_reply_sends_the_earlier_messages(sandbox, way):
     first = way.prompt("one")
     second = way.reply(first, "two")
     way.reply(second, "three")
@@ -62,7 +62,7 @@ def test_a_reply_sends_what_came_before(sandbox, way):
     assert sent(sandbox)[:2] == [user("one"), assistant(ONE)]
 
 
-def test_a_conversation_goes_on_from_the_database_as_it_does_live(sandbox, llm_command, turns):
+def test_a_conversation_from_the_database_sends_the_same_messages(sandbox, llm_command, turns):
     way = Way(asynchronous=False, stream=True)
     conversation = way.model.conversation()
     way.prompt("one", on=conversation, system="Old")
@@ -133,15 +133,15 @@ def test_empty_messages_of_a_history_are_left_out(sandbox, way):
     assert sent(sandbox) == [user("one"), user("two")]
 
 
-def test_a_response_that_was_saved_goes_on(sandbox, way):
+def test_a_saved_response_can_be_continued(sandbox, way):
     saved = json.dumps(way.prompt("one", system="Old").to_dict())
-    kind = llm.AsyncResponse if way.asynchronous else llm.Response
-    way.reply(kind.from_dict(json.loads(saved)), "two")
+    response_class = llm.AsyncResponse if way.asynchronous else llm.Response
+    way.reply(response_class.from_dict(json.loads(saved)), "two")
 
     assert sent(sandbox) == [system("Old"), user("one"), assistant(SYSTEM_ONE), user("two")]
 
 
-# What another model's turn can hold, and what of it is sent.
+# Parts of another model's turn, and the messages that are sent for them.
 FOREIGN = [
     pytest.param(
         [TextPart("Hi.", provider_metadata={"gemini": {"thoughtSignature": "x"}})],
@@ -182,13 +182,13 @@ FOREIGN += [
 
 @pytest.mark.parametrize(("parts", "messages"), FOREIGN)
 @one_way
-def test_what_another_model_said_is_sent_as_text(sandbox, way, parts, messages):
+def test_the_parts_of_another_models_answer_are_sent_as_text(sandbox, way, parts, messages):
     way.prompt(messages=[llm.user("one"), llm.assistant(*parts), llm.user("two")])
 
     assert sent(sandbox) == [user("one"), *messages, user("two")]
 
 
-def test_an_image_of_the_model_does_not_part_a_call_from_its_results(scripted, way):
+def test_an_image_of_the_model_does_not_separate_a_call_from_its_results(scripted, way):
     server = scripted({"message": {"role": "assistant", "content": "2"}})
     call = ToolCallPart("add", {}, "c1", provider_metadata={"evolink": {}})
     result = llm.tool_message(ToolResultPart("add", "2", "c1"))
@@ -212,7 +212,7 @@ def test_the_result_of_another_models_call_is_sent_as_text(sandbox, way):
     assert sent(sandbox)[2:] == [user(texts)]
 
 
-def test_a_conversation_begun_with_another_model_goes_on(
+def test_a_conversation_with_another_model_is_continued(
     sandbox, scripted, llm_command, user_path, turns
 ):
     """The other model is one of llm's own class for OpenAI, which keeps no signature."""

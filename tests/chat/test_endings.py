@@ -1,4 +1,4 @@
-"""How an answer ended, what the server reports of a failure, and what it counts as usage."""
+"""finish_reason, errors inside a reply, and usage, in the forms that servers send."""
 
 import json
 from typing import Any
@@ -35,14 +35,14 @@ def reply_of(text: str | None, finish_reason: Any, **fields: Any) -> scripted_se
     return handler
 
 
-def asked(monkeypatch, handler: scripted_server.Handler, way: Way = SYNC_STREAMED) -> Outcome:
+def outcome_of(monkeypatch, handler: scripted_server.Handler, way: Way = SYNC_STREAMED) -> Outcome:
     with serving(monkeypatch, handler) as server:
         outcome = ask(way)
     assert len(server.requests) == 1
     return outcome
 
 
-GOOD = ["stop", "STOP", "tool_calls", "function_call", "end_turn", "eos", "Stop"]
+COMPLETED = ["stop", "STOP", "tool_calls", "function_call", "end_turn", "eos", "Stop"]
 CUT = ["length", "MAX_TOKENS", "max_tokens", "model_length", "FinishReason.MAX_TOKENS"]
 FILTERED = [
     *("content_filter", "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"),
@@ -54,9 +54,11 @@ FAILED = [
 ]
 
 
-@pytest.mark.parametrize("reason", [each for each in GOOD if "call" not in each] + CUT + FILTERED)
-def test_text_is_shown_with_any_end_but_a_failure(monkeypatch, reason):
-    outcome = asked(monkeypatch, reply_of("hi", reason))
+@pytest.mark.parametrize(
+    "reason", [each for each in COMPLETED if "call" not in each] + CUT + FILTERED
+)
+def test_text_is_shown_unless_the_server_failed(monkeypatch, reason):
+    outcome = outcome_of(monkeypatch, reply_of("hi", reason))
 
     assert (outcome.text, outcome.error) == ("hi", None)
     assert outcome.response.response_json["finish_reason"] == reason
@@ -64,7 +66,7 @@ def test_text_is_shown_with_any_end_but_a_failure(monkeypatch, reason):
 
 @pytest.mark.parametrize("reason", FILTERED)
 def test_a_filter_without_text_is_an_error(monkeypatch, reason):
-    outcome = asked(monkeypatch, reply_of("", reason))
+    outcome = outcome_of(monkeypatch, reply_of("", reason))
 
     assert type(outcome.error) is errors.ContentFilterError
     assert str(outcome.error) == (
@@ -74,7 +76,7 @@ def test_a_filter_without_text_is_an_error(monkeypatch, reason):
 
 @pytest.mark.parametrize("reason", FAILED)
 def test_a_failed_end_is_an_error(monkeypatch, reason):
-    outcome = asked(monkeypatch, reply_of("half", reason))
+    outcome = outcome_of(monkeypatch, reply_of("half", reason))
 
     assert type(outcome.error) is errors.IncompleteReplyError
     assert reason in str(outcome.error)
@@ -85,8 +87,8 @@ def test_a_failed_end_is_an_error(monkeypatch, reason):
     ("reason", "error"),
     [("MAX_TOKENS", None), ("SAFETY", None), ("error", errors.IncompleteReplyError)],
 )
-def test_the_end_in_each_way(monkeypatch, way: Way, reason, error):
-    outcome = asked(monkeypatch, reply_of("hi", reason), way)
+def test_a_finish_reason_in_each_way(monkeypatch, way: Way, reason, error):
+    outcome = outcome_of(monkeypatch, reply_of("hi", reason), way)
 
     assert outcome.text == "hi"
     assert outcome.error is None if error is None else type(outcome.error) is error
@@ -95,14 +97,14 @@ def test_the_end_in_each_way(monkeypatch, way: Way, reason, error):
 @pytest.mark.parametrize("done", [["[DONE]"], []], ids=["[DONE]", "no [DONE]"])
 def test_a_stream_without_a_finish_reason_is_incomplete(monkeypatch, done):
     events = [{"choices": [{"delta": {"content": "half"}}]}, {"choices": [], "usage": {}}, *done]
-    outcome = asked(monkeypatch, lambda reply: reply.events(*events))
+    outcome = outcome_of(monkeypatch, lambda reply: reply.events(*events))
 
     assert outcome.text == "half"
     assert type(outcome.error) is errors.IncompleteReplyError
 
 
 def test_a_complete_reply_without_a_finish_reason_is_the_answer(monkeypatch):
-    outcome = asked(monkeypatch, reply_of("hi", None), COMPLETE[0])
+    outcome = outcome_of(monkeypatch, reply_of("hi", None), COMPLETE[0])
 
     assert (outcome.text, outcome.error) == ("hi", None)
 
@@ -112,7 +114,7 @@ CALL = {"id": "c", "type": "function", "function": {"name": "wipe", "arguments":
 
 @pytest.mark.parametrize("reason", [*CUT[:2], *FILTERED[:2], *FAILED[:1], None])
 @pytest.mark.parametrize("way", [SYNC_STREAMED, COMPLETE[0]], ids=way_id)
-def test_a_tool_call_with_a_bad_end_is_never_handed_to_llm(monkeypatch, way, reason):
+def test_a_cut_or_failed_tool_call_is_not_run(monkeypatch, way, reason):
     called: list[str] = []
 
     def wipe(path: str = "everything") -> str:
@@ -150,7 +152,7 @@ REPORTS = [
 @pytest.mark.parametrize("report", REPORTS)
 def test_an_error_inside_a_stream(monkeypatch, report):
     text = {"choices": [{"delta": {"content": "half"}}]}
-    outcome = asked(monkeypatch, lambda reply: reply.events(text, report, "[DONE]"))
+    outcome = outcome_of(monkeypatch, lambda reply: reply.events(text, report, "[DONE]"))
 
     assert outcome.text == "half"
     assert type(outcome.error) is errors.IncompleteReplyError
@@ -160,7 +162,7 @@ def test_an_error_inside_a_stream(monkeypatch, report):
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_error_as_a_body(monkeypatch, report, status):
-    outcome = asked(monkeypatch, lambda reply: reply.respond(status, report), COMPLETE[0])
+    outcome = outcome_of(monkeypatch, lambda reply: reply.respond(status, report), COMPLETE[0])
 
     assert outcome.text == ""
     assert "Out of luck" in str(outcome.error)
@@ -173,7 +175,7 @@ def test_an_event_named_error(monkeypatch):
         reply.chunk('event: error\ndata: {"message": "Out of luck"}\n\n', "data: [DONE]\n\n")
         reply.end()
 
-    outcome = asked(monkeypatch, handler)
+    outcome = outcome_of(monkeypatch, handler)
 
     assert outcome.text == "half"
     assert "Out of luck" in str(outcome.error)
@@ -191,7 +193,7 @@ STREAM = (
 @pytest.mark.parametrize("status", [200, 201])
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", "text/plain"])
 def test_the_body_decides_how_it_is_read(monkeypatch, way, body, status, content_type):
-    outcome = asked(
+    outcome = outcome_of(
         monkeypatch, lambda reply: reply.respond(status, body, content_type=content_type), way
     )
 
@@ -209,7 +211,7 @@ ODD = [
 
 @pytest.mark.parametrize("fields", ODD)
 @pytest.mark.parametrize("way", [SYNC_STREAMED, COMPLETE[0]], ids=way_id)
-def test_a_field_that_nobody_needs_withholds_no_answer(monkeypatch, way, fields):
+def test_an_invalid_field_that_is_not_needed_is_ignored(monkeypatch, way, fields):
     def handler(reply: scripted_server.Reply) -> None:
         if way.stream:
             first = {"choices": [{"index": "0", "delta": {"content": "hi"}}], **fields}
@@ -218,15 +220,7 @@ def test_a_field_that_nobody_needs_withholds_no_answer(monkeypatch, way, fields)
         else:
             reply.respond(200, {**FULL, **fields})
 
-    outcome = asked(monkeypatch, handler, way)
-
-    assert (outcome.text, outcome.error) == ("hi", None)
-
-
-@pytest.mark.parametrize("tag", ["think", "thought"])
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
-def test_thinking_tags_at_the_beginning_are_reasoning(monkeypatch, way, tag):
-    outcome = asked(monkeypatch, reply_of(f"<{tag}>Hm.</{tag}>hi", "stop"), way)
+    outcome = outcome_of(monkeypatch, handler, way)
 
     assert (outcome.text, outcome.error) == ("hi", None)
 
@@ -260,8 +254,8 @@ USAGE = [
 
 
 @pytest.mark.parametrize(("usage", "counts"), USAGE)
-def test_usage_is_what_was_spent(monkeypatch, usage, counts):
-    outcome = asked(
+def test_the_counts_of_usage(monkeypatch, usage, counts):
+    outcome = outcome_of(
         monkeypatch, lambda reply: reply.respond(200, {**FULL, "usage": usage}), COMPLETE[0]
     )
     found = outcome.response.usage()
@@ -279,7 +273,7 @@ def test_a_later_zero_never_replaces_a_count(monkeypatch):
         {"choices": [], "usage": chunk(0, 0)},
         "[DONE]",
     ]
-    outcome = asked(monkeypatch, lambda reply: reply.events(*events))
+    outcome = outcome_of(monkeypatch, lambda reply: reply.events(*events))
     found = outcome.response.usage()
 
     assert (found.input, found.output) == (5, 7)

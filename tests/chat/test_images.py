@@ -77,7 +77,7 @@ def test_a_file_is_sent_as_data(sandbox, way, tmp_path, data, media_type):
     assert content(sandbox) == [text("Describe"), image(data_url(data, media_type))]
 
 
-def test_several_images_come_from_everywhere(sandbox, llm_command, tmp_path, png):
+def test_images_from_files_a_url_and_standard_input(sandbox, llm_command, tmp_path, png):
     jpeg = tmp_path / "image.jpg"
     jpeg.write_bytes(JPEG)
     command = ["-m", MODEL, "-a", str(png), "-a", "-", "--at", URL, "image/png"]
@@ -182,7 +182,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("content", "name", "message"), REFUSED)
 @one_way
-def test_a_file_that_is_no_image_is_refused(sandbox, way, tmp_path, content, name, message):
+def test_a_file_that_is_not_an_image_is_refused(sandbox, way, tmp_path, content, name, message):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InvalidRequestError) as raised:
@@ -192,7 +192,7 @@ def test_a_file_that_is_no_image_is_refused(sandbox, way, tmp_path, content, nam
     assert sandbox.requests == []
 
 
-def test_an_attachment_is_refused_wherever_it_comes_from(sandbox, way):
+def test_an_attachment_of_a_prompt_a_message_or_a_result_is_refused(sandbox, way):
     attachment = llm.Attachment(content=PDF)
     call = llm.parts.ToolCallPart("draw", {}, "c1", provider_metadata={"evolink": {}})
     result = ToolResultPart("draw", "", "c1", attachments=[attachment])
@@ -234,7 +234,7 @@ def test_an_attachment_is_refused_wherever_it_comes_from(sandbox, way):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @one_way
-def test_an_attachment_that_is_no_image_is_refused(sandbox, way, attachment, message):
+def test_an_attachment_that_is_not_an_image_is_refused(sandbox, way, attachment, message):
     with pytest.raises(InvalidRequestError, match=f"^{re.escape(message)}") as raised:
         way.prompt("hello", attachments=[attachment])
 

@@ -41,7 +41,7 @@ def test_an_empty_prompt_is_not_sent(monkeypatch, way: Way, prompt):
 
 
 @pytest.mark.parametrize("prompt", ["\ud800", "a\udfffb"])
-def test_half_of_a_surrogate_pair_is_not_sent(monkeypatch, way: Way, prompt):
+def test_an_unpaired_surrogate_is_not_sent(monkeypatch, way: Way, prompt):
     with serving(monkeypatch, answer) as server:
         outcome = ask(way, prompt)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a reader that goes away, in the middle of a stream: real processes."""
+"""Ctrl-C and a closed pipe during a stream, in real processes."""
 
 import asyncio
 import gc
@@ -22,31 +22,31 @@ PROMPT = ["-m", "gemini-3.5-flash", "hi"]
 
 
 class Endless:
-    """Answers with a stream, or nothing, and waits for the client to go.
+    """Sends an event, or nothing, and waits until the client disconnects.
 
     Attributes:
-        began: Set when what comes before the wait was sent.
-        gone: Set when the client has gone.
+        began: Set once the event is sent, if one is to be sent.
+        disconnected: Set when the client has disconnected.
     """
 
-    def __init__(self, *, says: bool, goes_on: bool = False) -> None:
-        self.says = says
-        self.goes_on = goes_on
+    def __init__(self, *, sends: bool, keeps_sending: bool = False) -> None:
+        self.sends = sends
+        self.keeps_sending = keeps_sending
         self.began = threading.Event()
-        self.gone = threading.Event()
+        self.disconnected = threading.Event()
 
     def __call__(self, reply: scripted_server.Reply) -> None:
-        if self.says:
+        if self.sends:
             reply.start()
             reply.event(HI)
         self.began.set()
         try:
-            while self.goes_on:
+            while self.keeps_sending:
                 reply.event(HI)
                 reply.pause(0.01)
             assert reply.closed(TIMEOUT)
         finally:
-            self.gone.set()
+            self.disconnected.set()
 
 
 def interrupt(process):
@@ -62,27 +62,27 @@ def interrupt(process):
 
 
 @pytest.mark.parametrize("flags", [[], ["--async"]], ids=["sync", "async"])
-@pytest.mark.parametrize("says", [True, False], ids=["streaming", "silent"])
-def test_ctrl_c(environment, monkeypatch, turns, says, flags):
-    handler = Endless(says=says)
+@pytest.mark.parametrize("sends", [True, False], ids=["streaming", "no data"])
+def test_ctrl_c(environment, monkeypatch, turns, sends, flags):
+    handler = Endless(sends=sends)
     with (
         serving(monkeypatch, handler) as server,
         llm_process.start(*PROMPT, *flags) as process,
     ):
         assert handler.began.wait(TIMEOUT)
-        if says:
+        if sends:
             assert process.stdout.read(2) == "Hi"
         interrupt(process)
         stderr = process.stderr.read()
         assert process.wait(TIMEOUT) == 1
-        assert handler.gone.wait(TIMEOUT)
+        assert handler.disconnected.wait(TIMEOUT)
 
     assert stderr.strip() == "Aborted!"
     assert len(server.requests) == 1
     assert turns() == []
 
 
-def test_ctrl_c_while_waiting_to_try_again(environment, monkeypatch):
+def test_ctrl_c_during_the_delay_before_a_retry(environment, monkeypatch):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "2")
 
     def busy(reply: scripted_server.Reply) -> None:
@@ -106,7 +106,7 @@ def test_ctrl_c_while_waiting_to_try_again(environment, monkeypatch):
     ("flags", "fresh"), [([], True), (["--async"], False)], ids=["sync", "async"]
 )
 def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, flags, fresh):
-    handler = Endless(says=True, goes_on=True)
+    handler = Endless(sends=True, keeps_sending=True)
     with (
         serving(monkeypatch, handler),
         llm_process.start(*PROMPT, *flags, fresh=fresh) as process,
@@ -115,10 +115,10 @@ def test_a_closed_pipe_closes_the_connection(environment, monkeypatch, turns, fl
         process.stdout.close()
         stderr = process.stderr.read()
         process.wait(TIMEOUT)
-        assert handler.gone.wait(TIMEOUT)
+        assert handler.disconnected.wait(TIMEOUT)
 
     assert line == b"Hi\n"
-    # 120 is Python's, when it cannot flush at exit what could not be written before.
+    # Python exits with 120 when it cannot flush standard output at exit.
     assert process.returncode in (1, 120)
     assert stderr.startswith("Error: [Errno 32] Broken pipe\n")  # llm's own line.
     assert "Traceback" not in stderr
@@ -154,8 +154,8 @@ for read in (texts, events):
 """
 
 
-def test_an_event_loop_that_ends_before_the_reply_says_nothing(environment, monkeypatch):
-    with serving(monkeypatch, Endless(says=True)) as server:
+def test_an_event_loop_that_ends_before_the_reply_prints_no_warning(environment, monkeypatch):
+    with serving(monkeypatch, Endless(sends=True)) as server:
         done = subprocess.run(
             [sys.executable, "-W", "default", "-c", LEAVE],
             capture_output=True,
@@ -172,8 +172,8 @@ def test_a_reply_that_is_dropped_closes_its_connection(environment, monkeypatch)
         async for _ in AsyncEvolinkChat().prompt("hi"):
             break
         gc.collect()
-        assert await asyncio.to_thread(handler.gone.wait, TIMEOUT)
+        assert await asyncio.to_thread(handler.disconnected.wait, TIMEOUT)
 
-    handler = Endless(says=True)
+    handler = Endless(sends=True)
     with serving(monkeypatch, handler):
         asyncio.run(main())

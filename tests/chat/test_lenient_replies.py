@@ -20,8 +20,8 @@ def _environment(environment: None) -> None:
     pass
 
 
-def asked(monkeypatch, way: Way, choices: Any, **fields: Any) -> Outcome:
-    """Ask for a reply with these choices, in a stream as one event."""
+def outcome_of(monkeypatch, way: Way, choices: Any, **fields: Any) -> Outcome:
+    """Return the outcome of a reply with these choices, which are one event of a stream."""
 
     def handler(reply: scripted_server.Reply) -> None:
         data = {"choices": choices, **fields}
@@ -52,7 +52,7 @@ CONTENTS = [
 @pytest.mark.parametrize("way", [SYNC_STREAMED, COMPLETE[0]], ids=way_id)
 def test_the_text_is_taken_from_other_types_of_content(monkeypatch, way, content, text):
     choice = {place(way): {"content": content}, "finish_reason": "stop"}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert (outcome.text, outcome.error) == (text, None)
 
@@ -60,7 +60,7 @@ def test_the_text_is_taken_from_other_types_of_content(monkeypatch, way, content
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_list_of_parts_in_each_way(monkeypatch, way):
     choice = {place(way): {"content": CONTENTS[0][0]}, "finish_reason": "stop"}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert (outcome.text, outcome.error) == ("ab", None)
 
@@ -80,7 +80,7 @@ CHOICES = {
 
 @pytest.mark.parametrize("choices", CHOICES.values(), ids=CHOICES)
 def test_the_text_is_taken_from_other_places(monkeypatch, choices):
-    outcome = asked(monkeypatch, SYNC_STREAMED, choices)
+    outcome = outcome_of(monkeypatch, SYNC_STREAMED, choices)
 
     assert (outcome.text, outcome.error) == ("hi", None)
 
@@ -89,7 +89,7 @@ def test_the_text_is_taken_from_other_places(monkeypatch, choices):
 def test_fields_of_another_type_are_left_out(monkeypatch, way):
     choice = {place(way): {"content": "hi"}, "finish_reason": 3, "index": "0", "logprobs": "n/a"}
     fields = {"id": 5, "model": 6, "created": "now", "usage": "n/a", "object": None}
-    outcome = asked(monkeypatch, way, [choice], **fields)
+    outcome = outcome_of(monkeypatch, way, [choice], **fields)
 
     assert (outcome.text, outcome.error) == ("hi", None)
     assert (outcome.response.input_tokens, outcome.response.output_tokens) == (None, None)
@@ -99,7 +99,7 @@ def test_fields_of_another_type_are_left_out(monkeypatch, way):
 def test_usage_of_a_choice_counts(monkeypatch):
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": "none"}
     choice = {"delta": {"content": "hi"}, "finish_reason": "stop", "usage": usage}
-    outcome = asked(monkeypatch, SYNC_STREAMED, [choice])
+    outcome = outcome_of(monkeypatch, SYNC_STREAMED, [choice])
 
     assert (outcome.response.input_tokens, outcome.response.output_tokens) == (3, 4)
 
@@ -107,7 +107,7 @@ def test_usage_of_a_choice_counts(monkeypatch):
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_refusal_is_the_answer_with_a_notice(monkeypatch, capsys, way):
     choice = {place(way): {"content": None, "refusal": "I will not."}, "finish_reason": "stop"}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert (outcome.text, outcome.error) == ("I will not.", None)
     assert "The model refused to answer; the text is its reason" in capsys.readouterr().err
@@ -117,7 +117,7 @@ def test_a_refusal_is_the_answer_with_a_notice(monkeypatch, capsys, way):
 def test_a_legacy_function_call_is_shown_with_a_notice(monkeypatch, capsys, way):
     call = {"name": "weather", "arguments": '{"city": "Paris"}'}
     choice = {place(way): {"content": None, "function_call": call}, "finish_reason": "stop"}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert (outcome.text, outcome.error) == ('{"city": "Paris"}', None)
     assert "The answer came as a function_call of weather" in capsys.readouterr().err
@@ -127,7 +127,7 @@ def test_a_legacy_function_call_is_shown_with_a_notice(monkeypatch, capsys, way)
 @pytest.mark.parametrize("calls", [[], [5], None], ids=str)
 def test_an_announced_tool_call_that_cannot_be_read_is_an_error(monkeypatch, way, calls):
     choice = {place(way): {"content": "x", "tool_calls": calls}, "finish_reason": "tool_calls"}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert type(outcome.error) is errors.IncompleteReplyError
     assert str(outcome.error) == (
@@ -138,7 +138,7 @@ def test_an_announced_tool_call_that_cannot_be_read_is_an_error(monkeypatch, way
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_an_error_of_a_choice_is_the_reason(monkeypatch, way):
     choice = {place(way): {"content": "half"}, "error": {"message": "upstream broke"}}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert isinstance(outcome.error, errors.EvolinkError)
     assert "upstream broke" in str(outcome.error)
@@ -149,7 +149,7 @@ def test_an_error_of_a_choice_is_the_reason(monkeypatch, way):
 def test_text_in_tags_at_the_beginning_is_reasoning(monkeypatch, way, name):
     content = f"\n<{name}>\nfirst\nsecond\n</{name}>\n\nThe answer"
     choice = {place(way): {"content": content}, "finish_reason": "stop"}
-    outcome = asked(monkeypatch, way, [choice])
+    outcome = outcome_of(monkeypatch, way, [choice])
 
     assert (outcome.text, outcome.error) == ("The answer", None)
     (message,) = way.resolve(outcome.response.messages())
@@ -238,32 +238,3 @@ def test_a_deep_unknown_field(monkeypatch, way, depth, text_shown):
     assert outcome.text == text_shown
     unreadable = errors.IncompleteReplyError if way.stream else errors.NoReplyError
     assert type(outcome.error) is (type(None) if text_shown else unreadable)
-
-
-RETRY_INFO = {
-    "code": 429,
-    "message": "Resource exhausted",
-    "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.5s"}],
-}
-
-
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
-def test_a_delay_in_the_details_of_an_error_is_taken(monkeypatch, way):
-    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
-    with serving(monkeypatch, lambda reply: reply.respond(429, {"error": RETRY_INFO})):
-        outcome = ask(way)
-
-    assert type(outcome.error) is errors.RateLimitError
-    assert outcome.error.retry_after == 3.5
-
-
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
-@pytest.mark.parametrize("status", [402, 403, 429])
-def test_a_used_up_quota_is_asked_once_and_says_how_to_top_up(monkeypatch, way, status):
-    error = {"message": "No credit", "code": "insufficient_user_quota"}
-    with serving(monkeypatch, lambda reply: reply.respond(status, {"error": error})) as server:
-        outcome = ask(way)
-
-    assert len(server.requests) == 1
-    assert type(outcome.error) is errors.QuotaError
-    assert "top up" in str(outcome.error).lower()

@@ -1,4 +1,4 @@
-"""The log, and why a reply ended: what llm keeps of a reply, and what a person is told."""
+"""What llm logs of a reply, and the notice about why the reply ended."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ CUT_TEXT = INTRODUCTION[:12]
 
 
 @pytest.mark.parametrize(
-    ("finish_reason", "told", "flags"),
+    ("finish_reason", "notice", "flags"),
     [
         ("length", CUT, []),
         ("length", CUT, ["--async", "--no-stream"]),
@@ -34,11 +34,13 @@ CUT_TEXT = INTRODUCTION[:12]
         ("stop", "", ["--no-stream"]),
     ],
 )
-def test_a_cut_answer_is_told_on_stderr(scripted, llm_command, turns, finish_reason, told, flags):
+def test_a_cut_answer_has_a_notice_on_stderr(
+    scripted, llm_command, turns, finish_reason, notice, flags
+):
     scripted({"message": {"content": "Half of"}, "finish_reason": finish_reason})
     done = llm_command("-m", MODEL, "hello", *flags)
 
-    assert (done.stdout, done.stderr, done.returncode) == ("Half of\n", told, 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("Half of\n", notice, 0)
     log = turns()[0]["response_json"]
     assert (log.keys(), log["finish_reason"]) == ({"finish_reason", "server"}, finish_reason)
 
@@ -104,7 +106,7 @@ def test_response_json_is_plain_and_small(scripted, way):
     assert response.resolved_model == "gemini-3.5-flash-001"
 
 
-def test_logprobs_are_the_same_streamed_or_whole(sandbox, way):
+def test_logprobs_are_the_same_streamed_or_not(sandbox, way):
     response = way.prompt("hello", logprobs=True)
 
     assert response.response_json["logprobs"].keys() == {"content"}
@@ -113,7 +115,7 @@ def test_logprobs_are_the_same_streamed_or_whole(sandbox, way):
 
 
 @pytest.mark.parametrize("logprobs", [None, {"content": None}, [], "none"])
-def test_logprobs_that_hold_none_are_left_out(scripted, way, logprobs):
+def test_empty_logprobs_are_left_out(scripted, way, logprobs):
     scripted({"message": {"content": "hi"}, "logprobs": logprobs})
 
     assert way.prompt("hello").response_json.keys() == {"finish_reason", "server"}
@@ -145,21 +147,21 @@ def test_the_database_holds_no_second_copy_no_key_and_no_image(sandbox, llm_comm
     assert PNG.hex() not in dump.lower()
 
 
-def say(text, finish_reason=None, **fields):
-    """Return a choice that fits in a chunk and in a whole reply."""
+def choice_of(text, finish_reason=None, **fields):
+    """Return a choice that is valid in a chunk and in a complete reply."""
     return {"message": {"content": text}, "delta": {"content": text}, **fields} | {
         "finish_reason": finish_reason
     }
 
 
 CHOICES = {
-    "more than was asked for": (
-        [say("0", "reason 0", index=0), say("1", "reason 1", index=1)],
+    "more choices than requested": (
+        [choice_of("0", "reason 0", index=0), choice_of("1", "reason 1", index=1)],
         ("0", {"finish_reason": "reason 0"}),
     ),
-    "no index": ([say("0", "stop")], ("0", {"finish_reason": "stop"})),
-    "no text": ([say(None, "stop")], ("", {"finish_reason": "stop"})),
-    "a text index": ([say("0", "stop", index="0")], ("0", {"finish_reason": "stop"})),
+    "no index": ([choice_of("0", "stop")], ("0", {"finish_reason": "stop"})),
+    "no text": ([choice_of(None, "stop")], ("", {"finish_reason": "stop"})),
+    "a text index": ([choice_of("0", "stop", index="0")], ("0", {"finish_reason": "stop"})),
     "no message": ([{"finish_reason": "stop"}], ("", {"finish_reason": "stop"})),
     "a null message": (
         [{"message": None, "delta": None, "finish_reason": "length"}],

@@ -1,4 +1,4 @@
-"""Reasoning: shown and logged as such, never as the answer, and not sent back."""
+"""Reasoning is shown and logged as reasoning, not as the answer, and is not sent back."""
 
 import pytest
 
@@ -38,8 +38,8 @@ def test_reasoning_is_not_sent_back(sandbox, way):
     ]
 
 
-# The fields of a message, or of the deltas of one, and the parts they make.
-SPOKEN = {
+# The deltas of a message, and the parts that llm gets.
+FORMS = {
     "reasoning_content": (
         [{"reasoning_content": "Let me "}, {"reasoning_content": "see."}, {"content": "Yes."}],
         [reasoning("Let me see."), text("Yes.")],
@@ -66,15 +66,15 @@ SPOKEN = {
     ),
     "none": ([{"content": "Yes."}], [reasoning("", redacted=True), text("Yes.")]),
     "alone": ([{"reasoning_content": "Hm."}], [reasoning("Hm.")]),
-    "half of a surrogate pair": (
+    "unpaired surrogates": (
         [{"reasoning_content": "\ud800", "content": "\udfff"}],
         [reasoning("\ufffd"), text("\ufffd")],
     ),
 }
 
 
-def whole(deltas):
-    """Return the message that the deltas make."""
+def joined(deltas):
+    """Return the complete message of these deltas."""
     message = {}
     for delta in deltas:
         for name, value in delta.items():
@@ -82,9 +82,9 @@ def whole(deltas):
     return message
 
 
-@pytest.mark.parametrize(("deltas", "parts"), SPOKEN.values(), ids=SPOKEN)
+@pytest.mark.parametrize(("deltas", "parts"), FORMS.values(), ids=FORMS)
 def test_reasoning_in_each_form(scripted, way, deltas, parts):
-    scripted({"deltas": deltas, "message": whole(deltas), **THINKING})
+    scripted({"deltas": deltas, "message": joined(deltas), **THINKING})
 
     assert way.parts(way.prompt("hello")) == parts
 

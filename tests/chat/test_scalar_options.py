@@ -34,7 +34,7 @@ def test_a_pattern_that_pydantic_does_not_support_is_left_out():
         option.validate_python("bcd")
 
 
-def test_fields_that_are_no_scalars_are_no_options():
+def test_fields_that_are_not_scalar_are_not_options():
     fields = document(
         seed={"type": "integer"},
         stop={"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},

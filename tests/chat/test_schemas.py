@@ -13,7 +13,7 @@ DOG = {
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
     "required": ["name", "age"],
 }
-MADE_UP = {"name": "sandbox", "age": 0}
+GENERATED = {"name": "sandbox", "age": 0}
 
 
 class Dog(pydantic.BaseModel):
@@ -28,7 +28,7 @@ def response_format(schema):
 def test_a_dict_is_a_schema(sandbox, way):
     response = way.prompt("Invent a dog", schema=DOG)
 
-    assert json.loads(response.text_or_raise()) == MADE_UP
+    assert json.loads(response.text_or_raise()) == GENERATED
     assert sandbox.requests[0].body["response_format"] == response_format(DOG)
 
 
@@ -40,7 +40,7 @@ def test_a_pydantic_class_is_a_schema(sandbox, way):
     assert sent == response_format(Dog.model_json_schema())
 
 
-def test_a_schema_goes_before_json_object(sandbox, way):
+def test_a_schema_overrides_json_object(sandbox, way):
     way.prompt("Invent a dog", schema=DOG, json_object=True)
 
     assert sandbox.requests[0].body["response_format"] == response_format(DOG)
@@ -51,10 +51,10 @@ def test_a_schema_is_sent_in_every_round_of_a_chain(sandbox, way):
 
     formats = [request.body.get("response_format") for request in sandbox.requests]
     assert formats == [response_format(DOG)] * 3
-    assert json.loads(text) == MADE_UP
+    assert json.loads(text) == GENERATED
 
 
-def test_a_schema_is_that_of_its_own_chain(sandbox, way):
+def test_a_schema_applies_to_its_own_chain_only(sandbox, way):
     conversation = way.model.conversation(tools=[now])
     way.chain("now", on=conversation, tools=[now], schema=DOG)
     way.chain("now", on=conversation, tools=[now])
@@ -76,7 +76,7 @@ def test_results_without_a_prompt_before_them_have_no_schema(sandbox, way):
     assert ["response_format" in request.body for request in sandbox.requests] == [False] * 3
 
 
-def test_the_forms_of_the_command_line(sandbox, llm_command, tmp_path):
+def test_the_forms_of_a_schema_at_the_command_line(sandbox, llm_command, tmp_path):
     path = tmp_path / "dog.json"
     path.write_text(json.dumps(DOG))
     for given, *flags in (
@@ -85,7 +85,7 @@ def test_the_forms_of_the_command_line(sandbox, llm_command, tmp_path):
         (str(path), "--no-stream"),
     ):
         done = llm_command("-m", MODEL, "--schema", given, "Invent a dog", *flags)
-        assert (json.loads(done.stdout), done.stderr) == (MADE_UP, "")
+        assert (json.loads(done.stdout), done.stderr) == (GENERATED, "")
 
     formats = [request.body["response_format"] for request in sandbox.requests]
     assert formats == [response_format(DOG)] * 3

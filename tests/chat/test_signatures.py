@@ -1,4 +1,4 @@
-"""Thought signatures: what comes with a call goes back with it, wherever it was kept meanwhile.
+"""Thought signatures are sent back with their calls: from memory, the log and saved JSON.
 
 The sandbox signs the first of parallel calls, as Gemini 3 does, and answers 400 when the signature
 of a call in the current turn is missing or not that of the call.
@@ -31,7 +31,7 @@ def signatures(server):
     return [extra["google"]["thought_signature"] for extra in extras]
 
 
-def test_signatures_go_back_within_a_chain(sandbox, way):
+def test_signatures_are_sent_back_within_a_chain(sandbox, way):
     assert way.chain(TASK, tools=TOOLS).startswith(ANSWER)
 
     assert len(sandbox.requests) == 3
@@ -39,7 +39,7 @@ def test_signatures_go_back_within_a_chain(sandbox, way):
     assert len(set(signatures(sandbox))) == 2
 
 
-def test_signatures_go_back_in_a_conversation(sandbox, way):
+def test_signatures_are_sent_back_in_a_conversation(sandbox, way):
     conversation = way.model.conversation(tools=TOOLS)
     way.chain(TASK, on=conversation, tools=TOOLS)
     kept = signatures(sandbox)
@@ -49,7 +49,7 @@ def test_signatures_go_back_in_a_conversation(sandbox, way):
     assert len(signatures(sandbox)) == 3
 
 
-def test_signatures_go_back_with_a_reply(sandbox, way):
+def test_signatures_are_sent_back_with_a_reply(sandbox, way):
     response = way.prompt(TASK, tools=TOOLS)
     response = way.reply(response)
     response = way.reply(response)
@@ -59,8 +59,8 @@ def test_signatures_go_back_with_a_reply(sandbox, way):
 
 
 @pytest.mark.parametrize("by_id", [True, False], ids=["--cid", "-c"])
-def test_signatures_go_back_from_the_database(sandbox, llm_command, turns, by_id):
-    """Logged by a streamed chain and continued async, or the other way about."""
+def test_signatures_are_sent_back_from_the_database(sandbox, llm_command, turns, by_id):
+    """A streamed chain is continued async, and an async one streamed."""
     functions = "def multiply(a: int, b: int) -> int:\n    return a * b\n"
     first, then = ([], ["--async"]) if by_id else (["--async", "--no-stream"], [])
     prompt = 'multiply {"b": 7, "a": 6}'
@@ -75,10 +75,10 @@ def test_signatures_go_back_from_the_database(sandbox, llm_command, turns, by_id
     assert signatures(sandbox) == kept
 
 
-def test_signatures_go_back_from_a_saved_response(sandbox, way):
+def test_signatures_are_sent_back_from_a_saved_response(sandbox, way):
     saved = json.dumps(way.prompt(TASK, tools=TOOLS).to_dict())
-    kind = llm.AsyncResponse if way.asynchronous else llm.Response
-    restored = kind.from_dict(json.loads(saved))
+    response_class = llm.AsyncResponse if way.asynchronous else llm.Response
+    restored = response_class.from_dict(json.loads(saved))
     assert [call.name for call in restored.tool_calls_or_raise()] == ["multiply", "upper"]
 
     way.reply(restored, tools=TOOLS)
@@ -86,8 +86,8 @@ def test_signatures_go_back_from_a_saved_response(sandbox, way):
     assert len(signatures(sandbox)) == 1
 
 
-def test_signatures_go_back_after_a_pause(sandbox, way):
-    """Paused in the second round; resumed from JSON, in the same way."""
+def test_signatures_are_sent_back_after_a_pause(sandbox, way):
+    """The chain is paused in the second round, and resumed from JSON."""
     paused = []
 
     def now() -> str:
@@ -102,16 +102,16 @@ def test_signatures_go_back_after_a_pause(sandbox, way):
         way.chain(TASK, on=conversation, tools=tools)
     saved = json.dumps(conversation.responses[-1].to_dict())
 
-    kind = llm.AsyncResponse if way.asynchronous else llm.Response
-    last = kind.from_dict(json.loads(saved))
+    response_class = llm.AsyncResponse if way.asynchronous else llm.Response
+    last = response_class.from_dict(json.loads(saved))
     messages = [*last.prompt.messages, *way.resolve(last.messages())]
 
     assert way.chain(messages=messages, tools=tools).startswith(ANSWER)
     assert len(signatures(sandbox)) == 2
 
 
-def test_a_lost_signature_is_what_the_sandbox_refuses(sandbox, way):
-    """The tests above would pass on a server that does not look."""
+def test_the_sandbox_refuses_a_call_without_its_signature(sandbox, way):
+    """If it did not, the tests above could not fail."""
     first = way.prompt("now", tools=TOOLS)
     (message,) = way.resolve(first.messages())
     (call,) = message.parts
@@ -130,7 +130,7 @@ UNKNOWN = {
 }
 
 
-def test_signatures_and_extra_content_of_a_call_go_back_and_nothing_else(scripted, way):
+def test_only_signatures_and_extra_content_of_a_call_are_sent_back(scripted, way):
     signed = {"id": "a", "type": "function", "extra_content": UNKNOWN["extra_content"]}
     signed |= {"thoughtSignature": "s"}
     signed["function"] = {"name": "now", "arguments": "{}", "thought_signature": "t"}
@@ -151,14 +151,14 @@ def test_signatures_and_extra_content_of_a_call_go_back_and_nothing_else(scripte
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.stream], ids=way_id)
-def test_a_signature_can_come_in_pieces_and_late(scripted, way):
-    pieces = [
+def test_a_signature_can_arrive_in_a_late_delta(scripted, way):
+    calls_in_deltas = [
         {"index": 0, "id": "a", "function": {"name": "now", "arguments": ""}},
         {"index": 0, "extra_content": {"google": {"more": 1}}, "function": {"arguments": "{}"}},
         {"index": 0, "extra_content": {"google": {"thought_signature": "s"}}, "function": None},
         {"index": 0, "extra_content": None, "a_signature": ["n"], "function": {"signature": "t"}},
     ]
-    deltas = [{"tool_calls": [piece]} for piece in pieces]
+    deltas = [{"tool_calls": [call]} for call in calls_in_deltas]
     server = scripted({"deltas": deltas}, {"message": {"content": "Done."}})
     way.reply(way.prompt("call", tools=TOOLS))
 
@@ -168,8 +168,8 @@ def test_a_signature_can_come_in_pieces_and_late(scripted, way):
     assert call["function"] == {"name": "now", "arguments": "{}", "signature": "t"}
 
 
-def test_of_parallel_calls_only_the_first_may_be_signed(scripted, way):
-    """Gemini 3 signs the first of several: the others are its calls as well."""
+def test_parallel_calls_of_which_only_the_first_is_signed(scripted, way):
+    """Gemini 3 signs only the first; the others are sent back as calls too, not as text."""
     made = [{"id": str(n), "function": {"name": "now", "arguments": "{}"}} for n in range(2)]
     made[0]["extra_content"] = {"google": {"thought_signature": "s"}}
     server = scripted({"message": {"tool_calls": made}}, {"message": {"content": "Done."}})
@@ -186,7 +186,7 @@ def test_of_parallel_calls_only_the_first_may_be_signed(scripted, way):
 
 
 @pytest.mark.parametrize("after", [[], [{"content": ""}], [{"tool_calls": []}]], ids=repr)
-def test_a_signed_text_goes_back_signed(scripted, way, after):
+def test_the_signature_of_a_text_is_sent_back(scripted, way, after):
     signed = {"extra_content": {"google": {"thought_signature": "s"}}}
     message = {"content": "Hello there", **signed, "refusal": None}
     deltas = [{"content": "Hello"}, {"content": " there", **signed}, *after]
@@ -205,8 +205,8 @@ def test_a_signed_text_goes_back_signed(scripted, way, after):
     }
 
 
-def test_calls_of_another_model_stand_beside_ours(sandbox, way):
-    """An id that both models gave is no reason to mix their calls up."""
+def test_calls_of_two_models_with_the_same_id(sandbox, way):
+    """The results belong to the call before them."""
     ours = way.prompt("now", tools=TOOLS)
     (call,) = ours.tool_calls_or_raise()
     theirs = ToolCallPart("f", {}, call.tool_call_id, provider_metadata={"other": {}})
@@ -217,7 +217,7 @@ def test_calls_of_another_model_stand_beside_ours(sandbox, way):
         *ours.prompt.messages,
         *way.resolve(ours.messages()),
         llm.tool_message(ToolResultPart("now", "noon", call.tool_call_id)),
-        # Said twice, it answers nothing.
+        # A second result of a call is sent as text.
         llm.tool_message(ToolResultPart("now", "late", call.tool_call_id)),
     ]
     way.prompt(messages=messages, tools=TOOLS)

@@ -1,4 +1,4 @@
-"""llm's log: whatever many processes write at once is there, or its loss is told."""
+"""llm's log: prompts of several processes at once are logged, or the command reports an error."""
 
 import pytest
 
@@ -32,14 +32,14 @@ def test_prompts_at_once(environment, monkeypatch, llm_command, user_path, count
         if status == 0:
             assert f"re: prompt {number}.".encode() in logged
         else:
-            *frames, told = stderr.splitlines()
-            migrating = any("in migrate" in line for line in frames)  # Two at once; it says why.
-            assert (status, told == LOCKED or (migrating and not existing)) == (1, True), stderr
+            *frames, message = stderr.splitlines()
+            migrating = any("in migrate" in line for line in frames)  # Both create the database.
+            assert (status, message == LOCKED or (migrating and not existing)) == (1, True), stderr
     if existing:
         assert any(status == 0 for *_, status in ended)
 
 
-def test_a_prompt_that_is_not_to_be_logged_is_not(environment, monkeypatch, llm_command, user_path):
+def test_no_log_writes_nothing(environment, monkeypatch, llm_command, user_path):
     with serving(monkeypatch, answer):
         llm_command("-m", "gemini-3.5-flash", "before")
         before = (user_path / "logs.db").read_bytes()

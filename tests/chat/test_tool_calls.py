@@ -1,7 +1,7 @@
-"""Tool calls in every shape that gateways send them, streamed and whole.
+"""Tool calls in every form that gateways send, streamed and complete.
 
-The scripted replies end with finish_reason "stop", as gateways do although there are calls; the
-sandbox, in other tests, says "tool_calls".
+The scripted replies end with finish_reason "stop", as some gateways' do. In other tests, the
+sandbox sends "tool_calls".
 """
 
 import json
@@ -15,15 +15,15 @@ from tests.four_ways import COMPLETE, WAYS, one_way, way_id
 
 STREAMED = [way for way in WAYS if way.stream]
 
-MADE_UP = re.compile("call_[0-9a-f]{32}")
+GENERATED_ID = re.compile("call_[0-9a-f]{32}")
 TOOLS = [
     llm.Tool(name, implementation=lambda name=name, **arguments: f"{name} {json.dumps(arguments)}")
     for name in ("f", "g")
 ]
 
 
-def piece(name=None, arguments=None, **fields):
-    """Return a piece of a call; without a name or arguments, without their fields."""
+def delta(name=None, arguments=None, **fields):
+    """Return a delta of a call; a field that is None is left out."""
     function = {"name": name, "arguments": arguments}
     function = {key: value for key, value in function.items() if value is not None}
     return {**fields, **({"function": function} if function else {})}
@@ -32,173 +32,173 @@ def piece(name=None, arguments=None, **fields):
 A, B = '{"x": 1}', '{"y": 2}'
 F, G = ("f", {"x": 1}), ("g", {"y": 2})
 
-# The pieces of a stream, one a chunk, and the calls they make: id (None for one made up by us),
-# name, arguments.
-PIECES = {
-    "whole call": ([piece("f", A, index=0, id="a")], [("a", *F)]),
+# The deltas of a stream, one for each chunk, and the calls that they form: id (None for a generated
+# one), name, arguments.
+STREAMED_CALLS = {
+    "complete call": ([delta("f", A, index=0, id="a")], [("a", *F)]),
     "name first, arguments later": (
-        [piece("f", "", index=0, id="a"), piece(None, A, index=0)],
+        [delta("f", "", index=0, id="a"), delta(None, A, index=0)],
         [("a", *F)],
     ),
-    "arguments in pieces": (
-        [piece("f", "", index=0, id="a"), piece(None, '{"x"', index=0), piece(None, ": 1}")],
+    "arguments in several deltas": (
+        [delta("f", "", index=0, id="a"), delta(None, '{"x"', index=0), delta(None, ": 1}")],
         [("a", *F)],
     ),
-    "id and name in every piece": (
+    "id and name in every delta": (
         [
-            piece("f", "", index=0, id="a"),
-            piece("f", '{"x"', index=0, id="a"),
-            piece("f", ": 1}", index=0, id="a"),
+            delta("f", "", index=0, id="a"),
+            delta("f", '{"x"', index=0, id="a"),
+            delta("f", ": 1}", index=0, id="a"),
         ],
         [("a", *F)],
     ),
-    "empty id and name in later pieces": (
-        [piece("f", "", index=0, id="a"), piece("", A, index=0, id="")],
+    "empty id and name in later deltas": (
+        [delta("f", "", index=0, id="a"), delta("", A, index=0, id="")],
         [("a", *F)],
     ),
     "null fields": (
-        [piece("f", "", index=None, id="a"), {"id": None, "function": {"arguments": A}}],
+        [delta("f", "", index=None, id="a"), {"id": None, "function": {"arguments": A}}],
         [("a", *F)],
     ),
-    "a null function": ([piece("f", A, id="a"), {"index": 0, "function": None}], [("a", *F)]),
+    "a null function": ([delta("f", A, id="a"), {"index": 0, "function": None}], [("a", *F)]),
     "id first, name later": (
-        [piece(None, None, index=0, id="a"), piece("f", A, index=0)],
+        [delta(None, None, index=0, id="a"), delta("f", A, index=0)],
         [("a", *F)],
     ),
     "name first, id later": (
-        [piece("f", "", index=0), piece(None, A, index=0, id="a")],
+        [delta("f", "", index=0), delta(None, A, index=0, id="a")],
         [("a", *F)],
     ),
-    "another id in a later piece": (
-        [piece("f", "", index=0, id="a"), piece(None, A, index=0, id="b")],
+    "another id in a later delta": (
+        [delta("f", "", index=0, id="a"), delta(None, A, index=0, id="b")],
         [("a", *F)],
     ),
-    "index missing in a later piece": (
-        [piece("f", "", index=0, id="a"), piece(None, A, id="a")],
+    "index missing in a later delta": (
+        [delta("f", "", index=0, id="a"), delta(None, A, id="a")],
         [("a", *F)],
     ),
-    "indexes from 1": ([piece("f", "", index=1, id="a"), piece(None, A, index=1)], [("a", *F)]),
+    "indexes from 1": ([delta("f", "", index=1, id="a"), delta(None, A, index=1)], [("a", *F)]),
     "two calls, interleaved": (
         [
-            piece("f", "", index=0, id="a"),
-            piece("g", "", index=1, id="b"),
-            piece(None, A, index=0),
-            piece(None, B, index=1),
+            delta("f", "", index=0, id="a"),
+            delta("g", "", index=1, id="b"),
+            delta(None, A, index=0),
+            delta(None, B, index=1),
         ],
         [("a", *F), ("b", *G)],
     ),
     "two calls without index": (
-        [piece("f", "", id="a"), piece(None, A), piece("g", "", id="b"), piece(None, B)],
+        [delta("f", "", id="a"), delta(None, A), delta("g", "", id="b"), delta(None, B)],
         [("a", *F), ("b", *G)],
     ),
     "two calls without index, interleaved by id": (
         [
-            piece("f", "", id="a"),
-            piece("g", "", id="b"),
-            piece(None, A, id="a"),
-            piece(None, B, id="b"),
+            delta("f", "", id="a"),
+            delta("g", "", id="b"),
+            delta(None, A, id="a"),
+            delta(None, B, id="b"),
         ],
         [("a", *F), ("b", *G)],
     ),
     "all index 0": (
-        [piece("f", A, index=0, id="a"), piece("g", B, index=0, id="b")],
+        [delta("f", A, index=0, id="a"), delta("g", B, index=0, id="b")],
         [("a", *F), ("b", *G)],
     ),
     "all index 0, the same tool": (
-        [piece("f", A, index=0, id="a"), piece("f", A, index=0, id="b")],
+        [delta("f", A, index=0, id="a"), delta("f", A, index=0, id="b")],
         [("a", *F), ("b", *F)],
     ),
-    "all index 0, in pieces": (
+    "all index 0, in several deltas": (
         [
-            piece("f", "", index=0, id="a"),
-            piece(None, A, index=0),
-            piece("g", "", index=0, id="b"),
-            piece(None, B, index=0),
+            delta("f", "", index=0, id="a"),
+            delta(None, A, index=0),
+            delta("g", "", index=0, id="b"),
+            delta(None, B, index=0),
         ],
         [("a", *F), ("b", *G)],
     ),
     "all index 0, no id": (
-        [piece("f", A, index=0), piece("f", '{"x": 3}', index=0)],
+        [delta("f", A, index=0), delta("f", '{"x": 3}', index=0)],
         [(None, *F), (None, "f", {"x": 3})],
     ),
-    "missing id": ([piece("f", A, index=0)], [(None, *F)]),
+    "missing id": ([delta("f", A, index=0)], [(None, *F)]),
     "empty ids": (
-        [piece("f", A, index=0, id=""), piece("g", B, index=1, id="")],
+        [delta("f", A, index=0, id=""), delta("g", B, index=1, id="")],
         [(None, *F), (None, *G)],
     ),
-    "neither id nor index": ([piece("f", A), piece("g", B)], [(None, *F), (None, *G)]),
+    "neither id nor index": ([delta("f", A), delta("g", B)], [(None, *F), (None, *G)]),
     "one id for two calls": (
-        [piece("f", A, index=0, id="a"), piece("g", B, index=1, id="a")],
+        [delta("f", A, index=0, id="a"), delta("g", B, index=1, id="a")],
         [("a", *F), (None, *G)],
     ),
     "one id and index for two calls": (
-        [piece("f", A, index=0, id="a"), piece("f", '{"x": 3}', index=0, id="a")],
+        [delta("f", A, index=0, id="a"), delta("f", '{"x": 3}', index=0, id="a")],
         [("a", *F), (None, "f", {"x": 3})],
     ),
     "the same call twice": (
-        [piece("f", A, index=0, id="a"), piece("f", A, index=0, id="a")],
+        [delta("f", A, index=0, id="a"), delta("f", A, index=0, id="a")],
         [("a", *F)],
     ),
     "the same call again, without arguments": (
-        [piece("f", A, index=0, id="a"), piece("f", "", index=0, id="a")],
+        [delta("f", A, index=0, id="a"), delta("f", "", index=0, id="a")],
         [("a", *F)],
     ),
     "an empty object before the arguments": (
-        [piece("f", "{}", index=0, id="a"), piece("f", A, index=0, id="a")],
+        [delta("f", "{}", index=0, id="a"), delta("f", A, index=0, id="a")],
         [("a", *F)],
     ),
-    "no arguments": ([piece("f", "", index=0, id="a")], [("a", "f", {})]),
-    "blank arguments": ([piece("f", " ", index=0, id="a")], [("a", "f", {})]),
-    "arguments missing": ([piece("f", None, index=0, id="a")], [("a", "f", {})]),
+    "no arguments": ([delta("f", "", index=0, id="a")], [("a", "f", {})]),
+    "blank arguments": ([delta("f", " ", index=0, id="a")], [("a", "f", {})]),
+    "arguments missing": ([delta("f", None, index=0, id="a")], [("a", "f", {})]),
     "arguments null": (
         [{"index": 0, "id": "a", "function": {"name": "f", "arguments": None}}],
         [("a", "f", {})],
     ),
-    "arguments as an object": ([piece("f", {"x": 1}, index=0, id="a")], [("a", *F)]),
-    "arguments encoded twice": ([piece("f", json.dumps(A), index=0, id="a")], [("a", *F)]),
-    "null encoded": ([piece("f", "null", index=0, id="a")], [("a", "f", {})]),
-    "an empty list for no arguments": ([piece("f", "[]", index=0, id="a")], [("a", "f", {})]),
+    "arguments as an object": ([delta("f", {"x": 1}, index=0, id="a")], [("a", *F)]),
+    "arguments encoded twice": ([delta("f", json.dumps(A), index=0, id="a")], [("a", *F)]),
+    "null encoded": ([delta("f", "null", index=0, id="a")], [("a", "f", {})]),
+    "an empty list for no arguments": ([delta("f", "[]", index=0, id="a")], [("a", "f", {})]),
     "raw line breaks": (
-        [piece("f", '{"x":\n "a\nb"}', index=0, id="a")],
+        [delta("f", '{"x":\n "a\nb"}', index=0, id="a")],
         [("a", "f", {"x": "a\nb"})],
     ),
-    "white space around the name": ([piece(" f ", A, index=0, id="a")], [("a", *F)]),
+    "white space around the name": ([delta(" f ", A, index=0, id="a")], [("a", *F)]),
     "an index of text": (
         [
-            piece("f", "", index="0", id="a"),
-            piece("g", B, index="1", id="b"),
-            piece(None, A, index="0"),
+            delta("f", "", index="0", id="a"),
+            delta("g", B, index="1", id="b"),
+            delta(None, A, index="0"),
         ],
         [("a", *F), ("b", *G)],
     ),
     "a quotation mark between parts": (
-        [piece("f", '{"x": "\\', id="a"), piece(None, '""}')],
+        [delta("f", '{"x": "\\', id="a"), delta(None, '""}')],
         [("a", "f", {"x": '"'})],
     ),
     "half of a surrogate pair": (
-        [piece("f", '{"x": "\\ud800"}', index=0, id="a")],
+        [delta("f", '{"x": "\\ud800"}', index=0, id="a")],
         [("a", "f", {"x": "\ufffd"})],
     ),
 }
 
 CALLS = {
-    "one": ([piece("f", A, id="a", type="function")], [("a", *F)]),
-    "two": ([piece("f", A, id="a"), piece("g", B, id="b")], [("a", *F), ("b", *G)]),
-    "the same call twice": ([piece("f", A), piece("f", A)], [(None, *F), (None, *F)]),
-    "missing and empty ids": ([piece("f", A, id=""), piece("g", B)], [(None, *F), (None, *G)]),
+    "one": ([delta("f", A, id="a", type="function")], [("a", *F)]),
+    "two": ([delta("f", A, id="a"), delta("g", B, id="b")], [("a", *F), ("b", *G)]),
+    "the same call twice": ([delta("f", A), delta("f", A)], [(None, *F), (None, *F)]),
+    "missing and empty ids": ([delta("f", A, id=""), delta("g", B)], [(None, *F), (None, *G)]),
     "one id for two calls": (
-        [piece("f", A, id="a"), piece("g", B, id="a")],
+        [delta("f", A, id="a"), delta("g", B, id="a")],
         [("a", *F), (None, *G)],
     ),
     "all index 0": (
-        [piece("f", A, index=0, id="a"), piece("f", A, index=0, id="b")],
+        [delta("f", A, index=0, id="a"), delta("f", A, index=0, id="b")],
         [("a", *F), ("b", *F)],
     ),
     "no arguments": (
-        [piece("f", "", id="a"), piece("g", None, id="b")],
+        [delta("f", "", id="a"), delta("g", None, id="b")],
         [("a", "f", {}), ("b", "g", {})],
     ),
-    "arguments as an object": ([piece("f", {"x": 1}, id="a")], [("a", *F)]),
+    "arguments as an object": ([delta("f", {"x": 1}, id="a")], [("a", *F)]),
 }
 
 
@@ -210,10 +210,10 @@ def assert_called(way, server, calls):
     assert [(call.name, call.arguments) for call in made] == [call[1:] for call in calls]
     assert len(set(ids)) == len(ids)
     for found, (expected, *_) in zip(ids, calls, strict=True):
-        assert found == expected if expected else MADE_UP.fullmatch(found)
-    said = way.parts(first)
-    assert [part.pop("tool_call_id") for part in said] == ids
-    assert [(part["name"], part["arguments"]) for part in said] == [call[1:] for call in calls]
+        assert found == expected if expected else GENERATED_ID.fullmatch(found)
+    parts = way.parts(first)
+    assert [part.pop("tool_call_id") for part in parts] == ids
+    assert [(part["name"], part["arguments"]) for part in parts] == [call[1:] for call in calls]
 
     way.reply(first)
 
@@ -246,31 +246,31 @@ def assert_called(way, server, calls):
 DONE = {"message": {"content": "Done."}}
 
 
-@pytest.mark.parametrize(("pieces", "calls"), PIECES.values(), ids=PIECES)
+@pytest.mark.parametrize(("deltas", "calls"), STREAMED_CALLS.values(), ids=STREAMED_CALLS)
 @one_way
-def test_pieces_of_a_stream_make_the_calls(scripted, way, pieces, calls):
-    deltas = [{"tool_calls": [each]} for each in pieces]
+def test_deltas_of_a_stream_form_the_calls(scripted, way, deltas, calls):
+    messages = [{"tool_calls": [each]} for each in deltas]
 
-    assert_called(way, scripted({"deltas": deltas}, DONE), calls)
+    assert_called(way, scripted({"deltas": messages}, DONE), calls)
 
 
-@pytest.mark.parametrize(("pieces", "calls"), PIECES.values(), ids=PIECES)
-def test_pieces_can_come_together(scripted, pieces, calls):
-    delta = {"role": "assistant", "content": None, "tool_calls": pieces}
+@pytest.mark.parametrize(("deltas", "calls"), STREAMED_CALLS.values(), ids=STREAMED_CALLS)
+def test_the_deltas_can_come_in_one_chunk(scripted, deltas, calls):
+    message = {"role": "assistant", "content": None, "tool_calls": deltas}
 
-    assert_called(STREAMED[0], scripted({"deltas": [delta]}, DONE), calls)
+    assert_called(STREAMED[0], scripted({"deltas": [message]}, DONE), calls)
 
 
 @pytest.mark.parametrize(("sent", "calls"), CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("way", COMPLETE, ids=way_id)
-def test_calls_of_a_whole_reply(scripted, way, sent, calls):
+def test_calls_of_a_complete_reply(scripted, way, sent, calls):
     message = {"role": "assistant", "content": "", "tool_calls": sent}
 
     assert_called(way, scripted({"message": message}, DONE), calls)
 
 
 def test_text_before_a_call_is_kept(scripted, way):
-    message = {"content": "Let me see.", "tool_calls": [piece("f", A, id="a")]}
+    message = {"content": "Let me see.", "tool_calls": [delta("f", A, id="a")]}
     server = scripted({"message": message}, DONE)
 
     assert way.chain("call", tools=TOOLS) == "Let me see. Done."
@@ -284,19 +284,19 @@ def test_text_before_a_call_is_kept(scripted, way):
     ids=lambda arguments: arguments[:20],
 )
 @one_way
-def test_arguments_that_are_no_object_name_the_tool(scripted, way, arguments):
-    scripted({"message": {"tool_calls": [piece("f", arguments, id="a")]}})
+def test_the_error_of_invalid_arguments_names_the_tool(scripted, way, arguments):
+    scripted({"message": {"tool_calls": [delta("f", arguments, id="a")]}})
 
-    told = re.escape(
+    message = re.escape(
         "EvoLink called the tool f with arguments that are not a JSON object: "
         + repr(arguments)[:30]
     )
-    with pytest.raises(BadReplyError, match=f"^{told}"):
+    with pytest.raises(BadReplyError, match=f"^{message}"):
         way.prompt("call", tools=TOOLS)
 
 
-def test_arguments_that_are_no_object_are_told_at_the_command_line(scripted, llm_command):
-    scripted({"message": {"tool_calls": [piece("f", "{oops", id="a")]}})
+def test_invalid_arguments_at_the_command_line(scripted, llm_command):
+    scripted({"message": {"tool_calls": [delta("f", "{oops", id="a")]}})
     done = llm_command("-m", "gemini-3.5-flash", "call", "-T", "llm_version")
 
     assert (done.returncode, done.stdout.strip()) == (1, "")
@@ -306,7 +306,7 @@ def test_arguments_that_are_no_object_are_told_at_the_command_line(scripted, llm
 
 
 def test_a_call_without_a_name_is_refused(scripted, way):
-    scripted({"message": {"tool_calls": [piece(None, A, index=0, id="a")]}})
+    scripted({"message": {"tool_calls": [delta(None, A, index=0, id="a")]}})
 
     with pytest.raises(BadReplyError, match=r"^EvoLink called a tool without naming it; try again"):
         way.prompt("call", tools=TOOLS)

@@ -87,7 +87,7 @@ def test_a_tool_is_offered_as_it_is_declared(sandbox, way):
     ]
 
 
-# What is asked, which tools there are, and the results that the model is given.
+# Prompt, tools, and the results that are sent to the model.
 CHAINS = [
     pytest.param('multiply {"a": 6, "b": 7}', [multiply], ["42"], id="one"),
     pytest.param("now", [now], ["noon"], id="no-parameters"),
@@ -146,7 +146,7 @@ def test_a_chain_has_a_limit(sandbox, way):
     assert len(sandbox.requests) == 2
 
 
-def test_an_unknown_tool_is_told_to_the_model(scripted, way):
+def test_an_unknown_tool_is_reported_to_the_model(scripted, way):
     call = {"id": "c1", "function": {"name": "fly", "arguments": "{}"}}
     server = scripted({"message": {"tool_calls": [call]}}, {"message": {"content": "Sorry."}})
 
@@ -200,15 +200,15 @@ DRAWN = {
 def test_an_image_that_a_tool_returns_follows_its_result(sandbox, way):
     text = way.chain('draw {"of": "cat"} now', tools=[draw, now])
 
-    *_, drawn, told, image = sandbox.requests[1].body["messages"]
-    assert [drawn["content"], told["content"], image] == ["a cat", "noon", DRAWN]
+    *_, drawn, time, image = sandbox.requests[1].body["messages"]
+    assert [drawn["content"], time["content"], image] == ["a cat", "noon", DRAWN]
     assert "Image 1: image/png, 3x2 pixels" in text
 
 
 def test_an_image_within_a_result_follows_all_results(sandbox, way):
-    """The shape of prompt(tool_results=…), and of a history written out by hand."""
+    """prompt(tool_results=…) makes such messages, and so does a history written by hand."""
     first = way.prompt('draw {"of": "cat"} now', tools=[draw, now])
-    drawn, told = first.tool_calls_or_raise()
+    drawn, time = first.tool_calls_or_raise()
     attachment = llm.Attachment(content=PNG, type="image/png")
     messages = [
         *first.prompt.messages,
@@ -216,7 +216,7 @@ def test_an_image_within_a_result_follows_all_results(sandbox, way):
         llm.tool_message(
             ToolResultPart("draw", "a cat", drawn.tool_call_id, attachments=[attachment])
         ),
-        llm.tool_message(ToolResultPart("now", "noon", told.tool_call_id)),
+        llm.tool_message(ToolResultPart("now", "noon", time.tool_call_id)),
     ]
     way.prompt(messages=messages)
 
@@ -225,7 +225,7 @@ def test_an_image_within_a_result_follows_all_results(sandbox, way):
     assert image == DRAWN
 
 
-def test_a_chain_that_paused_goes_on(sandbox, way):
+def test_a_paused_chain_is_resumed(sandbox, way):
     """The pause comes in the second round, after one of two calls was answered."""
     allowed = []
 

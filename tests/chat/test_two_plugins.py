@@ -1,4 +1,4 @@
-"""Beside llm-gemini, which claims the short name as well, both names are ours."""
+"""With llm-gemini, which also has a gemini-3.5-flash, both names mean EvoLink's model."""
 
 import json
 
@@ -15,7 +15,7 @@ ORDERS = pytest.mark.parametrize(
 
 @pytest.fixture
 def beside(llm_command, monkeypatch):
-    """Run `llm` with both plugins loaded in the order, None for as they are installed."""
+    """Run `llm` with both plugins, loaded in this order; None for the order of installation."""
 
     def run(order, *arguments, **options):
         if order:
@@ -28,7 +28,7 @@ def beside(llm_command, monkeypatch):
 
 
 @ORDERS
-def test_both_names_are_ours_and_so_is_what_goes_on(sandbox, beside, turns, order):
+def test_both_names_and_continued_conversations_use_evolink(sandbox, beside, turns, order):
     for arguments in (["-m", MODEL], ["-m", "evolink/gemini-3.5-flash", "--async"], ["-c"]):
         done = beside(order, *arguments, "hello")
         assert (done.returncode, done.stderr) == (0, "")
@@ -39,7 +39,7 @@ def test_both_names_are_ours_and_so_is_what_goes_on(sandbox, beside, turns, orde
 
 
 @ORDERS
-def test_google_s_own_keeps_its_long_name(environment, beside, order):
+def test_googles_model_keeps_its_long_name(environment, beside, order):
     listed = beside(order, "models", "-q", MODEL)
 
     assert listed.stderr == ""
@@ -47,7 +47,7 @@ def test_google_s_own_keeps_its_long_name(environment, beside, order):
     assert "GeminiPro: gemini/gemini-3.5-flash" in listed.stdout
 
 
-def test_as_installed_both_plugins_load(sandbox, beside):
+def test_both_plugins_load_as_installed(sandbox, beside):
     loaded = json.loads(beside(None, "plugins", fresh=True).stdout)
     assert {"llm-evolink", "llm-gemini"} <= {plugin["name"] for plugin in loaded}
 
