@@ -1,4 +1,4 @@
-"""The key: what is taken for one, and that it is nowhere but in the request."""
+"""Which keys are accepted, and that the key is shown and logged nowhere."""
 
 import asyncio
 import json
@@ -27,16 +27,16 @@ def _environment(environment: None) -> None:
     pass
 
 
-def all_that_is_left(outcome: Any) -> str:
-    """Return all that a prompt leaves behind, in one text."""
+def traces_of(outcome: Any) -> str:
+    """Return the reprs and texts of a prompt's response, error and log, as one text."""
     response = outcome.response
-    left = [outcome.text, repr(response), repr(vars(response)), repr(response.response_json)]
-    left += [repr(event) for event in response._stream_events]
-    left += [repr(call) for call in response._tool_calls]
+    traces = [outcome.text, repr(response), repr(vars(response)), repr(response.response_json)]
+    traces += [repr(event) for event in response._stream_events]
+    traces += [repr(call) for call in response._tool_calls]
     if outcome.error:
-        left += [repr(outcome.error), repr(vars(outcome.error)), str(outcome.second_read)]
-        left += traceback.format_exception(outcome.error)
-    return "\n".join(left)
+        traces += [repr(outcome.error), repr(vars(outcome.error)), str(outcome.second_read)]
+        traces += traceback.format_exception(outcome.error)
+    return "\n".join(traces)
 
 
 def echo(status: int, body: Any, **headers: str) -> scripted_server.Handler:
@@ -53,7 +53,7 @@ ECHOES = [
     pytest.param(502, f"<title>{'x' * 185}{KEY}</title>", {}, id="long title"),
     pytest.param(400, b"x", {"x_request_id": KEY}, id="request id"),
     pytest.param(307, b"", {"location": f"https://a.example/?{KEY}"}, id="redirect"),
-    pytest.param(200, f"hello {KEY}", {}, id="no reply"),
+    pytest.param(200, f"hello {KEY}", {}, id="not a reply"),
     pytest.param(400, "x" * (499 - len(KEY) // 2) + KEY, {}, id="where text is cut"),
     pytest.param(400, {"error": {"message": "\t" * 9999 + KEY}}, {}, id="after whitespace"),
     pytest.param(200, {"error": {"message": KEY, "code": KEY}}, {}, id="error with status 200"),
@@ -67,13 +67,13 @@ def test_an_error_that_echoes_the_key(monkeypatch, way: Way, status, body, heade
         outcome = ask(way)
 
     assert outcome.error
-    left = all_that_is_left(outcome)
+    traces = traces_of(outcome)
     for part in (KEY, KEY[:-1], KEY[:12]):
-        assert part not in left
+        assert part not in traces
     assert outcome.error.__context__ is outcome.error.__cause__ is None
 
 
-def test_its_last_four_characters_stand_in_its_place(monkeypatch, way: Way):
+def test_the_key_is_replaced_by_its_last_four_characters(monkeypatch, way: Way):
     with serving(monkeypatch, echo(401, {"error": {"message": f"Bad key {KEY}!"}})):
         outcome = ask(way)
 
@@ -106,13 +106,15 @@ def test_a_reply_that_echoes_the_key(monkeypatch, way: Way):
         outcome = ask(way)
 
     assert (outcome.text, outcome.error) == (f"a {SHOWN} b", None)
-    left = all_that_is_left(outcome)
-    assert KEY not in left
-    assert left.count(SHOWN) > 10
+    traces = traces_of(outcome)
+    assert KEY not in traces
+    assert traces.count(SHOWN) > 10
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-stream"], ["--async"]], ids=str)
-def test_nor_is_it_shown_or_logged(monkeypatch, llm_command, user_path, flags):
+def test_a_reply_that_echoes_the_key_at_the_command_line(
+    monkeypatch, llm_command, user_path, flags
+):
     with serving(monkeypatch, echo_everywhere):
         done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
 
@@ -124,14 +126,14 @@ def test_nor_is_it_shown_or_logged(monkeypatch, llm_command, user_path, flags):
 
 @pytest.mark.parametrize("size", [1, 2, 5, len(KEY) - 1, len(KEY)])
 @pytest.mark.parametrize("way", STREAMED, ids=way_id)
-@pytest.mark.parametrize("kind", ["content", "reasoning_content"])
-def test_a_key_in_pieces(monkeypatch, way: Way, size, kind):
-    said = f"s sk-te sk-test-{KEY} and {KEY}{KEY}s"
-    pieces = [said[start : start + size] for start in range(0, len(said), size)]
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+def test_a_key_split_over_deltas(monkeypatch, way: Way, size, field):
+    text = f"s sk-te sk-test-{KEY} and {KEY}{KEY}s"
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
 
     def handler(reply: scripted_server.Reply) -> None:
         reply.events(
-            *({"choices": [{"delta": {kind: piece}}]} for piece in pieces),
+            *({"choices": [{"delta": {field: part}}]} for part in parts),
             {"choices": [{"delta": {}, "finish_reason": "stop"}]},
             "[DONE]",
         )
@@ -145,20 +147,20 @@ def test_a_key_in_pieces(monkeypatch, way: Way, size, kind):
 
 
 def alternating(reply: scripted_server.Reply) -> None:
-    """Send the key twice, as text and as reasoning, in turns of a few characters."""
+    """Send the key as text and as reasoning, five characters of each in turn."""
     for start in range(0, len(KEY), 5):
         if not start:
             reply.start()
-        piece = KEY[start : start + 5]
-        reply.event({"choices": [{"delta": {"content": piece}}]})
-        reply.event({"choices": [{"delta": {"reasoning_content": piece}}]})
+        part = KEY[start : start + 5]
+        reply.event({"choices": [{"delta": {"content": part}}]})
+        reply.event({"choices": [{"delta": {"reasoning_content": part}}]})
     reply.event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     reply.event("[DONE]")
     reply.end()
 
 
 @pytest.mark.parametrize("way", STREAMED, ids=way_id)
-def test_a_key_in_pieces_of_text_and_reasoning_in_turn(monkeypatch, way: Way):
+def test_a_key_split_over_deltas_of_text_and_reasoning_in_turn(monkeypatch, way: Way):
     with serving(monkeypatch, alternating):
         outcome = ask(way)
 
@@ -168,7 +170,9 @@ def test_a_key_in_pieces_of_text_and_reasoning_in_turn(monkeypatch, way: Way):
 
 
 @pytest.mark.parametrize("flags", [[], ["--async"]], ids=str)
-def test_nor_are_those_shown_or_logged(monkeypatch, llm_command, turns, user_path, flags):
+def test_a_key_split_over_deltas_at_the_command_line(
+    monkeypatch, llm_command, turns, user_path, flags
+):
     with serving(monkeypatch, alternating):
         done = llm_command("-m", "gemini-3.5-flash", "hi", *flags)
     logged = llm_command("logs", "-r").stdout
@@ -191,7 +195,7 @@ def test_most_of_a_key_is_not_shown_when_the_stream_breaks(monkeypatch, way: Way
     assert outcome.error
 
 
-def test_text_that_looks_like_the_begin_of_a_key_is_only_delayed():
+def test_text_that_could_begin_the_key_is_delayed():
     redactor = Redactor(KEY)
 
     assert list(redactor.deltas("text", "ask-t")) == [("text", "a")]
@@ -213,7 +217,7 @@ def test_words_that_end_as_the_key_begins_come_before_what_follows_them():
     assert list(redactor.rest()) == []
 
 
-def test_a_short_key_is_left_alone(monkeypatch, way: Way):
+def test_a_short_key_is_not_redacted(monkeypatch, way: Way):
     monkeypatch.setenv("EVOLINK_API_KEY", "sandbox")
     with serving(monkeypatch, lambda reply: answer(reply, "In the sandbox")):
         assert ask(way).text == "In the sandbox"
@@ -248,11 +252,11 @@ def test_debug_logging(monkeypatch, caplog, way: Way, name):
     assert (SHOWN in caplog.text) == (name != "httpx")
 
 
-def test_a_record_without_the_key_stays_as_it_is(caplog):
+def test_a_log_record_without_the_key_is_unchanged(caplog):
     keep_out_of_logs(KEY)
     caplog.set_level(logging.DEBUG, logger="httpx")
-    for said in ("fine", f"Bearer {KEY}"):
-        logging.getLogger("httpx").debug("%s", said)
+    for argument in ("fine", f"Bearer {KEY}"):
+        logging.getLogger("httpx").debug("%s", argument)
 
     assert [(each.msg, each.args) for each in caplog.records] == [
         ("%s", ("fine",)),
@@ -260,7 +264,7 @@ def test_a_record_without_the_key_stays_as_it_is(caplog):
     ]
 
 
-def test_no_repr_holds_it(monkeypatch):
+def test_no_repr_contains_the_key(monkeypatch):
     with serving(monkeypatch, answer) as server:
         client = clients.client(KEY)
         outcome = ask(SYNC_STREAMED)
@@ -273,7 +277,7 @@ def test_no_repr_holds_it(monkeypatch):
 
 
 @pytest.mark.parametrize("key", [f"  {KEY}", f"{KEY}\n", f"\t{KEY} \r\n"])
-def test_whitespace_around_it_is_not_part_of_it(monkeypatch, way: Way, key):
+def test_whitespace_around_the_key_is_dropped(monkeypatch, way: Way, key):
     monkeypatch.setenv("EVOLINK_API_KEY", key)
     with serving(monkeypatch, answer) as server:
         ask(way)
@@ -293,7 +297,7 @@ def test_a_key_that_no_header_can_hold_is_refused(model, key):
     assert str(raised.value).count("llm keys set evolink") == 1
 
 
-def test_it_is_refused_before_anything_is_sent(monkeypatch, way: Way):
+def test_an_invalid_key_is_refused_before_anything_is_sent(monkeypatch, way: Way):
     monkeypatch.setenv("EVOLINK_API_KEY", "two words")
     with serving(monkeypatch, answer) as server:
         outcome = ask(way)

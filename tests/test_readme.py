@@ -29,8 +29,8 @@ r3,It was all right.
 def png(width: int, height: int) -> bytes:
     """An orange image."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data))
+    def chunk(chunk_type: bytes, data: bytes) -> bytes:
+        return pack(">I", len(data)) + chunk_type + data + pack(">I", zlib.crc32(chunk_type + data))
 
     rows = b"".join(b"\0" + b"\xff\x80\x00" * width for _ in range(height))
     header = chunk(b"IHDR", pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))

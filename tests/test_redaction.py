@@ -65,7 +65,7 @@ def test_what_only_begins_like_the_key_stays():
         ("cut in sk-t", "cut in …"),
         ("ends in s", "ends in s"),
         ("ends in sk-", "ends in sk-"),
-        (f"{PLAIN} whole", "…cdef whole"),
+        (f"{PLAIN} complete", "…cdef complete"),
     ],
 )
 def test_the_start_of_a_key_at_the_end_of_an_error_is_left_out(text, shown):

@@ -1,4 +1,4 @@
-"""Limits of size and time for what a server sends."""
+"""Limits of the size of a response, compressed or not."""
 
 import gzip
 import subprocess
@@ -59,12 +59,12 @@ def low_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
             ("events", STREAMED, {}, EVENT, "it is larger than 2 MiB"),
             ("a reply", COMPLETE, JSON, b"[" + b" " * 2**14, "it is larger than 1 MiB"),
             ("another reply", STREAMED, JSON, b"[" + b" " * 2**14, "it is larger than 1 MiB"),
-            ("a stream not asked for", COMPLETE, {}, EVENT, "it is larger than 1 MiB"),
+            ("a stream that was not requested", COMPLETE, {}, EVENT, "it is larger than 1 MiB"),
         ]
         for each in ways
     ],
 )
-def test_what_has_no_end_is_given_up(monkeypatch, low_bounds, way: Way, head, part, line):
+def test_an_endless_reply_is_ended(monkeypatch, low_bounds, way: Way, head, part, line):
     with serving(monkeypatch, endless(head, part)) as server:
         tracemalloc.start()
         outcome = ask(way)
@@ -77,7 +77,7 @@ def test_what_has_no_end_is_given_up(monkeypatch, low_bounds, way: Way, head, pa
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_an_error_without_an_end_is_read_to_a_bound(monkeypatch, low_bounds, way: Way, status):
+def test_an_endless_error_is_read_up_to_the_limit(monkeypatch, low_bounds, way: Way, status):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "1")
     with serving(monkeypatch, endless({"status": status}, b"no " * 2**12)) as server:
         outcome = ask(way)
@@ -88,7 +88,7 @@ def test_an_error_without_an_end_is_read_to_a_bound(monkeypatch, low_bounds, way
 
 
 @pytest.mark.parametrize("way", COMPLETE, ids=way_id)
-def test_a_bomb_of_gzip_is_read_to_a_bound(monkeypatch, low_bounds, way: Way):
+def test_a_gzip_bomb_is_read_up_to_the_limit(monkeypatch, low_bounds, way: Way):
     bomb = gzip.compress(b"x" * 2**24)
 
     def handler(reply: scripted_server.Reply) -> None:

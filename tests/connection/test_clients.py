@@ -23,7 +23,7 @@ def test_the_least_recently_used_client_is_closed(monkeypatch):
         for number in range(3 * clients.MAX_CLIENTS):
             EvolinkChat().prompt("hi", key=f"sk-user-{number}").text()
             EvolinkChat().prompt("hi", key="sk-used-often").text()
-        kept = [key for _, key in clients._clients]
+        keys = [key for _, key in clients._clients]
         open_connections = sum(
             len(connections._pool.connections)
             for _, transport in clients._clients.values()
@@ -31,8 +31,8 @@ def test_the_least_recently_used_client_is_closed(monkeypatch):
         )
         clients._close()
 
-    assert len(kept) == clients.MAX_CLIENTS
-    assert kept[-1] == "sk-used-often"
+    assert len(keys) == clients.MAX_CLIENTS
+    assert keys[-1] == "sk-used-often"
     assert open_connections == clients.MAX_CLIENTS
     assert server.connections == 3 * clients.MAX_CLIENTS + 1
 
@@ -102,7 +102,7 @@ def test_settings_can_be_changed_for_a_context(monkeypatch):
     assert clients._settings() == Settings.from_environment()
 
 
-def test_as_many_connections_stay_open_as_are_asked_for(monkeypatch):
+def test_the_setting_connections_keeps_as_many_open(monkeypatch):
     together = 20
 
     async def main() -> None:
@@ -119,7 +119,7 @@ def test_as_many_connections_stay_open_as_are_asked_for(monkeypatch):
     assert server.connections <= together
 
 
-def test_httpcore_has_what_the_connections_rely_on():
+def test_httpcore_has_the_private_attributes_that_are_used():
     pool = httpcore.ConnectionPool()
 
     assert isinstance(pool._network_backend, httpcore.NetworkBackend)

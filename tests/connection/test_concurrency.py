@@ -41,7 +41,7 @@ def test_sixteen_threads(monkeypatch):
     assert server.connections <= 96
 
 
-def test_they_share_a_client(monkeypatch):
+def test_threads_share_a_client(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:2")
     with ThreadPoolExecutor(16) as threads:
         made = set(map(id, threads.map(clients.client, ["sk-shared"] * 64)))
@@ -64,7 +64,7 @@ def test_three_hundred_tasks(monkeypatch):
     assert texts == [f"re: {number}" for number in range(300)]
 
 
-def test_one_loop_after_the_other(monkeypatch):
+def test_successive_event_loops(monkeypatch):
     model = AsyncEvolinkChat()
 
     async def main() -> str:
@@ -75,17 +75,17 @@ def test_one_loop_after_the_other(monkeypatch):
         texts = [asyncio.run(main()) for _ in range(3)]
 
     assert texts == ["re: onere: two"] * 3
-    # A connection for each loop, closed with it, and nothing kept of it.
+    # Each loop has a connection and a client, which are closed with it.
     assert server.connections == 3
     assert clients._async_clients == {}
 
 
-def test_a_cancelled_task_leaves_the_others_alone(monkeypatch):
-    asked = threading.Event()
+def test_a_cancelled_task_does_not_end_others(monkeypatch):
+    received = threading.Event()
 
     def handler(reply: scripted_server.Reply) -> None:
         if b"stall" in reply.request.body:
-            asked.set()
+            received.set()
             assert reply.closed()
         else:
             echo(reply)
@@ -93,7 +93,7 @@ def test_a_cancelled_task_leaves_the_others_alone(monkeypatch):
     async def main() -> str:
         model = AsyncEvolinkChat()
         stalled = asyncio.create_task(model.prompt("stall").text())
-        assert await asyncio.to_thread(asked.wait, TIMEOUT)
+        assert await asyncio.to_thread(received.wait, TIMEOUT)
         stalled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stalled
@@ -105,11 +105,11 @@ def test_a_cancelled_task_leaves_the_others_alone(monkeypatch):
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Run this script with all of Python's warnings as errors; returns what it did."""
+    """Run this script with all of Python's warnings as errors; return the finished process."""
 
     def run(script: str) -> Any:
         head = "import asyncio, logging, os, sys\nfrom llm_evolink.chat import *\n"
-        # Development mode also tells what is slow: the first import of httpx, say.
+        # In development mode asyncio also warns of slow steps, such as the first import of httpx.
         head += "logging.getLogger('asyncio').setLevel('ERROR')\n"
         with serving(monkeypatch, echo):
             return subprocess.run(
@@ -178,7 +178,7 @@ def test_nothing_is_left_open_at_exit(run, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_child_uses_connections_of_its_own(monkeypatch):
+def test_a_forked_child_uses_its_own_connections(monkeypatch):
     with serving(monkeypatch, echo) as server:
         assert EvolinkChat().prompt("before").text() == "re: before"
         with clients._lock:  # Held by another thread, say, at the time of the fork.

@@ -71,7 +71,7 @@ def test_an_error_is_printed_for_each_attempt(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("value", ["", "0", "no"])
-def test_nothing_is_printed_otherwise(monkeypatch, capfd, value):
+def test_nothing_is_printed_for_other_values(monkeypatch, capfd, value):
     monkeypatch.setenv("EVOLINK_DEBUG", value)
     with serving(monkeypatch, echo_key):
         ask(SYNC_STREAMED)

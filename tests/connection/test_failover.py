@@ -1,4 +1,4 @@
-"""The next server, when the first cannot be reached or keeps failing."""
+"""Failover to the next server when the first cannot be reached or keeps failing."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def counts(servers: list[scripted_server.Server]) -> list[int]:
 
 
 @pytest.mark.parametrize("code", sorted(retry.FAILOVER_STATUSES))
-def test_a_server_that_keeps_failing_is_left(servers: Servers, code):
+def test_failover_after_a_status(servers: Servers, code):
     started = servers(status(code), answer)
 
     outcome = ask(Way(asynchronous=False, stream=True))
@@ -77,21 +77,21 @@ def test_the_same_request_goes_to_the_next_server(servers: Servers, way: Way, fa
     assert second.headers["host"] == started[1].url.removeprefix("http://")
 
 
-def test_a_server_has_its_own_path(servers: Servers, monkeypatch, way: Way):
+def test_each_server_has_its_own_path(servers: Servers, monkeypatch, way: Way):
     def handler(reply: scripted_server.Reply) -> None:
         (answer if reply.request.path.startswith("/c/d/") else status(503))(reply)
 
     (started,) = servers(handler)
-    # On one host, too; the last is remembered, and directed to first by the second prompt.
-    addresses = tuple(started.url + path for path in ("/a", "", "/c/d/"))
-    monkeypatch.setattr(settings, "SERVERS", addresses)
+    # All on one host; the second prompt goes to the server that answered the first.
+    urls = tuple(started.url + path for path in ("/a", "", "/c/d/"))
+    monkeypatch.setattr(settings, "SERVERS", urls)
 
     assert [ask(way).text for _ in range(2)] == ["hi"] * 2
     tails = [request.path.removesuffix("/v1/chat/completions") for request in started.requests]
     assert tails == ["/a"] * 2 + [""] * 2 + ["/c/d"] * 2
 
 
-def test_a_server_that_is_not_there(servers: Servers, monkeypatch, way: Way):
+def test_failover_from_a_server_that_refuses_connections(servers: Servers, monkeypatch, way: Way):
     (started,) = servers(answer)
     monkeypatch.setattr(settings, "SERVERS", ("http://127.0.0.1:1", started.url))
 
@@ -99,14 +99,14 @@ def test_a_server_that_is_not_there(servers: Servers, monkeypatch, way: Way):
     assert len(started.requests) == 1
 
 
-def test_the_one_that_answered_is_remembered(servers: Servers, way: Way):
+def test_the_server_that_answered_is_tried_first(servers: Servers, way: Way):
     started = servers(status(502), answer)
 
     assert [ask(way).text for _ in range(3)] == ["hi"] * 3
     assert counts(started) == [1 + RETRIES, 3]
 
 
-def test_the_first_is_tried_again_when_the_remembered_one_fails(servers: Servers, way: Way):
+def test_the_first_server_is_tried_when_the_remembered_one_fails(servers: Servers, way: Way):
     failing = [status(502), answer]
     started = servers(lambda reply: failing[0](reply), lambda reply: failing[1](reply))
     ask(way)
@@ -127,7 +127,7 @@ def test_the_number_of_requests_is_bounded(servers: Servers, way: Way, failing):
 
 
 @pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 413, 422, 429, 500, 504, 520, 524])
-def test_another_server_is_not_asked_for_another_opinion(servers: Servers, code):
+def test_no_failover_after_a_status(servers: Servers, code):
     started = servers(status(code), answer)
 
     outcome = ask(Way(asynchronous=False, stream=True))
@@ -136,14 +136,14 @@ def test_another_server_is_not_asked_for_another_opinion(servers: Servers, code)
     assert counts(started)[1] == 0
 
 
-def test_nor_after_silence(monkeypatch, way: Way):
+def test_no_failover_after_a_read_timeout(monkeypatch, way: Way):
     requests = in_memory(monkeypatch, time_out)
 
     assert isinstance(ask(way).error, errors.TimedOutError)
     assert [request.url.host for request in requests] == [httpx.URL(settings.SERVERS[0]).host]
 
 
-def test_nor_once_the_reply_began(servers: Servers, way: Way):
+def test_no_failover_after_a_part_of_the_reply(servers: Servers, way: Way):
     def handler(reply: scripted_server.Reply) -> None:
         reply.start()
         reply.event({"choices": [{"delta": {"content": "Hel"}}]})
@@ -155,7 +155,7 @@ def test_nor_once_the_reply_began(servers: Servers, way: Way):
     assert counts(started) == [1, 0]
 
 
-def test_nor_for_a_request_that_the_first_may_have_worked_on(servers: Servers, monkeypatch):
+def test_no_failover_after_a_connection_that_broke_late(servers: Servers, monkeypatch):
     elapsed = SimpleNamespace(monotonic=lambda: time.monotonic() + 2)
     monkeypatch.setattr(retry, "time", elapsed)
     started = servers(cut, answer)
@@ -166,7 +166,7 @@ def test_nor_for_a_request_that_the_first_may_have_worked_on(servers: Servers, m
     assert counts(started) == [1, 0]
 
 
-def test_never_for_a_server_that_the_environment_names(servers: Servers, monkeypatch, way: Way):
+def test_no_failover_from_evolink_base_url(servers: Servers, monkeypatch, way: Way):
     started = servers(status(503), answer)
     monkeypatch.setenv("EVOLINK_BASE_URL", started[0].url)
 
@@ -174,7 +174,7 @@ def test_never_for_a_server_that_the_environment_names(servers: Servers, monkeyp
     assert counts(started) == [1 + RETRIES, 0]
 
 
-def test_a_long_wait_at_one_server_is_not_waited_when_another_answers(servers: Servers, way: Way):
+def test_failover_instead_of_a_long_delay(servers: Servers, way: Way):
     started = servers(lambda reply: reply.respond(503, b"", retry_after=60), answer)
 
     assert ask(way).text == "hi"

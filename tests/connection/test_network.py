@@ -1,4 +1,4 @@
-"""A connection with data after the response is not used again."""
+"""A connection on which data arrived after the response is not reused."""
 
 import select
 import socket
@@ -31,17 +31,21 @@ STALE = {
 
 
 @pytest.mark.parametrize("stale", STALE.values(), ids=STALE)
-@pytest.mark.parametrize("kept_back", [0, 1, 2, 4, 20], ids=lambda size: f"glued to {size}")
+@pytest.mark.parametrize(
+    "kept_back",
+    [0, 1, 2, 4, 20],
+    ids=lambda size: f"with the last {size} bytes" if size else "with the response",
+)
 def test_data_after_a_response_is_not_the_answer_to_the_next_prompt(monkeypatch, stale, kept_back):
-    """The end of the response, of so many bytes or all of it, comes in one packet with the data."""
+    """The last `kept_back` bytes of the response (0: all) come in one packet with the data."""
 
-    def glued(reply: scripted_server.Reply) -> None:
+    def with_stale_data(reply: scripted_server.Reply) -> None:
         first = response(f"answer {len(server.requests)}")
         cut = len(first) - kept_back if kept_back else 0
         reply.send(first[:cut])
         reply.send(first[cut:] + stale)
 
-    with serving(monkeypatch, glued) as server:
+    with serving(monkeypatch, with_stale_data) as server:
         texts = [ask(COMPLETE[0]).text for _ in range(3)]
 
     assert texts == ["answer 1", "answer 2", "answer 3"]
@@ -49,12 +53,12 @@ def test_data_after_a_response_is_not_the_answer_to_the_next_prompt(monkeypatch,
 
 
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
-def test_in_each_way(monkeypatch, way: Way):
-    def glued(reply: scripted_server.Reply) -> None:
+def test_data_after_a_response_in_each_way(monkeypatch, way: Way):
+    def with_stale_data(reply: scripted_server.Reply) -> None:
         answer(reply, f"answer {len(server.requests)}")
         reply.send(response("stale"))
 
-    with serving(monkeypatch, glued) as server:
+    with serving(monkeypatch, with_stale_data) as server:
         texts = [ask(way).text for _ in range(2)]
 
     assert texts == ["answer 1", "answer 2"]
@@ -62,7 +66,7 @@ def test_in_each_way(monkeypatch, way: Way):
 
 
 @pytest.mark.parametrize("way", [COMPLETE[0], SYNC_STREAMED], ids=way_id)
-def test_a_connection_without_such_data_is_used_again(monkeypatch, way: Way):
+def test_a_connection_without_such_data_is_reused(monkeypatch, way: Way):
     with serving(monkeypatch, answer) as server:
         texts = [ask(way).text for _ in range(3)]
 
@@ -70,7 +74,7 @@ def test_a_connection_without_such_data_is_used_again(monkeypatch, way: Way):
 
 
 @pytest.mark.parametrize("has_poll", [True, False], ids=["poll", "no poll, as on Windows"])
-def test_an_idle_connection_is_looked_at(monkeypatch, has_poll):
+def test_whether_an_idle_connection_has_data_or_is_closed(monkeypatch, has_poll):
     if not has_poll:
         monkeypatch.delattr(select, "poll")
     ours, theirs = socket.socketpair()

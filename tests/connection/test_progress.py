@@ -1,4 +1,4 @@
-"""Time without progress ends a reply, however many bytes arrive."""
+"""A reply ends after the time-out without progress, even if bytes arrive."""
 
 import itertools
 import json
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def seconds_until_time_out(clock: Clock, part: bytes, *, step: float = 20.0) -> float | None:
-    """Return when a response that receives this part every 20 s ends, None for not in 100 parts."""
+    """Return the seconds until a response of this part every 20 s ends; None after 100 parts."""
     watched = progress.Progress(600, is_error=False)
     for _ in range(100):
         clock.seconds += step
@@ -131,7 +131,7 @@ def test_an_answer_that_arrives_byte_by_byte_makes_progress(clock, body):
 
 
 @pytest.mark.parametrize("part", [b'data: {"type": "ping"}\n\n', b": data: x\n\n"])
-def test_pings_that_arrive_byte_by_byte_make_none(clock, part):
+def test_pings_that_arrive_byte_by_byte_make_no_progress(clock, part):
     watched = progress.Progress(600, is_error=False)
 
     def check_for_ever() -> None:
@@ -199,7 +199,7 @@ def test_a_time_out_of_one_prompt_keeps_the_connection(monkeypatch):
     assert (texts, server.connections) == (["hi"] * 3, 1)
 
 
-# Through the model. The clock advances by 400 s at each look; the read time-out is 600 s.
+# Through the model. Each reading of the clock advances it by 400 s; the time-out is 600 s.
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def named_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_the_environments_proxy_is_used(named_proxy, variable, scheme):
+def test_a_proxy_of_the_environment_is_used(named_proxy, variable, scheme):
     if variable == "HTTP_PROXY":
         named_proxy.delenv("REQUEST_METHOD", raising=False)
     with scripted_server.serve(answer) as proxy:

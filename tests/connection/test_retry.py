@@ -1,4 +1,4 @@
-"""Which requests are sent again, after which delay, and which are not."""
+"""Which requests are retried, and after which delay."""
 
 import re
 import time
@@ -22,23 +22,23 @@ def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The delays between attempts; nothing sleeps."""
-    delays: list[float] = []
+    found: list[float] = []
 
     async def asleep(seconds: float) -> None:
-        delays.append(seconds)
+        found.append(seconds)
 
     # Of the module alone: a sandbox in another thread of this process sleeps as well.
-    monkeypatch.setattr(failover, "time", SimpleNamespace(sleep=delays.append))
+    monkeypatch.setattr(failover, "time", SimpleNamespace(sleep=found.append))
     monkeypatch.setattr(failover, "asyncio", SimpleNamespace(sleep=asleep))
-    return delays
+    return found
 
 
 def fails(
     times: int, status: int = 503, body: object = b"", **headers: str
 ) -> scripted_server.Handler:
-    """Answer the first requests with the status, then as asked."""
+    """Refuse the first requests with the status, then answer."""
     left = [None] * times
 
     def handler(reply: scripted_server.Reply) -> None:
@@ -52,7 +52,7 @@ def fails(
 
 
 @pytest.mark.parametrize("status", sorted(retry.RETRY_STATUSES))
-def test_a_temporary_failure_is_retried(monkeypatch, waits, status):
+def test_a_temporary_failure_is_retried(monkeypatch, delays, status):
     with serving(monkeypatch, fails(2, status)) as server:
         outcome = ask(SYNC_STREAMED)
 
@@ -60,11 +60,11 @@ def test_a_temporary_failure_is_retried(monkeypatch, waits, status):
     assert len(server.requests) == 3
     assert len({request.body for request in server.requests}) == 1
     # Exponential, with jitter.
-    assert len(waits) == 2
-    assert 0.25 <= waits[0] <= 0.5 <= waits[1] <= 1
+    assert len(delays) == 2
+    assert 0.25 <= delays[0] <= 0.5 <= delays[1] <= 1
 
 
-def test_in_each_way(monkeypatch, waits, way: Way):
+def test_a_retry_in_each_way(monkeypatch, delays, way: Way):
     with serving(monkeypatch, fails(2)) as server:
         outcome = ask(way)
 
@@ -74,18 +74,18 @@ def test_in_each_way(monkeypatch, waits, way: Way):
 @pytest.mark.parametrize(
     "status", [*range(400, 406), 300, 307, 413, 422, 501, 504, 505, 520, 524, 525]
 )
-def test_a_permanent_failure_is_not_retried(monkeypatch, waits, status):
+def test_a_permanent_failure_is_not_retried(monkeypatch, delays, status):
     with serving(monkeypatch, fails(1, status)) as server:
         outcome = ask(SYNC_STREAMED)
 
     assert outcome.error.status_code == status
     assert outcome.error.may_be_billed == (status in (504, 520, 524))
     assert ("may have been billed" in str(outcome.error)) == outcome.error.may_be_billed
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
 @pytest.mark.parametrize("retries", [0, 1, 5])
-def test_the_environment_sets_the_number_of_retries(monkeypatch, waits, way: Way, retries):
+def test_the_environment_sets_the_number_of_retries(monkeypatch, delays, way: Way, retries):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", str(retries))
     with serving(monkeypatch, fails(99, 503, {"error": "Busy"})) as server:
         outcome = ask(way)
@@ -95,7 +95,7 @@ def test_the_environment_sets_the_number_of_retries(monkeypatch, waits, way: Way
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_a_connection_dropped_before_the_response_is_retried(monkeypatch, waits, way: Way, reset):
+def test_a_connection_dropped_before_the_response_is_retried(monkeypatch, delays, way: Way, reset):
     def handler(reply: scripted_server.Reply) -> None:
         if len(server.requests) < 3:
             reply.cut(reset=reset)
@@ -108,14 +108,14 @@ def test_a_connection_dropped_before_the_response_is_retried(monkeypatch, waits,
     assert (outcome.error, outcome.text, len(server.requests)) == (None, "hi", 3)
 
 
-def test_a_refused_connection_is_retried(monkeypatch, waits, way: Way):
+def test_a_refused_connection_is_retried(monkeypatch, delays, way: Way):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
 
     assert isinstance(ask(way).error, errors.UnreachableError)
-    assert len(waits) == 2
+    assert len(delays) == 2
 
 
-def test_nothing_is_retried_once_the_response_began(monkeypatch, waits, way: Way):
+def test_nothing_is_retried_once_the_response_began(monkeypatch, delays, way: Way):
     def handler(reply: scripted_server.Reply) -> None:
         reply.head(200, content_type="application/json", content_length=100)
         reply.send('{"choices"')
@@ -130,10 +130,10 @@ def test_nothing_is_retried_once_the_response_began(monkeypatch, waits, way: Way
         str(outcome.error),
     )
     assert outcome.error.may_be_billed
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
-def test_nothing_is_retried_after_a_reset(monkeypatch, waits, way: Way):
+def test_nothing_is_retried_after_a_reset(monkeypatch, delays, way: Way):
     body = Body(b'{"choices"', httpx.ReadError("[Errno 104] Connection reset by peer"))
     headers = {"content-type": "application/json"}
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
@@ -145,10 +145,10 @@ def test_nothing_is_retried_after_a_reset(monkeypatch, waits, way: Way):
         "The connection to 127.0.0.1:1 broke: [Errno 104] Connection reset by peer; "
         "the request may have been billed; check with: llm evolink doctor"
     )
-    assert (len(requests), waits) == (1, [])
+    assert (len(requests), delays) == (1, [])
 
 
-def test_nothing_is_retried_when_the_response_is_not_http(monkeypatch, waits, way: Way):
+def test_nothing_is_retried_when_the_response_is_not_http(monkeypatch, delays, way: Way):
     def handler(reply: scripted_server.Reply) -> None:
         reply.send("SSH-2.0-OpenSSH_9.6\r\n\r\n")
         reply.cut()
@@ -157,10 +157,10 @@ def test_nothing_is_retried_when_the_response_is_not_http(monkeypatch, waits, wa
         outcome = ask(way)
 
     assert isinstance(outcome.error, errors.UnreachableError)
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
-def test_a_read_timeout_is_not_retried(monkeypatch, waits, way: Way):
+def test_a_read_timeout_is_not_retried(monkeypatch, delays, way: Way):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1")
     requests = in_memory(monkeypatch, time_out)
     outcome = ask(way)
@@ -171,7 +171,7 @@ def test_a_read_timeout_is_not_retried(monkeypatch, waits, way: Way):
         "allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     )
     assert outcome.error.may_be_billed
-    assert (len(requests), waits) == (1, [])
+    assert (len(requests), delays) == (1, [])
 
 
 NOT_BILLED = (
@@ -180,7 +180,7 @@ NOT_BILLED = (
 )
 
 
-def test_a_timeout_before_the_request_is_written_is_not_billed(monkeypatch, waits):
+def test_a_timeout_before_the_request_is_written_is_not_billed(monkeypatch, delays):
     def respond(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("a proxy does not answer CONNECT")
 
@@ -190,7 +190,7 @@ def test_a_timeout_before_the_request_is_written_is_not_billed(monkeypatch, wait
 
     assert (type(error), str(error)) == (errors.TimedOutError, NOT_BILLED)
     assert not error.may_be_billed
-    assert (len(requests), waits) == (1, [])
+    assert (len(requests), delays) == (1, [])
 
 
 def test_a_list_of_models_is_not_billed(monkeypatch):
@@ -211,15 +211,15 @@ QUOTA = [
 
 
 @pytest.mark.parametrize(("status", "body"), QUOTA)
-def test_a_used_up_quota_is_not_retried(monkeypatch, waits, status, body):
+def test_a_used_up_quota_is_not_retried(monkeypatch, delays, status, body):
     with serving(monkeypatch, fails(1, status, body)) as server:
         outcome = ask(SYNC_STREAMED)
 
     assert outcome.error.status_code == status
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
-# Whether the server may have worked on a request whose connection broke.
+# Requests whose connection broke: the server may have worked on them.
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -229,17 +229,17 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def test_a_new_connection_dropped_after_more_than_a_second_is_not_retried(
-    monkeypatch, waits, way: Way
+    monkeypatch, delays, way: Way
 ):
     later(monkeypatch, 1.01)
     with serving(monkeypatch, lambda reply: reply.cut()) as server:
         outcome = ask(way)
 
     assert isinstance(outcome.error, errors.UnreachableError)
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
-def test_a_reused_connection_dropped_later_is_retried(monkeypatch, waits):
+def test_a_reused_connection_dropped_later_is_retried(monkeypatch, delays):
     later(monkeypatch, 1000)
 
     def handler(reply: scripted_server.Reply) -> None:
@@ -261,7 +261,7 @@ def test_a_reused_connection_dropped_later_is_retried(monkeypatch, waits):
     ids=["a byte", "half a head", "1xx"],
 )
 @pytest.mark.parametrize("first", [True, False], ids=["new connection", "reused connection"])
-def test_nothing_is_retried_after_a_byte_of_a_response(monkeypatch, waits, part, first):
+def test_nothing_is_retried_after_a_byte_of_a_response(monkeypatch, delays, part, first):
     def handler(reply: scripted_server.Reply) -> None:
         if first or len(server.requests) > 1:
             reply.send(part)
@@ -273,7 +273,7 @@ def test_nothing_is_retried_after_a_byte_of_a_response(monkeypatch, waits, part,
         outcomes = [ask(SYNC_STREAMED) for _ in range(1 if first else 2)]
 
     assert isinstance(outcomes[-1].error, errors.UnreachableError)
-    assert (len(server.requests), waits) == (len(outcomes), [])
+    assert (len(server.requests), delays) == (len(outcomes), [])
 
 
 HOUR = 3600
@@ -283,7 +283,7 @@ ADVICE = [
     pytest.param({"retry_after": "1.5"}, b"", 1.5, id="a fraction"),
     pytest.param({"retry_after": formatdate(1, usegmt=True)}, b"", 0, id="a date in the past"),
     pytest.param({}, {"error": {"fallback_suggestion": "retry after 7 seconds"}}, 7, id="body"),
-    pytest.param({}, b"Retry after 1 second.", 1, id="other words"),
+    pytest.param({}, b"Retry after 1 second.", 1, id="other wording"),
     pytest.param(
         {"retry_after": "2"},
         {"error": {"fallback_suggestion": "retry after 7 seconds"}},
@@ -294,69 +294,69 @@ ADVICE = [
         {"retry_after": "soon"},
         {"error": {"fallback_suggestion": "retry after 7 seconds"}},
         7,
-        id="a header that says nothing",
+        id="an invalid header",
     ),
 ]
 
 
 @pytest.mark.parametrize(("headers", "body", "seconds"), ADVICE)
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_delay_that_the_server_asks_for(monkeypatch, waits, status, headers, body, seconds):
+def test_the_delay_that_the_server_asks_for(monkeypatch, delays, status, headers, body, seconds):
     with serving(monkeypatch, fails(1, status, body, **headers)):
         outcome = ask(SYNC_STREAMED)
 
-    assert (outcome.text, waits) == ("hi", [seconds])
+    assert (outcome.text, delays) == ("hi", [seconds])
 
 
-def test_that_delay_in_each_way(monkeypatch, waits, way: Way):
+def test_the_delay_of_the_server_in_each_way(monkeypatch, delays, way: Way):
     with serving(monkeypatch, fails(1, 429, retry_after="3")):
         outcome = ask(way)
 
-    assert (outcome.text, waits) == ("hi", [3])
+    assert (outcome.text, delays) == ("hi", [3])
 
 
-def test_a_date(monkeypatch, waits):
+def test_the_delay_until_a_date(monkeypatch, delays):
     with serving(monkeypatch, fails(1, 429, retry_after=formatdate(time.time() + 10, usegmt=True))):
         ask(SYNC_STREAMED)
 
-    assert len(waits) == 1
-    assert 7 < waits[0] <= 10
+    assert len(delays) == 1
+    assert 7 < delays[0] <= 10
 
 
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
         pytest.param({"retry_after": "21"}, b"", id="seconds"),
-        pytest.param({"retry_after": "9" * 400}, b"", id="an age"),
+        pytest.param({"retry_after": "9" * 400}, b"", id="10**400 seconds"),
         pytest.param({"retry_after": formatdate(time.time() + HOUR)}, b"", id="date"),
         pytest.param({}, b"retry after 60 seconds", id="body"),
     ],
 )
-def test_a_long_delay_is_not_waited_for(monkeypatch, waits, headers, body):
+def test_a_long_delay_is_not_waited_for(monkeypatch, delays, headers, body):
     with serving(monkeypatch, fails(1, 429, body, **headers)) as server:
         outcome = ask(SYNC_STREAMED)
 
     assert isinstance(outcome.error, errors.RateLimitError)
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
-def test_a_long_delay_is_reported_in_the_servers_words(monkeypatch, waits, way: Way):
-    said = {"message": "Rate limit exceeded", "fallback_suggestion": "retry after 60 seconds"}
-    with serving(monkeypatch, fails(1, 429, {"error": said}, x_request_id="r-1")) as server:
+def test_the_error_of_a_long_delay_has_the_servers_suggestion(monkeypatch, delays, way: Way):
+    error = {"message": "Rate limit exceeded", "fallback_suggestion": "retry after 60 seconds"}
+    with serving(monkeypatch, fails(1, 429, {"error": error}, x_request_id="r-1")) as server:
         outcome = ask(way)
 
     assert str(outcome.error) == (
         "Rate limit exceeded; the server suggests: retry after 60 seconds (status 429, request r-1)"
     )
-    assert (len(server.requests), waits) == (1, [])
+    assert (len(server.requests), delays) == (1, [])
 
 
-def test_the_environment_sets_the_maximum_delay(monkeypatch, waits):
+def test_the_environment_sets_the_maximum_delay(monkeypatch, delays):
     monkeypatch.setenv("EVOLINK_MAX_WAIT", "60")
     with serving(monkeypatch, fails(1, 429, b"retry after 60 seconds")):
         assert ask(SYNC_STREAMED).text == "hi"
 
-    assert waits == [60]
+    assert delays == [60]
 
 
 def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
@@ -369,21 +369,21 @@ def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
     return stdout, text, process.returncode
 
 
-def test_a_person_at_a_terminal_sees_a_notice_of_a_delay(monkeypatch, llm_command):
+def test_a_long_delay_has_a_notice_in_a_terminal(monkeypatch, llm_command):
     with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
-        told = on_a_terminal("-m", "gemini-3.5-flash", "hi")
+        shown = on_a_terminal("-m", "gemini-3.5-flash", "hi")
     with serving(monkeypatch, fails(1, 429, retry_after="0.5")):
         short = on_a_terminal("-m", "gemini-3.5-flash", "hi")
     with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
         script = llm_command("-m", "gemini-3.5-flash", "hi")
 
-    assert told == ("hi\n", "EvoLink answered 429; trying again in 1 s\n", 0)
+    assert shown == ("hi\n", "EvoLink answered 429; trying again in 1 s\n", 0)
     assert short == ("hi\n", "", 0)
     assert (script.stdout, script.stderr, script.returncode) == ("hi\n", "", 0)
 
 
 @pytest.mark.parametrize("way", [SYNC_STREAMED], ids=way_id)
-def test_a_caller_from_python_sees_no_notice(monkeypatch, capfd, way: Way):
+def test_a_delay_has_no_notice_in_python(monkeypatch, capfd, way: Way):
     with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
         assert ask(way).text == "hi"
 

@@ -84,7 +84,7 @@ def test_an_invalid_value_is_refused(monkeypatch, variable, value, line):
     assert str(raised.value) == line
 
 
-def test_the_refusal_is_one_line(llm_command, way: Way):
+def test_an_invalid_value_is_one_line_at_the_command_line(llm_command, way: Way):
     done = llm_command("-m", "gemini-3.5-flash", "hi", *way.flags, env={"EVOLINK_TIMEOUT": "soon"})
 
     assert (done.stdout, done.returncode) == ("", 1)
@@ -118,13 +118,13 @@ def test_an_empty_value_means_the_default(monkeypatch, value):
         ("https://[2001:db8::1]", "https://[2001:db8::1]"),
     ],
 )
-def test_a_base_url_is_accepted_in_each_form(monkeypatch, named, server):
+def test_the_forms_of_a_base_url(monkeypatch, named, server):
     monkeypatch.setenv("EVOLINK_BASE_URL", named)
 
     assert settings.Settings.from_environment().servers == (server,)
 
 
-def test_plain_http_beyond_loopback_where_it_is_allowed(monkeypatch):
+def test_plain_http_beyond_loopback_if_allowed(monkeypatch):
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://192.0.2.1")
     monkeypatch.setenv("EVOLINK_ALLOW_HTTP", "1")
 

@@ -30,7 +30,7 @@ def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 that nobody signed, with its key."""
+    """A self-signed certificate of 127.0.0.1, with its key."""
     folder = tmp_path_factory.mktemp("tls")
     subprocess.run(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
@@ -55,7 +55,7 @@ def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch):
     tls_module.tls_context.cache_clear()
 
 
-def test_a_certificate_that_nobody_signed(monkeypatch, tls, way: Way):
+def test_a_self_signed_certificate(monkeypatch, tls, way: Way):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "2")
     with scripted_server.serve(answer, tls=tls) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
@@ -90,8 +90,8 @@ def test_a_certificate_of_another_name(monkeypatch, tls, certificate):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
-def test_a_file_of_authorities_that_holds_none(monkeypatch, tls, tmp_path, way: Way, content):
-    named = tmp_path / "authorities.pem"
+def test_an_ssl_cert_file_without_certificates(monkeypatch, tls, tmp_path, way: Way, content):
+    named = tmp_path / "ca.pem"
     if content is not None:
         named.write_bytes(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(named))
@@ -104,14 +104,14 @@ def test_a_file_of_authorities_that_holds_none(monkeypatch, tls, tmp_path, way: 
     )
 
 
-def test_a_system_without_authorities_has_those_of_certifi(monkeypatch, tls):
+def test_a_system_without_ca_certificates_uses_certifi(monkeypatch, tls):
     monkeypatch.setattr(tls_module, "system_ca_certificates", dict)
 
     assert tls_module.tls_context().cert_store_stats()["x509_ca"] > 50
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_systems_that_keep_authorities_elsewhere(monkeypatch, tls, platform):
+def test_macos_and_windows_use_their_trust_store(monkeypatch, tls, platform):
     elsewhere = SimpleNamespace(SSLContext=lambda protocol: ("truststore", protocol))
     monkeypatch.setitem(sys.modules, "truststore", elsewhere)
     monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
@@ -121,7 +121,7 @@ def test_systems_that_keep_authorities_elsewhere(monkeypatch, tls, platform):
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])
 @pytest.mark.parametrize("directories", [None, ""])
-def test_every_system_trusts_the_file_that_is_named(
+def test_ssl_cert_file_is_used_on_every_system(
     monkeypatch, tls, certificate, platform, directories
 ):
     monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
@@ -133,9 +133,7 @@ def test_every_system_trusts_the_file_that_is_named(
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_every_system_trusts_the_directory_that_is_named(
-    monkeypatch, tls, certificate, tmp_path, platform
-):
+def test_ssl_cert_dir_is_used_on_every_system(monkeypatch, tls, certificate, tmp_path, platform):
     (tmp_path / "01234567.0").touch()
     monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -146,14 +144,14 @@ def test_every_system_trusts_the_directory_that_is_named(
 @pytest.mark.parametrize(
     ("cafile", "names", "found"),
     [
-        ("file", ["002c0b4f.0", "authority.pem"], "capath"),
-        ("file", ["authority.pem"], "cafile"),
-        (None, ["authority.pem"], None),
+        ("file", ["002c0b4f.0", "ca.pem"], "capath"),
+        ("file", ["ca.pem"], "cafile"),
+        (None, ["ca.pem"], None),
         ("file", None, "cafile"),
         (None, None, None),
     ],
 )
-def test_where_openssl_has_its_authorities(monkeypatch, tmp_path, cafile, names, found):
+def test_where_openssl_finds_ca_certificates(monkeypatch, tmp_path, cafile, names, found):
     for name in names or []:
         (tmp_path / name).touch()
     paths = SimpleNamespace(cafile=cafile, capath=None if names is None else str(tmp_path))
@@ -162,7 +160,7 @@ def test_where_openssl_has_its_authorities(monkeypatch, tmp_path, cafile, names,
     assert tls_module.system_ca_certificates() == ({found: getattr(paths, found)} if found else {})
 
 
-def test_a_directory_of_authorities_that_cannot_be_read(monkeypatch):
+def test_an_unreadable_directory_of_ca_certificates(monkeypatch):
     def listdir(path: str) -> list[str]:
         raise PermissionError
 
@@ -173,7 +171,7 @@ def test_a_directory_of_authorities_that_cannot_be_read(monkeypatch):
     assert tls_module.system_ca_certificates() == {"cafile": "file"}
 
 
-def test_several_directories_of_authorities_are_openssl_s_to_read(monkeypatch, tls, tmp_path):
+def test_ssl_cert_dir_with_several_directories(monkeypatch, tls, tmp_path):
     monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}{os.pathsep}{tmp_path}")
 
     assert tls_module.tls_context().cert_store_stats() == (

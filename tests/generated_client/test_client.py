@@ -51,11 +51,14 @@ def test_repr_is_without_the_token(client: Any, text: str, opened: Any) -> None:
     assert [repr(client), str(client), f"{client}"] == [text] * 3
 
 
-@pytest.mark.parametrize("kind", [AuthenticatedClient, Client])
-def test_repr_hides_the_secrets_of_the_url(kind: Any) -> None:
-    token = {"token": KEY} if kind is AuthenticatedClient else {}
-    client = kind(base_url="https://user:hunter2@example.com/v1?key=hunter2", **token)
-    assert repr(client) == f"{kind.__name__}(base_url=URL('https://user:[secure]@example.com/v1'))"
+@pytest.mark.parametrize("client_class", [AuthenticatedClient, Client])
+def test_repr_hides_the_secrets_of_the_url(client_class: Any) -> None:
+    token = {"token": KEY} if client_class is AuthenticatedClient else {}
+    client = client_class(base_url="https://user:hunter2@example.com/v1?key=hunter2", **token)
+    assert (
+        repr(client)
+        == f"{client_class.__name__}(base_url=URL('https://user:[secure]@example.com/v1'))"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +202,7 @@ def test_a_custom_httpx_client_gets_the_token_and_a_base_url(recorder: Recorder)
     assert client.set_httpx_client(same).get_httpx_client() is same
 
 
-@pytest.mark.parametrize("kind", [httpx.Client, httpx.AsyncClient])
+@pytest.mark.parametrize("client_class", [httpx.Client, httpx.AsyncClient])
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
@@ -213,16 +216,18 @@ def test_a_custom_httpx_client_gets_the_token_and_a_base_url(recorder: Recorder)
     ],
 )
 def test_an_httpx_client_with_other_credentials_is_refused_by_name(
-    kind: Any, settings: dict[str, Any], named: str
+    client_class: Any, settings: dict[str, Any], named: str
 ) -> None:
     client: Any = AuthenticatedClient(base_url=URL, token=KEY)
-    set_client = client.set_httpx_client if kind is httpx.Client else client.set_async_httpx_client
+    set_client = (
+        client.set_httpx_client if client_class is httpx.Client else client.set_async_httpx_client
+    )
     with pytest.raises(ValueError, match="credentials beside the token") as raised:
-        set_client(kind(**settings))
+        set_client(client_class(**settings))
     assert f"token: {named}. " in str(raised.value)
     assert "hunter2" not in str(raised.value)
     plain: Any = Client(base_url=URL)
-    assert plain.set_httpx_client(kind(**settings)) is plain
+    assert plain.set_httpx_client(client_class(**settings)) is plain
     own = AuthenticatedClient(
         base_url=settings.get("base_url", URL),
         token=KEY,

@@ -125,20 +125,22 @@ def events(data: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    ("data", "kind"),
+    ("data", "error_class"),
     [
         ("[]", errors.InvalidEvent),
         (json.dumps(BUSY), errors.ErrorEvent),
         ('{"choices": []}', errors.IncompleteStream),
     ],
 )
-def test_an_error_of_a_stream_has_the_response(data: str, kind: type[errors.APIError]) -> None:
+def test_an_error_of_a_stream_has_the_response(
+    data: str, error_class: type[errors.APIError]
+) -> None:
     error = raised(events(data), stream=True)
-    assert type(error) is kind
+    assert type(error) is error_class
     assert isinstance(error, errors.StreamError)
     assert (error.status_code, error.content, error.request_id) == (200, b"", "abc")
     assert error.headers["content-type"] == "text/event-stream"
-    parsed = ErrorResponse.from_dict(BUSY) if kind is errors.ErrorEvent else None
+    parsed = ErrorResponse.from_dict(BUSY) if error_class is errors.ErrorEvent else None
     assert error.parsed == parsed
 
 

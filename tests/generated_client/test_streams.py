@@ -138,8 +138,8 @@ def test_each_form_that_the_event_stream_format_allows_is_decoded(
     assert server.connections == 1
 
 
-def no_error(kind: type[errors.StreamError], message: str) -> errors.StreamError:
-    raise AssertionError(kind, message)
+def no_error(error_class: type[errors.StreamError], message: str) -> errors.StreamError:
+    raise AssertionError(error_class, message)
 
 
 @pytest.mark.parametrize(
