@@ -39,6 +39,7 @@ def test_what_reports_an_error(data, expected):
         ({"error": {"message": "outer", "metadata": {"raw": '{"error": "broke"}'}}}, "broke"),
         ({"error": {"message": 'outer: {"error": {"message": "broke"}}'}}, "broke"),
         ({"error": {"message": "{not JSON"}}, "{not JSON"),
+        ({"error": {"message": "no message in {}"}}, "no message in {}"),
         ({"promptFeedback": {"blockReason": "SAFETY"}}, "The prompt was blocked: SAFETY"),
         (5, None),
     ],

@@ -157,3 +157,13 @@ def test_the_password_of_a_proxy_is_not_logged(logged, monkeypatch):
     assert "p@ss" not in logged.getvalue()
     assert "p%40ss" not in logged.getvalue()
     assert logged.getvalue() == "…, …, …\n"
+
+
+def test_a_traceback_without_the_key_stays_as_it_is(logged):
+    keep_out_of_logs(PLAIN)
+    try:
+        raise LookupError("no luck")
+    except LookupError:
+        logging.getLogger("other").exception("failed")
+
+    assert "LookupError: no luck" in logged.getvalue()

@@ -66,8 +66,6 @@ class ThinkTags:
 
 def _length_of_possible_end(text: str, tag: str) -> int:
     """Return the length of the text's end that can begin the tag, with the newlines before it."""
-    for length in range(len(tag) - 1, -1, -1):
-        if text.endswith(tag[:length]):
-            before = text[: len(text) - length]
-            return length + len(before) - len(before.rstrip("\n"))
-    return 0
+    length = next(each for each in range(len(tag) - 1, -1, -1) if text.endswith(tag[:each]))
+    before = text[: len(text) - length]
+    return length + len(before) - len(before.rstrip("\n"))

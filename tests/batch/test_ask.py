@@ -44,6 +44,17 @@ def test_an_event_loop_can_ask_too(model, database, rows):
     assert sorted(asyncio.run(main())) == [f"answer to row {number}" for number in range(5)]
 
 
+def test_an_event_loop_gets_the_error_that_ends_the_run(model, database, rows):
+    model.respond = lambda *_: Refusal(402)
+
+    async def main():
+        async for _ in ask_async(rows(5), "$text", database=database):
+            raise AssertionError("no row is answered")
+
+    with pytest.raises(BatchError, match="top up"):
+        asyncio.run(main())
+
+
 def test_results_come_while_rows_are_asked(model, database, rows):
     """The last row is read only after the caller has the first answer."""
     handed_over = threading.Event()

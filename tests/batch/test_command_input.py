@@ -136,3 +136,24 @@ def test_an_llm_default_option_is_used(model, batch, table, user_path):
 
     assert model.bodies[0]["seed"] == 3
     assert llm.get_async_model("gemini-3.5-flash")
+
+
+def test_a_template_without_a_prompt(model, batch, table, user_path):
+    templates = user_path / "templates"
+    templates.mkdir(parents=True)
+    (templates / "brief.yaml").write_text("system: Be brief\n")
+
+    assert batch(table(1), "$text", "-t", "brief").returncode == 0
+    assert [message["content"] for message in model.bodies[0]["messages"]] == [
+        "Be brief",
+        "review 1, good",
+    ]
+
+
+def test_a_model_without_schemas_is_refused(model, batch, table, monkeypatch):
+    class Plain(llm.AsyncModel):
+        model_id = "plain"
+
+    monkeypatch.setattr(llm, "get_async_model", lambda name: Plain())
+    done = batch(table(1), "$text", "--schema", "name, age int", "-m", "plain")
+    assert (done.returncode, done.stderr) == (1, "Error: plain does not support schemas\n")

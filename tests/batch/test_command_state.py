@@ -149,3 +149,15 @@ def test_a_damaged_state_file_is_reported_in_one_line(model, batch, table, datab
 
     assert (done.returncode, model.asked) == (1, [])
     assert done.stderr.endswith(f"Error: {database} cannot be read: no such table: parts\n")
+
+
+def test_a_dry_run_with_nothing_left_shows_no_request(model, batch, table):
+    path = table(2)
+    assert batch(path, "$text").returncode == 0
+    assert batch(path, "$text", "--dry-run").stdout == "2 rows, 0 to ask, 2 answered already\n"
+
+
+def test_a_dry_run_names_the_first_row_without_a_valid_request(model, batch, table):
+    done = batch(table(2), "Describe", "-a", "$text", "--dry-run")
+    assert done.returncode == 1
+    assert done.stderr == "Error: row 1: The attachment 'review 1, good' is not a file\n"

@@ -1,5 +1,9 @@
 """Files of a batch that cannot be read or written: one line, and nothing left locked."""
 
+import fcntl
+import json
+import os
+import sqlite3
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +15,7 @@ from llm_evolink.batch.lock import Lock
 from llm_evolink.batch.output import AtomicFile
 from llm_evolink.batch.progress import Progress
 from llm_evolink.batch.requests import RequestError, _content_id
+from llm_evolink.batch.results import parse
 from llm_evolink.batch.reuse import stored_result
 from llm_evolink.batch.state import Reader, Record, State
 from llm_evolink.batch.table import Row
@@ -85,3 +90,43 @@ def test_the_status_shows_cost_and_pause():
     assert status(run, 2.0, lambda tokens: tokens.output / 1000) == (
         "1 failed, 2.0 rows/s, 1,500 tokens, cost 0.5, waiting 7 s for the rate limit"
     )
+
+
+def test_a_disk_that_is_full_from_the_start_is_reported_and_the_lock_released(
+    tmp_path, monkeypatch
+):
+    connect, path = sqlite3.connect, tmp_path / "batch.db"
+
+    def small(*arguments, **options):
+        connection = connect(*arguments, **options)
+        connection.execute("pragma max_page_count = 1")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    assert message_of(State, path) == f"{path} cannot be written: database or disk is full"
+    Lock(path.with_name("batch.db.lock")).release()
+
+
+def test_a_lock_file_that_its_owner_deletes_is_made_again(tmp_path, monkeypatch):
+    path, flock = tmp_path / "lock", fcntl.flock
+
+    def delete_before(*arguments):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        path.unlink()
+        flock(*arguments)
+
+    monkeypatch.setattr(fcntl, "flock", delete_before)
+    lock = Lock(path)
+    assert path.read_text() == str(os.getpid())
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    ("value", "schema"),
+    [
+        ('{"a": 1}', {"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}}),
+        ("[1]", {"properties": {"a": {"type": "integer"}}}),
+    ],
+)
+def test_a_property_that_is_not_required_can_be_missing(value, schema):
+    assert parse(value, schema) == json.loads(value)

@@ -54,3 +54,26 @@ def test_a_pipe_is_copied():
         file.seek(0)
         assert file.read() == text
     thread.join()
+
+
+def test_a_signal_that_is_handled_does_not_end_the_copy(monkeypatch):
+    """The handler of the signal writes the data."""
+    reader, writer = os.pipe()
+    wait, waits = select.select, []
+
+    def write(*_):
+        os.write(writer, b"id,text\n")
+        os.close(writer)
+
+    def select_after_signal(*arguments):
+        waits.append(arguments)
+        if len(waits) == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return wait(*arguments)
+
+    previous = signal.signal(signal.SIGUSR1, write)
+    monkeypatch.setattr(select, "select", select_after_signal)
+    with os.fdopen(reader, "rb") as source, copied(source) as file:
+        file.seek(0)
+        assert file.read() == b"id,text\n"
+    signal.signal(signal.SIGUSR1, previous)

@@ -314,3 +314,10 @@ def test_a_user_folder_that_cannot_be_created(user_path, findings):
     advice = "change its permissions, or name another folder in LLM_USER_PATH"
     for check in ("key", "model", "logging", "database"):
         assert findings(check) == [("broken", f"{user_path}: File exists; {advice}")]
+
+
+def test_a_check_that_fails_is_broken():
+    assert checks._run(lambda: ("ok", str(1 // 0))) == (
+        "broken",
+        "the check failed: ZeroDivisionError: integer division or modulo by zero",
+    )

@@ -3,7 +3,7 @@
 import pytest
 from llm.parts import StreamEvent
 
-from tests.four_ways import Scripted, ask_backend, calling, chunks_of, deltas_of, tool
+from tests.four_ways import Scripted, ask_backend, calling, chunks_of, deltas_of, text_of, tool
 
 SECRET = "bk-BACKEND-SECRET-0123456789"
 SHOWN = "…6789"
@@ -103,3 +103,8 @@ def strings(value):
             yield from strings(item)
     elif isinstance(value, str):
         yield value
+
+
+def test_a_reply_can_end_like_the_key_begins():
+    response = ask([f"The key begins with {SECRET[:7]}"])
+    assert text_of(response) == "The key begins with bk-BACK"

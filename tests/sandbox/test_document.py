@@ -154,6 +154,7 @@ DEFAULT = {"code": 529, "message": "Too busy", "type": "error"}
         ({"application/json": {"example": ERROR}}, ERROR),
         ({"application/json": {"examples": {"a": {"value": {"error": ERROR}}}}}, ERROR),
         ({"application/json": {"example": "text"}}, DEFAULT),
+        ({"application/json": {"example": {"error": "text"}}}, DEFAULT),
         ({"application/json": {}}, DEFAULT),
         ({"text/html": {}}, DEFAULT),
         ({}, DEFAULT),

@@ -3,6 +3,7 @@
 import pytest
 
 from llm_evolink.sandbox import patterns
+from llm_evolink.sandbox.schema_validation import fits
 from tests.four_ways import error_of, tool
 
 URL = "/v1/chat/completions"
@@ -117,3 +118,17 @@ def test_an_object_that_takes_too_long_to_validate_is_not_used(post, monkeypatch
     response_format = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
     response = post(prompt, response_format=response_format)
     assert response.json()["choices"][0]["message"]["content"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "fitting"),
+    [
+        ([1, 2], {"uniqueItems": True}, True),
+        ("a", {"uniqueItems": True}, True),
+        (1, {"patternProperties": {"a": False}, "additionalProperties": False}, True),
+        ({"a": 1}, {"patternProperties": {"a": False}}, False),
+        ({"b": 1}, {"patternProperties": {"a": {}}, "additionalProperties": False}, False),
+    ],
+)
+def test_a_keyword_only_applies_to_its_type(value, schema, fitting):
+    assert fits(value, schema) is fitting
