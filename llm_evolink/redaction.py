@@ -68,12 +68,20 @@ class Redactor:
         start = self._possible_key(text)
         return text if len(text) - start <= BEGINNING else f"{text[:start]}…"
 
-    def parts_of_key(self, texts: Sequence[str]) -> set[int]:
-        """Return the indices of the texts that form the key when they are joined."""
+    def parts_of_key(self, texts: Sequence[str], *, is_cut: bool = False) -> set[int]:
+        """Return the indices of the texts that form the key when they are joined.
+
+        If they are cut, also those that end in more than the first characters of the key.
+        """
         joined = _lower("".join(texts))
-        if not any(form in joined for form in self._forms):
+        spans = []
+        if any(form in joined for form in self._forms):
+            spans = [found.span() for found in _pattern(self._forms).finditer(joined)]
+        start = self._possible_key(joined) if is_cut else len(joined)
+        if len(joined) - start > BEGINNING:
+            spans.append((start, len(joined)))
+        if not spans:
             return set()
-        spans = [found.span() for found in _pattern(self._forms).finditer(joined)]
         found = set()
         at = 0
         for index, text in enumerate(texts):

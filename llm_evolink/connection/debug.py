@@ -3,10 +3,10 @@
 The key is redacted, images are shortened, and control characters are escaped.
 """
 
-import codecs
+import json
 import os
 import re
-from collections.abc import Iterable
+from contextlib import suppress
 
 import click
 import httpx
@@ -14,6 +14,14 @@ import httpx
 from ..redaction import Redactor, without_credentials
 
 _IMAGE = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/]{16})([A-Za-z0-9+/=]{48,})")
+# A string of JSON, with the name of its member if it is the value of one. One without an end is
+# taken too: to look for its end from each quotation mark inside would take quadratic time.
+_STRING = re.compile(
+    r'(?:"(?P<name>\w{1,64})"\s{0,9}:\s{0,9})?(?P<value>"(?:[^"\\]|\\.?)*(?:"|\Z))', re.DOTALL
+)
+
+MAX_BODY_BYTES = 2**20
+"""Maximum number of bytes of a body that are printed."""
 
 
 def show_request(request: httpx.Request) -> None:
@@ -27,7 +35,9 @@ def show_request(request: httpx.Request) -> None:
 
 
 class ResponseTrace:
-    """Prints a response as its body arrives.
+    """Prints a response: its head at once, its body when it is complete or closed.
+
+    Only then is a key recognized that the server splits over several events.
 
     Args:
         request: The request that it answers.
@@ -36,26 +46,52 @@ class ResponseTrace:
 
     def __init__(self, request: httpx.Request, response: httpx.Response) -> None:
         self._redactor = _redactor(request)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._line = ""
+        self._body = bytearray()
+        self._is_over = False
         lines = [f"{response.status_code} {response.reason_phrase}", *_headers(response.headers)]
         _print("<", self._redactor.text(without_credentials("\n".join([*lines, ""]))))
 
     def add(self, part: bytes) -> None:
-        """Print the lines that this part of the body completes."""
-        self._show(self._redactor.deltas("text", self._decoder.decode(part)))
+        """Take a part of the body."""
+        if len(self._body) <= MAX_BODY_BYTES:
+            self._body += part
 
     def end(self) -> None:
-        """Print what is left of the body."""
-        self._show(self._redactor.rest())
-        if self._line:
-            _print("<", self._line)
-        self._line = ""
+        """Print the body, up to MAX_BODY_BYTES."""
+        if self._is_over:
+            return
+        self._is_over = True
+        text = self._body.decode("utf-8", "replace")
+        text = _without_split_key(self._redactor.excerpt(text), self._redactor)
+        cut = "\n…" if len(self._body) > MAX_BODY_BYTES else ""
+        if text:
+            _print("<", text[:MAX_BODY_BYTES].removesuffix("\n") + cut)
 
-    def _show(self, texts: Iterable[tuple[str, str]]) -> None:
-        *lines, self._line = "".join([self._line, *(text for _, text in texts)]).split("\n")
-        if lines:
-            _print("<", without_credentials("\n".join(lines)))
+
+def _without_split_key(text: str, redactor: Redactor) -> str:
+    """Return the JSON values in the text without strings that join to the key.
+
+    Strings are joined that have the same name, such as `content`, or none.
+    """
+    by_name: dict[str, list[re.Match[str]]] = {}
+    for found in _STRING.finditer(text):
+        by_name.setdefault(found["name"] or "", []).append(found)
+    of_key = []
+    for strings in by_name.values():
+        values = [_decoded(found["value"]) for found in strings]
+        indices = redactor.parts_of_key(values, is_cut=True)
+        of_key += [strings[index].span("value") for index in indices]
+    shown, end = [], 0
+    for span in sorted(of_key):
+        shown += [text[end : span[0]], '"…"']
+        end = span[1]
+    return "".join([*shown, text[end:]])
+
+
+def _decoded(literal: str) -> str:
+    with suppress(ValueError):
+        return str(json.loads(literal, strict=False))
+    return literal[1:].removesuffix('"')
 
 
 def trace_response(request: httpx.Request, response: httpx.Response) -> ResponseTrace | None:

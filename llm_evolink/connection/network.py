@@ -26,15 +26,13 @@ class Exchange:
     Attributes:
         written_at: Value of time.monotonic() when a part of the request was last written; None
             before.
-        reused: Whether its connection had carried another request.
         received: Whether a byte of a response arrived, an informational one (1xx) included.
     """
 
-    __slots__ = ("received", "reused", "written_at")
+    __slots__ = ("received", "written_at")
 
     def __init__(self) -> None:
         self.written_at: float | None = None
-        self.reused = False
         self.received = False
 
 
@@ -57,7 +55,6 @@ class _Recorder:
         if exchange is None or data.startswith(b"CONNECT "):  # To a proxy.
             return
         if exchange is not self._exchange:
-            exchange.reused = self._exchange is not None
             self._exchange = exchange
             self._head = bytearray()
         exchange.written_at = time.monotonic()

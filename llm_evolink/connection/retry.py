@@ -1,9 +1,9 @@
 """Which requests are sent again, and after which delay.
 
 A request that a server may have worked on is not sent again: it may be billed. Once it is written,
-it is sent again only if the server refuses it with one of RETRY_STATUSES, if a reused connection
-turns out to be closed, or if a new one is dropped within DROP_SECONDS; never after a byte of a
-response.
+it is sent again only if the server refuses it with one of RETRY_STATUSES, or if the connection is
+dropped within DROP_SECONDS; never after a byte of a response. A reused connection that turns out to
+be closed is dropped at once.
 """
 
 import random
@@ -26,7 +26,7 @@ FAILOVER_STATUSES = frozenset({502, 503, 521, 522, 523, 529})
 """Those of RETRY_STATUSES after which another server may succeed."""
 
 DROP_SECONDS = 1.0
-"""A new connection that is dropped without a response after longer than this may have worked."""
+"""A server that drops a connection without a response after longer than this may have worked."""
 
 _NOT_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
@@ -68,6 +68,6 @@ def is_safe(outcome: httpx.Response | Exception, exchange: Exchange) -> bool:
         return True
     if not isinstance(outcome, _DROPPED) or exchange.received:
         return False
-    if exchange.written_at is None or exchange.reused:
+    if exchange.written_at is None:
         return True
     return time.monotonic() - exchange.written_at < DROP_SECONDS

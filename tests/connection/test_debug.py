@@ -5,6 +5,7 @@ import json
 import llm
 import pytest
 
+from llm_evolink.connection import debug
 from tests import scripted_server
 from tests.four_ways import COMPLETE, KEY, SYNC_STREAMED, WAYS, Way, ask, way_id
 from tests.scripted_server import serving
@@ -25,8 +26,8 @@ def echo_key(reply: scripted_server.Reply) -> None:
         reply.respond(200, {"choices": [choice]}, **headers)
         return
     reply.start(**headers)
-    for text in ("Your key", " is ", KEY[:9], KEY[9:]):
-        reply.event({"choices": [{"delta": {"content": text}}]})
+    for text in ("Your key", " is ", KEY[:9], KEY[9:16], KEY[16:]):
+        reply.event({"id": "c-1", "choices": [{"delta": {"role": "assistant", "content": text}}]})
     reply.event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     reply.event("[DONE]")
     reply.end()
@@ -47,7 +48,53 @@ def test_request_and_response_are_printed(monkeypatch, capfd, way: Way):
     assert "< x-request-id: …cdef" in lines
     assert "< x-escape: \\x1b[31m" in lines
     assert any("Your key" in line for line in lines if line.startswith("< "))
-    assert KEY not in "\n".join(lines)
+    assert not any(part in "\n".join(lines) for part in (KEY, KEY[:9], KEY[9:16], KEY[16:-4]))
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        pytest.param(["My ", KEY[:4], KEY[4:], " key"], ["My ", "…", "…", " key"], id="two parts"),
+        pytest.param([f"a{KEY[:9]}", f"{KEY[9:]}b"], ["…", "…"], id="with other text"),
+        pytest.param([*KEY], ["…"] * len(KEY), id="each character"),
+        pytest.param([escaped(KEY[:9]), escaped(KEY[9:])], ["…", "…"], id="escaped"),
+        pytest.param(["Hi ", KEY[:9], KEY[9:-1]], ["Hi ", "…", "…"], id="all but its end"),
+        pytest.param(["sk-", "ip"], ["sk-", "ip"], id="another word"),
+    ],
+)
+@pytest.mark.parametrize("name", ["content", "reasoning_content"])
+def test_a_key_split_over_events_is_not_printed(monkeypatch, capfd, name, parts, shown):
+    def handler(reply: scripted_server.Reply) -> None:
+        reply.events(*(f'{{"choices": [{{"delta": {{"{name}": "{part}"}}}}]}}' for part in parts))
+
+    with serving(monkeypatch, handler):
+        ask(SYNC_STREAMED)
+    lines = capfd.readouterr().err.splitlines()
+
+    events = [json.loads(line[8:]) for line in lines if line.startswith("< data: ")]
+    assert [event["choices"][0]["delta"][name] for event in events] == shown
+
+
+def test_a_string_without_an_end_is_printed(monkeypatch, capfd):
+    body = '"' + '\\"' * 1000 + "\\"
+    with serving(monkeypatch, lambda reply: reply.respond(401, body)):
+        ask(COMPLETE[0])
+
+    assert f"< {body}" in capfd.readouterr().err.splitlines()
+
+
+def test_a_long_body_is_cut_after_the_key_is_redacted(monkeypatch, capfd):
+    monkeypatch.setattr(debug, "MAX_BODY_BYTES", 40)
+    body = b"x" * 30 + KEY.encode() + b"y" * 50
+    with serving(monkeypatch, lambda reply: reply.respond(401, body)):
+        ask(COMPLETE[0])
+    lines = capfd.readouterr().err.splitlines()
+
+    assert lines[-2:] == ["< " + "x" * 30 + "…cdefyyyyy", "< …"]
 
 
 def test_images_are_shortened(monkeypatch, capfd):

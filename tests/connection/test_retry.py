@@ -239,8 +239,13 @@ def test_a_new_connection_dropped_after_more_than_a_second_is_not_retried(
     assert (len(server.requests), delays) == (1, [])
 
 
-def test_a_reused_connection_dropped_later_is_retried(monkeypatch, delays):
-    later(monkeypatch, 1000)
+@pytest.mark.parametrize(
+    ("seconds", "texts", "requests"), [(0, ["hi", "hi"], 3), (1.01, ["hi", ""], 2)]
+)
+def test_a_reused_connection_that_is_closed_is_retried_unless_the_server_had_time_to_work(
+    monkeypatch, delays, seconds, texts, requests
+):
+    later(monkeypatch, seconds)
 
     def handler(reply: scripted_server.Reply) -> None:
         if len(server.requests) == 2:
@@ -249,10 +254,11 @@ def test_a_reused_connection_dropped_later_is_retried(monkeypatch, delays):
             answer(reply)
 
     with serving(monkeypatch, handler) as server:
-        texts = [ask(SYNC_STREAMED).text for _ in range(2)]
+        outcomes = [ask(SYNC_STREAMED) for _ in range(2)]
 
-    assert texts == ["hi", "hi"]
-    assert [len(server.requests), server.connections] == [3, 2]
+    assert [outcome.text for outcome in outcomes] == texts
+    assert len(server.requests) == requests
+    assert len(delays) == requests - 2
 
 
 @pytest.mark.parametrize(
