@@ -6,6 +6,16 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 MAX_IMAGE_BYTES = 10 * 2**20
 """Maximum size of a decoded image; EvoLink's reference says 10 MB."""
 
+BYTES_PER_TOKEN = 4
+"""Bytes of UTF-8 that are counted as a token: Google gives 4 characters of English."""
+
+TOKENS_PER_IMAGE = 1120
+"""Approximate tokens of an image of any size, for Gemini 3 at its default media resolution.
+
+Source: the table of token counts on ai.google.dev/gemini-api/docs/media-resolution. Gemini 2.5
+counts 256, and more for a large image.
+"""
+
 METADATA_KEY = "evolink"
 """Key of the plugin's provider_metadata: fields of a reply that must be sent back unchanged."""
 

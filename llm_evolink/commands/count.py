@@ -10,17 +10,8 @@ import click
 import llm
 
 from ..chat import MODEL_ID
+from ..constants import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
 from .usage import prices
-
-BYTES_PER_TOKEN = 4
-"""Bytes of UTF-8 that make a token: Google gives 4 characters of English."""
-
-TOKENS_PER_IMAGE = 1120
-"""Approximate tokens of an image of any size, for Gemini 3 at its default media resolution.
-
-Source: the table of token counts on ai.google.dev/gemini-api/docs/media-resolution. Gemini 2.5
-counts 256, and more for a large image.
-"""
 
 METHOD = (
     f"An estimate: {BYTES_PER_TOKEN} bytes of UTF-8 are counted as a token, an image of any size "

@@ -5,7 +5,9 @@ import base64
 import llm
 import pytest
 
+from llm_evolink.chat import EvolinkChat
 from tests.four_ways import Plain, Scripted, ask_backend, text_of, tool
+from tests.scripted_server import answer, serving
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0\0\0\3\0\0\0\2" + b"\0" * 54
 DATA = base64.b64encode(PNG).decode()
@@ -79,6 +81,13 @@ def test_a_field_becomes_an_option_that_the_backend_has(fields, options):
         "json_object": None,
         **options,
     }
+
+
+def test_a_field_named_extra_body_reaches_the_server_of_the_backend(environment, monkeypatch):
+    google = {"google": {"thinking_config": {"include_thoughts": True}}}
+    with serving(monkeypatch, answer) as server:
+        assert text_of(ask_backend(EvolinkChat(), extra_body=google)) == "hi"
+    assert server.requests[0].json()["extra_body"] == google
 
 
 def test_a_backend_without_options_ignores_the_fields():

@@ -124,8 +124,8 @@ def test_a_reply_describes_an_image(post, content, media_type, described):
         f'{INTRODUCTION} You said: "look"\nImage 1: https://example.com/a.png\nImage 2: {described}'
     )
     usage = response.json()["usage"]
-    assert usage["prompt_tokens"] == 1 + 2 * 258
-    assert usage["prompt_tokens_details"]["image_tokens"] == 2 * 258
+    assert usage["prompt_tokens"] == 1 + 2 * 1120
+    assert usage["prompt_tokens_details"]["image_tokens"] == 2 * 1120
 
 
 @pytest.mark.parametrize("effort", ["low", "medium", "high"])

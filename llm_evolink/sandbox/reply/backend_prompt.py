@@ -102,6 +102,8 @@ def _schema(fields: dict[str, Any]) -> dict[str, Any] | None:
 def _options(fields: dict[str, Any], model: Any) -> dict[str, Any]:
     known = model.Options.model_fields
     options = {name: fields[name] for name in fields if name in known and name not in CONVERTED}
+    if "extra_body" in options:  # The option's value is merged into the backend's request.
+        options["extra_body"] = {"extra_body": options["extra_body"]}
     limits = [fields[name] for name in LIMITS if name in fields]
     names = [name for name in LIMITS if name in known]
     if limits and names:

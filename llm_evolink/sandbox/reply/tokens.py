@@ -2,7 +2,7 @@
 
 - A text has one token for every 4 bytes of its UTF-8, rounded up. A character belongs to the token
   that holds its last byte, so a text splits into as many parts as it has tokens.
-- An image is 258 tokens.
+- An image is 1,120 tokens, as `llm evolink count` counts it.
 - prompt_tokens counts the text and the images of all messages, each text by itself.
 - completion_tokens counts the text, the reasoning and the arguments of the tool calls of all
   choices.
@@ -12,8 +12,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-BYTES_PER_TOKEN = 4
-TOKENS_PER_IMAGE = 258
+from ...constants import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
 
 
 def split(text: str) -> list[str]:
