@@ -5,6 +5,11 @@ import sys
 import click
 
 
+def is_command_line() -> bool:
+    """Return whether a command of llm runs, not a program that imports it."""
+    return click.get_current_context(silent=True) is not None
+
+
 def notify(notice: str, *, after_stdout: bool = False, after_stderr: bool = False) -> None:
     """Print the notice on stderr if a command line runs; a caller from Python sees none.
 
@@ -13,7 +18,7 @@ def notify(notice: str, *, after_stdout: bool = False, after_stderr: bool = Fals
         after_stdout: Whether text without a newline was printed on stdout before.
         after_stderr: Whether text without a newline was printed on stderr before.
     """
-    if click.get_current_context(silent=True) is None:
+    if not is_command_line():
         return
     if after_stderr or (after_stdout and sys.stdout.isatty()):
         click.echo(err=after_stderr)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from llm_evolink.chat.size_limit import SizeLimit
 from llm_evolink.chat.usage import count, update
 from llm_evolink.error_report import is_error, read_error
 
@@ -66,8 +67,12 @@ def test_what_is_a_token_count(value, expected):
 
 def test_a_later_zero_replaces_no_count():
     counts = {"prompt_tokens": 3, "prompt_tokens_details": {"text_tokens": 3}}
-    update(counts, {"prompt_tokens": 0, "prompt_tokens_details": {"text_tokens": 0, "image": 2}})
-    update(counts, {"prompt_tokens_details": 0, "completion_tokens": 0})
+    update(
+        counts,
+        {"prompt_tokens": 0, "prompt_tokens_details": {"text_tokens": 0, "image": 2}},
+        SizeLimit(),
+    )
+    update(counts, {"prompt_tokens_details": 0, "completion_tokens": 0}, SizeLimit())
     assert counts == {
         "prompt_tokens": 3,
         "prompt_tokens_details": {"text_tokens": 3, "image": 2},

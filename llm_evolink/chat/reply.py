@@ -20,6 +20,7 @@ from ..text import replace_surrogates
 from . import decoding
 from .finish_reason import Ending, classify
 from .sanitizer import Sanitizer
+from .size_limit import SizeLimit, json_size
 from .think_tags import ThinkTags
 from .tool_calls import ToolCalls, merge
 from .usage import set_usage, update
@@ -30,6 +31,7 @@ class Reply:
 
     Args:
         redactor: Removes the key from all of it.
+        limit: Counts the memory of what is kept of it.
 
     Attributes:
         ending: How the answer ended, as far as is known.
@@ -41,8 +43,9 @@ class Reply:
         function_call: Name of the tool of a call in the legacy form, whose arguments are the text.
     """
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, limit: SizeLimit) -> None:
         self._redactor = redactor
+        self._limit = limit
         self._sanitizer = Sanitizer(redactor)
         self.ending = Ending.MISSING
         self.finish_reason: str | None = None
@@ -53,8 +56,8 @@ class Reply:
         self._server: str | None = None
         self._head: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._calls = ToolCalls()
-        self._other_calls = ToolCalls()
+        self._calls = ToolCalls(limit)
+        self._other_calls = ToolCalls(limit)
         self._logprobs: dict[str, list[Any]] = {}
         self._text_metadata: dict[str, Any] = {}
         self._think_tags = ThinkTags()
@@ -191,7 +194,7 @@ class Reply:
         if part.created and "created" not in head:
             head["created"] = self._sanitizer.json(part.created)
         if part.usage:
-            update(self._usage, part.usage.to_dict())
+            update(self._usage, part.usage.to_dict(), self._limit)
 
     def _read_choice(
         self,
@@ -234,7 +237,10 @@ class Reply:
     def _read_logprobs(self, logprobs: Any) -> None:
         if isinstance(logprobs, dict):
             for name, tokens in logprobs.items():
-                if isinstance(tokens, list):  # null where there are none.
+                size = json_size({name: tokens})
+                # null where there are none.
+                if isinstance(tokens, list) and self._limit.has_room(size):
+                    self._limit.add(size)
                     self._logprobs.setdefault(name, []).extend(tokens)
 
     def _read_unknown(self, fields: dict[str, Any]) -> Iterator[StreamEvent]:
@@ -246,7 +252,7 @@ class Reply:
                 yield from self._read_delta(other)
                 self._read_calls(other, self._calls, is_delta=False)
         if isinstance(usage := fields.get("usage"), dict):
-            update(self._usage, usage)
+            update(self._usage, usage, self._limit)
         if error := fields.get("error"):
             raise from_report(error)
 
@@ -273,11 +279,13 @@ class Reply:
         merge(
             self._text_metadata,
             {key: fields[key] for key in fields if key not in ("refusal", "function_call")},
+            self._limit,
         )
 
     def _show(self, event_type: str, text: Any) -> Iterator[StreamEvent]:
         if type(text) is not str:
             text = decoding.text_of(text)
+        self._limit.add_text(text)
         if event_type == "text":
             self.has_text = self.has_text or bool(text.strip())
         elif text:

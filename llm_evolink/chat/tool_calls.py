@@ -16,6 +16,7 @@ from generated_client import models
 
 from ..errors import BadReplyError
 from .sanitizer import is_too_deep
+from .size_limit import CALL_BYTES, VALUE_BYTES, SizeLimit, json_size
 
 _STRUCTURE = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _lenient = json.JSONDecoder(strict=False)
@@ -105,9 +106,14 @@ class Call:
 
 
 class ToolCalls:
-    """The calls of one reply, in the order in which they began."""
+    """The calls of one reply, in the order in which they began.
 
-    def __init__(self) -> None:
+    Args:
+        limit: Counts the memory that they take.
+    """
+
+    def __init__(self, limit: SizeLimit) -> None:
+        self._limit = limit
         self._calls: list[Call] = []
         # The last call with an id and index, with an id, with an index.
         self._by_id_and_index: dict[tuple[str, int | None], Call] = {}
@@ -129,10 +135,12 @@ class ToolCalls:
     def finished(self) -> list[Call]:
         """Return the calls, each with an id of its own, generated where the server sent none.
 
-        Raises BadReplyError for a call without the name of a tool.
+        Raises BadReplyError for a call without the name of a tool, and IncompleteReplyError for
+        arguments that decoded would take too much memory.
         """
         used: set[str] = set()
         for call in self._calls:
+            self._limit.add(VALUE_BYTES * sum(map(call.arguments.count, ",:[{")))
             if not call.name:
                 raise BadReplyError("EvoLink called a tool without naming it; try again")
             if not call.id or call.id in used:
@@ -141,6 +149,7 @@ class ToolCalls:
         return self._calls
 
     def _begin(self) -> Call:
+        self._limit.add(CALL_BYTES)
         call = Call()
         self._calls.append(call)
         return call
@@ -187,10 +196,12 @@ class ToolCalls:
         self._by_id_and_index[call.id, call.index] = call
         self._by_id[call.id] = call
         self._by_index[call.index] = call
+        self._limit.add_text(arguments)
         call.add_arguments(arguments)
-        merge(call.unknown, delta.additional_properties)
+        merge(call.unknown, delta.additional_properties, self._limit)
         if delta.function and delta.function.additional_properties:
-            merge(call.unknown, {"function": delta.function.additional_properties})
+            unknown = {"function": delta.function.additional_properties}
+            merge(call.unknown, unknown, self._limit)
 
     def _forget(self, call: Call) -> None:
         """Remove the call from the indexes, under the id and index that may change."""
@@ -207,7 +218,7 @@ MAX_JOINED = 2**16
 """Maximum number of characters of an unknown field of text that arrives in parts."""
 
 
-def merge(into: dict[str, Any], update: dict[str, Any]) -> None:
+def merge(into: dict[str, Any], update: dict[str, Any], limit: SizeLimit) -> None:
     """Join the unknown fields of a delta to those of earlier deltas; null says nothing.
 
     Objects are merged by name, lists and text are joined; a name or a signature is replaced. What
@@ -220,13 +231,15 @@ def merge(into: dict[str, Any], update: dict[str, Any]) -> None:
         if value == old:
             continue
         if isinstance(old, dict) and isinstance(value, dict):
-            merge(old, value)
+            merge(old, value, limit)
         elif isinstance(old, list) and isinstance(value, list):
+            limit.add(json_size(value))
             old.extend(value)
         elif isinstance(old, str) and isinstance(value, str) and not _is_replaced(key):
-            into[key] = (old + value)[:MAX_JOINED] if len(old) < MAX_JOINED else old
+            if len(old) < MAX_JOINED:
+                limit.set(into, key, (old + value)[:MAX_JOINED])
         else:
-            into[key] = value
+            limit.set(into, key, value)
 
 
 def _is_replaced(name: str) -> bool:

@@ -21,6 +21,7 @@ from .finish_reason import Ending
 from .notices import notices
 from .reply import Reply
 from .request import build_request, schema_of
+from .size_limit import SizeLimit
 
 
 class Turn:
@@ -42,7 +43,8 @@ class Turn:
         self.stream = stream
         self.timeout: float | None = getattr(prompt.options, "timeout", None)
         self._redactor = Redactor(key)
-        self._reply = Reply(self._redactor)
+        limit = SizeLimit(is_logged=terminal.is_command_line())
+        self._reply = Reply(self._redactor, limit)
         self._failure: Exception | None = None
         self._is_complete_reply = False
         self._prompt = prompt

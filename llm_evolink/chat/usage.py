@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .size_limit import SizeLimit
+
 MAX_COUNT = 2**53
 """Maximum count; a larger one is unknown. SQLite and JSON readers keep integers up to it exact."""
 
@@ -20,14 +22,14 @@ def count(value: Any) -> int | None:
     return value if is_count else None
 
 
-def update(counts: dict[str, Any], later: dict[str, Any]) -> None:
+def update(counts: dict[str, Any], later: dict[str, Any], limit: SizeLimit) -> None:
     """Update the counts with those of a later chunk: a count stays where the later one is zero."""
     for name, value in later.items():
         old = counts.get(name)
         if isinstance(old, dict) and isinstance(value, dict):
-            update(old, value)
+            update(old, value, limit)
         elif count(value) or not (isinstance(old, dict) or count(old)):
-            counts[name] = value
+            limit.set(counts, name, value)
 
 
 def set_usage(response: Any, usage: dict[str, Any]) -> int:

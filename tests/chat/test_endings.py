@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import click
 import llm
 import pytest
 
@@ -103,10 +104,77 @@ def test_a_stream_without_a_finish_reason_is_incomplete(monkeypatch, done):
     assert type(outcome.error) is errors.IncompleteReplyError
 
 
-def test_a_complete_reply_without_a_finish_reason_is_the_answer(monkeypatch):
-    outcome = outcome_of(monkeypatch, reply_of("hi", None), COMPLETE[0])
+NOTICES = [
+    pytest.param("hi", "stop", "", id="none"),
+    pytest.param(
+        "hi",
+        "MAX_TOKENS",
+        "The answer was cut at the token limit: continue it with llm -c 'continue', or raise the "
+        "limit with -o max_tokens\n",
+        id="cut",
+    ),
+    pytest.param(
+        "",
+        "length",
+        "The token limit was reached before any text of the answer: raise it with -o max_tokens; "
+        "reasoning counts too\n",
+        id="cut before any text",
+    ),
+    pytest.param(
+        "hi",
+        "content_filter: SAFETY",
+        "The answer was cut by the server's content filter (content_filter: SAFETY): rephrase the "
+        "prompt\n",
+        id="filtered",
+    ),
+    pytest.param(
+        "hi",
+        "weather",
+        "The server ended the answer with an unknown finish_reason (weather)\n",
+        id="unknown",
+    ),
+    pytest.param(
+        "",
+        "stop",
+        "The answer is empty: the server reported its end and sent no text\n",
+        id="empty",
+    ),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=way_id)
+@pytest.mark.parametrize(("text", "reason", "notice"), NOTICES)
+def test_a_notice_describes_an_answer_that_is_not_whole(
+    monkeypatch, capsys, way, text, reason, notice
+):
+    with click.Context(click.Command("llm")):  # Notices are for the command line.
+        outcome = outcome_of(monkeypatch, reply_of(text, reason), way)
+
+    assert (outcome.text, outcome.error) == (text, None)
+    assert capsys.readouterr().err.lstrip("\n") == notice
+
+
+@pytest.mark.parametrize("way", COMPLETE, ids=way_id)
+def test_a_complete_reply_without_a_finish_reason_is_the_answer_with_a_notice(
+    monkeypatch, capsys, way
+):
+    with click.Context(click.Command("llm")):
+        outcome = outcome_of(monkeypatch, reply_of("hi", None), way)
 
     assert (outcome.text, outcome.error) == ("hi", None)
+    assert capsys.readouterr().err == (
+        "The server did not report how the answer ended: it may be incomplete\n"
+    )
+
+
+def test_the_notice_at_the_command_line_with_async(monkeypatch, llm_command):
+    with serving(monkeypatch, reply_of("hi", "weather")):
+        done = llm_command("-m", "gemini-3.5-flash", "hello", "--async")
+
+    assert (done.stdout, done.returncode) == ("hi\n", 0)
+    assert done.stderr.strip() == (
+        "The server ended the answer with an unknown finish_reason (weather)"
+    )
 
 
 CALL = {"id": "c", "type": "function", "function": {"name": "wipe", "arguments": ""}}

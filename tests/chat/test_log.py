@@ -106,6 +106,30 @@ def test_response_json_is_plain_and_small(scripted, way):
     assert response.resolved_model == "gemini-3.5-flash-001"
 
 
+def test_names_and_ids_of_a_reply_are_logged_without_control_characters(scripted, way):
+    """llm logs prints them as they are."""
+    call = {"id": "c\x1b[31m1", "function": {"name": "f\x07", "arguments": "{}"}}
+    scripted(
+        {
+            "message": {"content": "hi", "tool_calls": [call]},
+            "id": "chat\x1b]0;title\x07\nid",
+            "model": "gemini\x1b[31m\u202e-3.5",
+            "finish_reason": "stop\r\n",
+        }
+    )
+    response = way.prompt("hello")
+    (made,) = way.resolve(response.tool_calls())
+
+    logged = {name: response.response_json[name] for name in ("id", "model", "finish_reason")}
+    assert logged == {
+        "id": "chat ]0;title id",
+        "model": "gemini [31m -3.5",
+        "finish_reason": "stop",
+    }
+    assert response.resolved_model == "gemini [31m -3.5"
+    assert (made.name, made.tool_call_id) == ("f", "c [31m1")
+
+
 def test_logprobs_are_the_same_streamed_or_not(sandbox, way):
     response = way.prompt("hello", logprobs=True)
 

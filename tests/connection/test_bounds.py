@@ -1,6 +1,7 @@
 """Limits of the size of a response, compressed or not."""
 
 import gzip
+import json
 import subprocess
 import sys
 import tracemalloc
@@ -11,6 +12,7 @@ import pytest
 
 from generated_client import responses
 from llm_evolink import errors
+from llm_evolink.chat import size_limit
 from llm_evolink.connection import bounds, json_values
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, Way, ask, way_id
@@ -105,6 +107,8 @@ def test_the_bounds_are_what_security_md_says():
     assert bounds.MAX_STREAM_BYTES == 256 * 2**20
     assert bounds.MAX_ERROR_BYTES == 2**20
     assert responses.MAX_EVENT_BYTES == 16 * 2**20
+    assert json_values.MAX_VALUES == 1_000_000
+    assert size_limit.MAX_REPLY_MEMORY == 100 * 2**20
 
 
 # Compression. None is requested; a single coding is decompressed in bounded steps.
@@ -166,6 +170,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+def event_of(**choice: Any) -> bytes:
+    return f"data: {json.dumps({'choices': [choice]}, ensure_ascii=False)}\n\n".encode()
+
+
+WIDE_TEXT = event_of(delta={"content": "x" * 4000 + "\N{GRINNING FACE}"})
+ARGUMENTS = event_of(delta={"tool_calls": [{"function": {"arguments": "[]," * 1000}}]})
+LOGPROBS = event_of(delta={"content": "x"}, logprobs={"content": [{"token": "x"}] * 1000})
+
+
 @pytest.mark.parametrize(
     ("mode", "status", "content_type", "unit", "error"),
     [
@@ -173,6 +186,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         ("complete", 200, "application/json", b"[],", "IncompleteReplyError"),
         ("complete", 400, "application/json", b"\0", "InvalidRequestError"),
         ("stream", 200, "text/event-stream", b"\0", "IncompleteReplyError"),
+        *(
+            ("stream", 200, "text/event-stream", event, "IncompleteReplyError")
+            for event in (WIDE_TEXT, ARGUMENTS, LOGPROBS)
+        ),
     ],
 )
 def test_peak_memory_is_bounded(monkeypatch, mode, status, content_type, unit, error):

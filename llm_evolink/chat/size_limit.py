@@ -1,0 +1,85 @@
+"""Bounds the memory that a reply takes while it is read and logged."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from ..errors import IncompleteReplyError
+
+MAX_REPLY_MEMORY = 100 * 2**20
+"""Maximum memory of what is kept of a reply, in bytes; llm makes up to two copies of it."""
+
+LOGGED_BYTES = 64
+"""Bytes that are counted for a character which llm logs: 1.6 million characters are allowed.
+
+llm compiles the text of an answer to a regular expression when it logs it, which takes 160 bytes
+and several microseconds for each character. The longest answers have about 300,000 characters.
+"""
+
+CALL_BYTES = 2500
+"""Memory of a tool call without its arguments, what llm keeps of it included, in bytes."""
+
+VALUE_BYTES = 93
+"""Maximum memory of a small decoded JSON value and its place in an object or list, in bytes."""
+
+_WIDEST = 4  # Bytes of a character of a text that is not ASCII, at most.
+
+
+class SizeLimit:
+    """Counts the memory of what is kept of a reply. Its estimates are upper bounds.
+
+    Args:
+        is_logged: Whether llm logs the reply, as its commands do.
+    """
+
+    def __init__(self, *, is_logged: bool = False) -> None:
+        self._characters = 0
+        self._width = LOGGED_BYTES if is_logged else 1  # Bytes of a character.
+        self._bytes = 0
+
+    def add_text(self, text: str) -> None:
+        """Count text that will be joined to other text. Raises as add()."""
+        self._characters += len(text)
+        if not text.isascii():  # One such character makes the whole joined text wider.
+            self._width = max(self._width, _WIDEST)
+        if self._characters * self._width + self._bytes > MAX_REPLY_MEMORY:
+            self._fail()
+
+    def add(self, size: int) -> None:
+        """Count bytes. Raises IncompleteReplyError if all are more than MAX_REPLY_MEMORY."""
+        self._bytes += size
+        if self._characters * self._width + self._bytes > MAX_REPLY_MEMORY:
+            self._fail()
+
+    def set(self, into: dict[str, Any], name: str, value: Any) -> None:
+        """Set a member of an object that is kept, and count what it adds. Raises as add()."""
+        if name not in into:
+            self.add(json_size({name: value}))
+        elif not isinstance(value, (int, float)):
+            self.add(json_size(value) - json_size(into[name]))
+        into[name] = value
+
+    def has_room(self, size: int) -> bool:
+        """Return whether bytes that an answer can do without fit into half of the maximum."""
+        used = self._characters * self._width + self._bytes
+        return used + size <= MAX_REPLY_MEMORY // 2
+
+    def _fail(self) -> NoReturn:
+        raise IncompleteReplyError(f"it takes more than {MAX_REPLY_MEMORY / 2**20:g} MiB of memory")
+
+
+def json_size(value: Any) -> int:
+    """Return the memory of decoded JSON, in bytes."""
+    size = 0
+    values = [value]
+    while values:
+        value = values.pop()
+        size += VALUE_BYTES
+        if isinstance(value, str):
+            size += len(value) * (1 if value.isascii() else _WIDEST)
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, dict):
+            size += VALUE_BYTES * len(value) + sum(map(len, value))
+            values += value.values()
+    return size
