@@ -1,6 +1,7 @@
 """`llm evolink batch`: tables, templates, images, and arguments that cannot be used."""
 
 import sqlite3
+from types import SimpleNamespace
 
 import llm
 import pytest
@@ -151,9 +152,7 @@ def test_a_template_without_a_prompt(model, batch, table, user_path):
 
 
 def test_a_model_without_schemas_is_refused(model, batch, table, monkeypatch):
-    class Plain(llm.AsyncModel):
-        model_id = "plain"
-
-    monkeypatch.setattr(llm, "get_async_model", lambda name: Plain())
+    plain = SimpleNamespace(model_id="plain", supports_schema=False)
+    monkeypatch.setattr(llm, "get_async_model", lambda name: plain)
     done = batch(table(1), "$text", "--schema", "name, age int", "-m", "plain")
     assert (done.returncode, done.stderr) == (1, "Error: plain does not support schemas\n")
