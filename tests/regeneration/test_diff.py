@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+import yaml
 from regeneration.diff import compare, kept_by_overlays
-from regeneration.validation import load_yaml
 
 DOCUMENT = """\
 openapi: 3.1.0
@@ -70,7 +70,8 @@ def changed(*replacements: str) -> dict[str, Any]:
     for old, new in zip(replacements[::2], replacements[1::2], strict=True):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return load_yaml(text.encode(), "X")
+    # The loader in C takes a twentieth of the time.
+    return yaml.load(text, yaml.CSafeLoader)  # type: ignore[no-any-return]
 
 
 def differences(*replacements: str) -> list[str]:

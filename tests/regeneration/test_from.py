@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from regeneration import generator, trial
+from regeneration import generator, trial, update, vendored
 from regeneration.validation import load_yaml
-from regeneration.vendored import PUBLISHED, Effective
+from regeneration.vendored import PUBLISHED, Effective, vendored_document, with_overlays
 
 from .page_server import Pages
 from .workspace import FROZEN, Workspace, files
@@ -44,14 +44,21 @@ REGION = """\
 """
 
 
+def key_of(effective: Effective) -> str:
+    return json.dumps([effective.document, effective.models, effective.former_models])
+
+
 @pytest.fixture(scope="module")
-def generate_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+def generate_once(
+    tmp_path_factory: pytest.TempPathFactory, frozen_client: Path
+) -> Callable[..., None]:
     """A generate_client that copies the client of a document that it generated before."""
     generate_client = generator.generate_client
-    clients: dict[str, Path] = {}
+    frozen = with_overlays(vendored_document(FROZEN), FROZEN)
+    clients = {key_of(frozen): frozen_client}
 
     def generate(effective: Effective, openapi: Path, target: Path) -> None:
-        key = json.dumps([effective.document, effective.models, effective.former_models])
+        key = key_of(effective)
         if key in clients:
             shutil.copytree(clients[key], target)
             return
@@ -66,8 +73,10 @@ def generate_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Non
 def workspace(
     generated: Workspace, generate_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> Workspace:
-    """A workspace that skips the trial, which test_trial.py tests."""
+    """A workspace without trial and validation; test_trial.py and test_vendored.py test these."""
     monkeypatch.setattr(trial, "try_client", lambda scratch: [])
+    for module in (update, vendored):
+        monkeypatch.setattr(module, "validate", lambda document, name: None)
     monkeypatch.setattr(generator, "generate_client", generate_once)
     return generated
 

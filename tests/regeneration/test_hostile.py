@@ -211,19 +211,14 @@ FETCHED = """\
 """
 
 
-def test_nothing_is_fetched(workspace: Workspace, pages: Pages) -> None:
+def test_nothing_is_fetched_and_a_name_is_escaped(workspace: Workspace, pages: Pages) -> None:
     fields = FETCHED.replace("PAGES", pages.url(""))
-    read_update(str(workspace.page(MESSAGES, fields + MESSAGES)), workspace.openapi)
+    fields += r'        "\e]0;title\a\n\u202e": {type: string}' + "\n"
+    update = read_update(str(workspace.page(MESSAGES, fields + MESSAGES)), workspace.openapi)
     assert pages.requested == []
-
-
-def test_a_name_for_the_terminal(workspace: Workspace) -> None:
-    name = r'"\e]0;title\a\n\u202e"'
-    page = workspace.page(MESSAGES, f"        {name}: {{type: string}}\n{MESSAGES}")
-    update = read_update(str(page), workspace.openapi)
-    assert update.report[0] == (
+    assert (
         r"ChatCompletionQuickRequest.\x1b]0;title\x07\n\u202e: added, string, optional"
-    )
+    ) in update.report
 
 
 def test_bidirectional_characters_are_escaped(document: dict[str, Any], tmp_path: Path) -> None:
