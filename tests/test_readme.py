@@ -15,8 +15,12 @@ from tests.regeneration.workspace import FROZEN, PUBLISHED, ROOT, call_main
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# Commands that show what EvoLink's document says: options, models, the text of an error.
-OF_THE_DOCUMENT = ("llm models list", "llm evolink models", "--key invalid", "API_KEY=invalid")
+# Commands that depend on EvoLink's document: they show options, models or the text of an error, or
+# send a field that the document lacks.
+OF_THE_DOCUMENT = (
+    *("llm models list", "llm evolink models", "llm evolink doctor"),
+    *("--key invalid", "-o extra_body"),
+)
 
 REVIEWS = """\
 id,text

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from generated_client import FORMER_MODELS, MODELS
+
+NAMES = ", ".join((*MODELS, *FORMER_MODELS))
+
 
 def test_prices_are_kept_in_a_file(log, as_json, usage, user_path):
     details = {
@@ -86,7 +90,7 @@ def test_invalid_options_are_reported_in_one_line(database, usage, arguments, me
 @pytest.mark.parametrize(
     ("arguments", "note"),
     [
-        ([], "No prompts of gemini-3.5-flash are logged; --all counts every model"),
+        ([], f"No prompts of {NAMES} are logged; --all counts every model"),
         (
             ["-m", "a", "-m", "b", "--since", "2026-11-21"],
             "No prompts of a, b are logged in that time; --all counts every model",

@@ -47,7 +47,7 @@ def known(model: Any, **additional: Any) -> Any:
 REPLY = {
     "id": "chatcmpl-1",
     "choices": [{"index": 0, "message": {"content": "Hi", "new": [1]}, "finish_reason": "new"}],
-    "usage": {"prompt_tokens": 3, "cost": 0.5},
+    "usage": {"prompt_tokens": 3, "new": 0.5},
     "system_fingerprint": None,
 }
 
@@ -68,7 +68,7 @@ REPLY = {
                             finish_reason="new",
                         )
                     ],
-                    usage=known(Usage(prompt_tokens=3), cost=0.5),
+                    usage=known(Usage(prompt_tokens=3), new=0.5),
                 ),
                 system_fingerprint=None,
             ),

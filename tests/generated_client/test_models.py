@@ -16,6 +16,7 @@ from generated_client.models import (
     ToolCall,
     ToolCallDelta,
 )
+from llm_evolink.sandbox.document import document
 
 TOOL_CALL = {
     "id": "call_1",
@@ -140,6 +141,20 @@ ERROR = {
         "new": None,
     },
     "request_id": "abc",
+}
+
+
+def example(schema: dict[str, Any]) -> Any:
+    """Return a value of a field of the document."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    return {"string": "a", "object": {}, "array": [], "boolean": True}.get(schema.get("type"), 1)
+
+
+# Fields that the document has besides, after a change of EvoLink's.
+SCHEMA = document()["components"]["schemas"]["ChatCompletionQuickRequest"]
+REQUEST |= {
+    name: example(schema) for name, schema in SCHEMA["properties"].items() if name not in REQUEST
 }
 
 

@@ -64,7 +64,8 @@ def test_the_script_writes_the_same_bytes_wherever_it_runs(tmp_path: Path) -> No
     command = ["sh", "-c", 'umask 077; exec "$@"', "sh", "scripts/regenerate"]
     code, out, err = run_script(*command, cwd=root, env=environment)
     written = files(root / "generated_client")
-    assert (code, err) == (0, "")
+    # A page that was accepted can leave actions to be pruned.
+    assert (code, [line for line in err.splitlines() if not line.startswith("Note: ")]) == (0, [])
     assert out.splitlines()[0] == f"generated_client: {len(written)} files, {len(written)} changed"
     assert out.splitlines()[1] == "  added    __init__.py"
     assert out.splitlines()[-1] == f"  and {len(written) - 10} more"
