@@ -100,12 +100,12 @@ class Reply:
         self.send(content)
 
     def start(self, status: int = 200, **headers: str | int) -> None:
-        """Start a chunked response, an event stream unless content_type says another."""
+        """Start a chunked response, an event stream unless content_type is given."""
         headers = {"content_type": "text/event-stream", **headers}
         self.head(status, transfer_encoding="chunked", **headers)
 
     def chunk(self, *parts: bytes | str, pause: float = 0) -> None:
-        """Send each part as a chunk, with so many seconds after it."""
+        """Send each part as a chunk, and pause for these seconds after it."""
         for part in parts:
             data = part.encode() if isinstance(part, str) else part
             self.send(b"%x\r\n%b\r\n" % (len(data), data))
@@ -152,7 +152,7 @@ class Reply:
         self.events(*chunks, {"choices": [], **fields}, "[DONE]")
 
     def pause(self, seconds: float) -> None:
-        """Do nothing for so long, or until the server stops."""
+        """Wait for these seconds, or until the server stops."""
         if seconds and self.stopping.wait(seconds):
             raise ConnectionAbortedError
 
@@ -161,7 +161,7 @@ class Reply:
         if reset:
             linger = struct.pack("ii", 1, 0)
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        # At once, though the server's loop still holds the socket.
+        # Closes the connection now, although the server's loop still has the socket object.
         socket.close(self._connection.detach())
 
     def wait_until_read(self) -> None:
@@ -215,7 +215,7 @@ def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Iterator[Se
                         if not isinstance(error, OSError):
                             server.errors.append(error)
                         return
-                    # Read again, a cut TLS connection would be what has its number by now.
+                    # A closed TLS connection's file descriptor may be another connection's by now.
                     if connection.fileno() < 0:
                         return
 
@@ -238,7 +238,7 @@ def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Iterator[Se
 
 
 def _wake(waiting: socket.socket) -> None:
-    """End what a thread waits for."""
+    """Shut the socket down, which ends a thread's wait for it."""
     with suppress(OSError):
         socket.socket.shutdown(waiting, socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""Arbitrary replies: whatever a server sends, the result is a reply or one of our errors.
+"""Arbitrary replies: whatever a server sends, the result is a reply or an EvolinkError.
 
 Through llm and the generated client, in memory: 2,030 examples, or 20,300 with --fuzz.
 """
@@ -38,7 +38,7 @@ def examples(hundreds: float) -> Callable[[Any], Any]:
 
 
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that comes in these parts."""
+    """A body that arrives in these parts."""
 
     def __init__(self, parts: list[bytes]) -> None:
         self.parts = parts
@@ -52,7 +52,7 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 class Memory(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Answers with what it was told last."""
+    """Answers each request with the status, headers and parts that are set."""
 
     status: int
     headers: dict[str, str]
@@ -85,7 +85,10 @@ def memory() -> Iterator[Memory]:
 
 
 def outcome(stream: bool, asynchronous: bool = False) -> tuple[Any, ...]:
-    """Return all that came of a prompt. An error that is not ours is raised."""
+    """Return the text or error, deltas, tool calls and input tokens of a prompt.
+
+    Any error but EvolinkError is raised.
+    """
     if asynchronous:
         response: Any = ASYNC_MODEL.prompt("hi", stream=stream, key=KEY)
     else:
@@ -103,9 +106,9 @@ def outcome(stream: bool, asynchronous: bool = False) -> tuple[Any, ...]:
         # What llm logs.
         json.dumps(response.response_json).encode()
         assert shown.encode() is not None
-    said = [event.chunk for event in response._stream_events if event.type != "tool_call_args"]
+    deltas = [event.chunk for event in response._stream_events if event.type != "tool_call_args"]
     calls = [(call.name, call.arguments) for call in response._tool_calls]
-    return shown, "".join(said), calls, response.input_tokens
+    return shown, "".join(deltas), calls, response.input_tokens
 
 
 async def _text(response: Any) -> str:
@@ -180,7 +183,7 @@ nearly = st.fixed_dictionaries(
 
 @st.composite
 def event_streams(draw: st.DrawFn, events: st.SearchStrategy[Any], least: int = 0) -> bytes:
-    """Draw an event stream: events, comments, line ends of any kind, an end or none."""
+    """Draw an event stream: events, comments, line ends of any type, an end or none."""
     newline = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     lines = []
     for event in draw(st.lists(events, min_size=least, max_size=5)):
@@ -199,31 +202,31 @@ def test_arbitrary_bytes(memory, data, parts, stream):
 
 @examples(2)
 @given(data=event_streams(nearly | anything), parts=cuts)
-def test_events_of_the_wrong_shape(memory, data, parts):
+def test_events_in_another_form(memory, data, parts):
     memory.status, memory.headers, memory.parts = 200, EVENT_STREAM, split(data, parts)
     outcome(stream=True)
 
 
 @examples(2)
 @given(data=nearly | anything, stream=st.booleans())
-def test_a_reply_of_the_wrong_shape(memory, data, stream):
+def test_a_reply_in_another_form(memory, data, stream):
     memory.status, memory.headers = 200, {"content-type": "application/json"}
     memory.parts = [json.dumps(data).encode()]
     outcome(stream)
 
 
-said = st.text(max_size=20) | st.sampled_from(
+texts = st.text(max_size=20) | st.sampled_from(
     ["한국어 🎉", KEY, KEY[:9], KEY[9:], "\u2028", "\r\n"]
 )
-piece = st.fixed_dictionaries({}, optional={"content": said, "reasoning_content": said})
-good = st.fixed_dictionaries(
-    {"choices": st.lists(st.fixed_dictionaries({"delta": piece}), min_size=1, max_size=1)},
-    optional={"id": said, "usage": st.just({"prompt_tokens": 3})},
+deltas = st.fixed_dictionaries({}, optional={"content": texts, "reasoning_content": texts})
+valid = st.fixed_dictionaries(
+    {"choices": st.lists(st.fixed_dictionaries({"delta": deltas}), min_size=1, max_size=1)},
+    optional={"id": texts, "usage": st.just({"prompt_tokens": 3})},
 )
 
 
 @examples(1)
-@given(data=event_streams(good, least=1), first=cuts, second=cuts)
+@given(data=event_streams(valid, least=1), first=cuts, second=cuts)
 def test_a_split_changes_nothing(memory, data, first, second):
     memory.status, memory.headers, memory.parts = 200, EVENT_STREAM, split(data, first)
     one = outcome(stream=True)
@@ -234,7 +237,7 @@ def test_a_split_changes_nothing(memory, data, first, second):
 
 
 @examples(0.3)
-@given(data=event_streams(nearly | good), parts=cuts)
+@given(data=event_streams(nearly | valid), parts=cuts)
 def test_async_is_the_same(memory, data, parts):
     memory.status, memory.headers, memory.parts = 200, EVENT_STREAM, split(data, parts)
     assert outcome(stream=True, asynchronous=True) == outcome(stream=True)
@@ -270,7 +273,7 @@ def test_any_error(status, headers, body):
     ).map("".join),
     body=bodies,
 )
-def test_any_advice_to_wait(header, body):
+def test_any_retry_after(header, body):
     response = httpx.Response(503, headers=[(b"retry-after", header.encode())], content=body)
     seconds = retry_after(response.headers, response.content)
     assert seconds is None or seconds >= 0
@@ -279,18 +282,18 @@ def test_any_advice_to_wait(header, body):
 @examples(3)
 @given(
     key=st.text("ab", min_size=7, max_size=12).map("{}!".format),
-    pieces=st.lists(st.tuples(st.booleans(), st.text("ab!", max_size=15)), max_size=8),
+    deltas=st.lists(st.tuples(st.booleans(), st.text("ab!", max_size=15)), max_size=8),
 )
-def test_the_key_in_any_pieces(key, pieces):
+def test_the_key_in_any_deltas(key, deltas):
     redactor = Redactor(key)
     shown: dict[bool, str] = {True: "", False: ""}
-    for kind, piece in pieces:
-        for of, text in redactor.deltas(str(kind), piece):
+    for is_text, delta in deltas:
+        for of, text in redactor.deltas(str(is_text), delta):
             shown[of == "True"] += text
     for of, text in redactor.rest():
         shown[of == "True"] += text
 
-    for kind, text in shown.items():
-        whole = "".join(piece for of, piece in pieces if of == kind)
+    for is_text, text in shown.items():
+        sent = "".join(delta for of, delta in deltas if of == is_text)
         assert key not in text
-        assert key in whole or text == whole
+        assert key in sent or text == sent

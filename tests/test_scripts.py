@@ -103,7 +103,7 @@ def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
     assert not (user_path / "logs.db").exists()
 
 
-def test_a_failure_is_told_and_nothing_stays(no_key, forked_demo, tmp_path, monkeypatch):
+def test_a_failure_is_one_line_and_exit_code_1(no_key, forked_demo, tmp_path, monkeypatch):
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
@@ -135,8 +135,8 @@ def test_ctrl_c_stops_the_sandbox_too(no_key, tmp_path, monkeypatch):
         time.sleep(0.05)
 
 
-def test_an_environment_whose_making_was_interrupted_is_made_again(tmp_path, monkeypatch):
-    """python3 is replaced by one that makes an environment whose Python writes what it runs."""
+def test_an_incomplete_environment_is_created_again(tmp_path, monkeypatch):
+    """python3 is a script that creates an environment whose Python prints its arguments."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     made = tmp_path / ".venv" / "bin" / "python"
     made.parent.mkdir(parents=True)
