@@ -10,6 +10,7 @@ from llm_evolink import failures
 from llm_evolink.chat import decoding, request
 from llm_evolink.chat.finish_reason import Ending, classify
 from llm_evolink.chat.sanitizer import Sanitizer
+from llm_evolink.chat.size_limit import SizeLimit
 from llm_evolink.chat.tool_calls import MAX_JOINED, Call, merge
 from llm_evolink.connection import clients
 from llm_evolink.errors import BadReplyError, IncompleteReplyError
@@ -107,7 +108,7 @@ def test_arguments_that_are_nested_too_deep_are_refused():
     ],
 )
 def test_unknown_fields_of_deltas_are_joined(old, new, joined):
-    merge(old, new)
+    merge(old, new, SizeLimit())
     assert old == joined
 
 
