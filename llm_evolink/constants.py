@@ -4,7 +4,7 @@ IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 """Media types of images that EvoLink's reference names."""
 
 MAX_IMAGE_BYTES = 10 * 2**20
-"""Maximum size of a decoded image; EvoLink's reference says 10 MB."""
+"""Maximum size of a decoded image: 10 MB in EvoLink's reference."""
 
 BYTES_PER_TOKEN = 4
 """Bytes of UTF-8 that are counted as a token: Google gives 4 characters of English."""

@@ -25,7 +25,7 @@ def forms(key: str) -> tuple[str, ...]:
     """Return the texts that reveal the key, in lower case.
 
     They are the key, its percent-encoded and JSON-escaped forms, and the base64 of `Bearer KEY`.
-    Upper and lower case are not told apart.
+    Text is searched for them without regard to case.
     """
     encoded = base64.b64encode(f"Bearer {key}".encode()).decode().rstrip("=")
     # The last character of base64 depends on what follows.
@@ -63,7 +63,7 @@ class Redactor:
         return _pattern(self._forms).sub(lambda found: self._shown, text)
 
     def excerpt(self, text: str) -> str:
-        """Return the text of an error without the key, the start of one at its end or passwords."""
+        """Return an error's text without key and passwords, or the start of a key at its end."""
         text = without_credentials(self.text(text))
         start = self._possible_key(text)
         return text if len(text) - start <= BEGINNING else f"{text[:start]}…"
@@ -71,7 +71,7 @@ class Redactor:
     def parts_of_key(self, texts: Sequence[str], *, is_cut: bool = False) -> set[int]:
         """Return the indices of the texts that form the key when they are joined.
 
-        If they are cut, also those that end in more than the first characters of the key.
+        If they are cut at the end, a part of the key there counts from BEGINNING characters on.
         """
         joined = _lower("".join(texts))
         spans = []

@@ -1,10 +1,11 @@
-"""What tests share: a sandbox server, an llm user folder of their own, the `llm` command."""
+"""Shared fixtures: a sandbox server, an llm user folder, a certificate, the `llm` command."""
 
 import json
 import os
 import shutil
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -168,6 +169,31 @@ def turns(user_path: Path) -> Callable[[], list[dict[str, Any]]]:
         return rows
 
     return read
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a self-signed certificate.pem of 127.0.0.1, and its key.pem."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    command = [
+        *(openssl, "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem"),
+        *("-out", "certificate.pem"),
+    ]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    """TLS context of a server with the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
+    return context
 
 
 @pytest.fixture(params=four_ways.WAYS, ids=four_ways.way_id)

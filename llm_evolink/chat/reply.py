@@ -34,7 +34,7 @@ class Reply:
         limit: Counts the memory of what is kept of it.
 
     Attributes:
-        ending: How the answer ended, as far as is known.
+        ending: How the answer ended; MISSING until the server reports it.
         finish_reason: The server's word for it, None without one.
         request_id: Id of the request, from the response's headers; None without one.
         has_choice: Whether the server sent a choice, an answer even if it is empty.
@@ -90,7 +90,7 @@ class Reply:
     def flush(self, *, is_cut: bool = False) -> Iterator[StreamEvent]:
         """Yield the text that was held back because the key, or a tag, might have begun in it.
 
-        Of a reply that is cut, what is likely the beginning of the key is shown as an ellipsis.
+        In a reply that is cut, text that is probably the start of the key becomes an ellipsis.
         """
         for event_type, text in self._think_tags.rest():
             yield from self._show(event_type, text)
@@ -244,7 +244,7 @@ class Reply:
                     self._logprobs.setdefault(name, []).extend(tokens)
 
     def _read_unknown(self, fields: dict[str, Any]) -> Iterator[StreamEvent]:
-        """Read what belongs elsewhere: a message in a stream, legacy text, usage, an error."""
+        """Read fields that the document has elsewhere: message, legacy text, usage, error."""
         if not self.has_text:
             message = decoding.valid_message(fields.get("message") or fields.get("text"))
             if message:

@@ -22,7 +22,7 @@ CALL_BYTES = 2500
 VALUE_BYTES = 93
 """Maximum memory of a small decoded JSON value and its place in an object or list, in bytes."""
 
-_WIDEST = 4  # Bytes of a character of a text that is not ASCII, at most.
+_WIDEST = 4  # Maximum bytes of a character in text that is not ASCII.
 
 
 class SizeLimit:
@@ -60,7 +60,7 @@ class SizeLimit:
         into[name] = value
 
     def has_room(self, size: int) -> bool:
-        """Return whether bytes that an answer can do without fit into half of the maximum."""
+        """Return whether these bytes fit into half of the maximum, which optional data may use."""
         used = self._characters * self._width + self._bytes
         return used + size <= MAX_REPLY_MEMORY // 2
 

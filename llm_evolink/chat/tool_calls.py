@@ -159,7 +159,7 @@ class ToolCalls:
         name, arguments = _function(delta)
         if not name:
             return self._nearest(_text_or_empty(delta.id), _index(delta))
-        call = self._alike(_text_or_empty(delta.id), _index(delta))
+        call = self._compatible(_text_or_empty(delta.id), _index(delta))
         if call is None or not call.name:
             return call
         again = bool(delta.id) and delta.id == call.id and (not arguments or call.equals(arguments))
@@ -174,8 +174,8 @@ class ToolCalls:
             or (self._calls[-1] if self._calls else None)
         )
 
-    def _alike(self, call_id: str, index: int | None) -> Call | None:
-        """Return the last call whose id and index are these, or not known."""
+    def _compatible(self, call_id: str, index: int | None) -> Call | None:
+        """Return the last call whose id and index are equal to these, or unknown on either side."""
         if not call_id and index is None:
             return self._calls[-1] if self._calls else None
         if not call_id:
@@ -219,10 +219,10 @@ MAX_JOINED = 2**16
 
 
 def merge(into: dict[str, Any], update: dict[str, Any], limit: SizeLimit) -> None:
-    """Join the unknown fields of a delta to those of earlier deltas; null says nothing.
+    """Join the unknown fields of a delta to those of earlier deltas; null is ignored.
 
-    Objects are merged by name, lists and text are joined; a name or a signature is replaced. What
-    is nested too deep is left out.
+    Objects are merged by name, lists and text are joined; a name or a signature is replaced. Values
+    that are nested too deep are left out.
     """
     for key, value in update.items():
         if value is None or (isinstance(value, (dict, list)) and is_too_deep(value)):

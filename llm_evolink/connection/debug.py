@@ -14,8 +14,8 @@ import httpx
 from ..redaction import Redactor, without_credentials
 
 _IMAGE = re.compile(r"(data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/]{16})([A-Za-z0-9+/=]{48,})")
-# A string of JSON, with the name of its member if it is the value of one. One without an end is
-# taken too: to look for its end from each quotation mark inside would take quadratic time.
+# A JSON string, with the name of its member if it is the value of one. An unterminated string
+# matches too: otherwise each quotation mark in it would be tried as a start, in quadratic time.
 _STRING = re.compile(
     r'(?:"(?P<name>\w{1,64})"\s{0,9}:\s{0,9})?(?P<value>"(?:[^"\\]|\\.?)*(?:"|\Z))', re.DOTALL
 )
@@ -37,7 +37,7 @@ def show_request(request: httpx.Request) -> None:
 class ResponseTrace:
     """Prints a response: its head at once, its body when it is complete or closed.
 
-    Only then is a key recognized that the server splits over several events.
+    A key that the server splits over several events is recognized only in the complete body.
 
     Args:
         request: The request that it answers.
@@ -47,7 +47,7 @@ class ResponseTrace:
     def __init__(self, request: httpx.Request, response: httpx.Response) -> None:
         self._redactor = _redactor(request)
         self._body = bytearray()
-        self._is_over = False
+        self._has_ended = False
         lines = [f"{response.status_code} {response.reason_phrase}", *_headers(response.headers)]
         _print("<", self._redactor.text(without_credentials("\n".join([*lines, ""]))))
 
@@ -58,9 +58,10 @@ class ResponseTrace:
 
     def end(self) -> None:
         """Print the body, up to MAX_BODY_BYTES."""
-        if self._is_over:
+        if self._has_ended:
             return
-        self._is_over = True
+        self._has_ended = True
+
         text = self._body.decode("utf-8", "replace")
         text = _without_split_key(self._redactor.excerpt(text), self._redactor)
         cut = "\n…" if len(self._body) > MAX_BODY_BYTES else ""

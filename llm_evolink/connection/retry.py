@@ -26,7 +26,7 @@ FAILOVER_STATUSES = frozenset({502, 503, 521, 522, 523, 529})
 """Those of RETRY_STATUSES after which another server may succeed."""
 
 DROP_SECONDS = 1.0
-"""A server that drops a connection without a response after longer than this may have worked."""
+"""Seconds after the request from which a server that drops the connection may have worked on it."""
 
 _NOT_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
@@ -44,7 +44,7 @@ class RetryPolicy(NamedTuple):
     max_delay: float
 
     def delay_after(self, attempt: int, outcome: httpx.Response | Exception) -> float | None:
-        """Return the seconds to wait after the attempt (1 is the first); None for no other attempt.
+        """Return the seconds until the next attempt after this one (1 is the first); None for none.
 
         The outcome must be safe to send again (see is_safe).
         """

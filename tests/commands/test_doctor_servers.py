@@ -1,20 +1,13 @@
-"""Doctor's checks of servers, authentication, certificates and proxies."""
+"""Doctor's checks of servers, authentication and proxies."""
 
 import re
-import shutil
 import socket
-import ssl
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from llm_evolink.commands.doctor import checks, probe
-from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
 from tests.four_ways import KEY
 from tests.llm_process import TIMEOUT
@@ -280,94 +273,6 @@ def test_the_key_is_checked_where_a_prompt_would_end(
         documented_servers(one.url, other.url)
         expected = ("broken", problem) if problem else ("ok", f"{other.url} accepts the key")
         assert findings("authentication") == [expected]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of an untrusted certificate of 127.0.0.1, and its key."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = [
-        *(openssl, "req", "-x509", "-nodes", "-newkey", "ec", "-subj", "/CN=localhost"),
-        *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-addext", "subjectAltName=IP:127.0.0.1"),
-        *("-keyout", path, "-out", path.with_suffix(".crt")),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
-    return path
-
-
-@pytest.fixture
-def tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
-@pytest.fixture
-def fresh_context(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Make the TLS context be read from the environment again; set variables of it."""
-    monkeypatch.setattr(tls_module, "tls_context", tls_module.tls_context.__wrapped__)
-    return lambda **variables: [monkeypatch.setenv(*item) for item in variables.items()]
-
-
-def test_an_untrusted_certificate_is_broken(monkeypatch, tls, fresh_context, findings):
-    with scripted_server.serve(refusing, tls=tls) as server:
-        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        ((status, message),) = findings("server")
-
-    assert status == "broken"
-    assert message.startswith(f"Cannot reach {server.url.removeprefix('https://')}: [SSL: CERT")
-    assert message.endswith("; SSL_CERT_FILE can name a file with the CA certificate to trust")
-    assert server.requests == []
-
-
-def test_a_certificate_trusted_by_ssl_cert_file(monkeypatch, tls, certificate, fresh_context):
-    ca_file = certificate.with_suffix(".crt")
-    fresh_context(SSL_CERT_FILE=str(ca_file))
-    with scripted_server.serve(refusing, tls=tls) as server:
-        monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        all_findings = {finding.check: finding for finding in checks.examine()}
-
-    assert all_findings["certificates"].message == f"SSL_CERT_FILE={ca_file}"
-    assert all_findings["server"].status == "ok"
-    assert all_findings["authentication"].message == f"{server.url} accepts the key"
-
-
-def test_the_trust_store_of_the_system(fresh_context, findings):
-    places = list(tls_module.system_ca_certificates().values())
-    if not places:
-        pytest.skip("the system has none")
-
-    assert findings("certificates") == [("ok", f"the system's trust store, {places[0]}")]
-
-
-def test_certifi_is_used_without_a_trust_store(fresh_context, findings):
-    fresh_context(SSL_CERT_FILE="", SSL_CERT_DIR="")
-
-    expected = "certifi's CA certificates; the system has none"
-    assert findings("certificates") == [("ok", expected)]
-
-
-def test_the_trust_store_of_macos(monkeypatch, findings):
-    monkeypatch.setattr(tls_module, "tls_context", lambda: None)
-    monkeypatch.setattr(sys, "platform", "darwin")
-
-    assert findings("certificates") == [("ok", "the system's trust store")]
-
-    monkeypatch.setenv("SSL_CERT_DIR", "/certificates")
-    assert findings("certificates") == [("ok", "SSL_CERT_DIR=/certificates")]
-
-
-def test_a_missing_ssl_cert_file_is_broken(fresh_context, tmp_path, findings):
-    fresh_context(SSL_CERT_FILE=str(tmp_path / "none.pem"))
-
-    ((status, message),) = findings("certificates")
-
-    assert status == "broken"
-    assert message.startswith("SSL_CERT_FILE names a file without a readable certificate: ")
 
 
 def test_a_proxy_is_named_without_its_password(monkeypatch, documented_servers):

@@ -3,11 +3,9 @@
 import os
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -28,30 +26,13 @@ def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
     clients._close()
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate of 127.0.0.1, with its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-        "-keyout key.pem -out certificate.pem -subj /CN=127.0.0.1 "
-        "-addext subjectAltName=IP:127.0.0.1",
-        shell=True,
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    return folder
-
-
 @pytest.fixture
-def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch):
+def tls(tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch):
+    """TLS context of a server; the client's is read from the environment again."""
     tls_module.tls_context.cache_clear()
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
-    yield context
+    yield tls
     tls_module.tls_context.cache_clear()
 
 
