@@ -30,7 +30,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         param: Name of the request parameter that the server objects to.
         request_id: Id of the request, which EvoLink's support asks for.
         fallback_suggestion: The server's own suggestion.
-        retry_after: Seconds after which the server asks to be tried again; None without that.
+        retry_after: Delay in seconds that the server asks for before a retry; None without one.
         may_be_billed: Whether the server may have worked on the request.
     """
 

@@ -98,10 +98,13 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
     raise failure
 
 
-def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
+def from_status(
+    status_code: int, headers: Any, content: bytes, *, is_billable: bool = True
+) -> EvolinkError:
     """Return the error of a response with this status, these headers and this body.
 
-    With a status of 2xx, the error is that the response is not a reply.
+    With a status of 2xx, the error is that the response is not a reply. A request that is not
+    billable, such as a GET, is not reported as possibly billed.
     """
     if status_code < 300:
         return not_a_reply(content)
@@ -112,11 +115,14 @@ def from_status(status_code: int, headers: Any, content: bytes) -> EvolinkError:
     is_quota = status_code in (402, 403, 429, 503) and is_quota_used_up(content)
     report = _read_body(content)
     message = clean(report.message) or "EvoLink reported an error without a message"
-    if status_code in _BILLED_STATUSES:
+    may_be_billed = is_billable and status_code in _BILLED_STATUSES
+    if may_be_billed:
         message = f"{message.rstrip('. ')}; {BILLED}"
     report.message = _with_failed(message, headers.get(FAILED_HEADER))
     error_class = QuotaError if is_quota else _class_of(status_code)
-    return _build(error_class, report, status_code, retry_after(headers, content))
+    error = _build(error_class, report, status_code, retry_after(headers, content))
+    error.may_be_billed = may_be_billed
+    return error
 
 
 def is_quota_used_up(content: bytes) -> bool:

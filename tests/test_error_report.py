@@ -26,7 +26,7 @@ from llm_evolink.error_report import is_error, read_error
         ({"message": ""}, False),
     ],
 )
-def test_what_reports_an_error(data, expected):
+def test_bodies_that_report_an_error(data, expected):
     assert is_error(data) is expected
 
 

@@ -206,7 +206,7 @@ def test_text_that_could_begin_the_key_is_delayed():
     assert list(redactor.rest()) == []
 
 
-def test_words_that_end_as_the_key_begins_come_before_what_follows_them():
+def test_text_that_could_begin_the_key_is_released_before_another_type():
     redactor = Redactor(KEY)
 
     assert list(redactor.deltas("reasoning", "answers")) == [("reasoning", "answer")]

@@ -52,7 +52,7 @@ def test_each_form_is_replaced_in_deltas(form, size):
     assert shown.endswith(" end")
 
 
-def test_what_only_begins_like_the_key_stays():
+def test_text_that_only_begins_like_the_key_is_unchanged():
     redactor = Redactor(PLAIN)
 
     assert redactor.text("sk-test-0123456789 is short") == "sk-test-0123456789 is short"

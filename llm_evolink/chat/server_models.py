@@ -18,7 +18,9 @@ def server_models() -> list[str]:
         response = clients.client(key).get_httpx_client().get("/v1/models")
         found = request_id(response.headers)
         if response.status_code != 200:
-            raise from_status(response.status_code, response.headers, response.content)
+            raise from_status(
+                response.status_code, response.headers, response.content, is_billable=False
+            )
         return _names(response.json())
     except Exception as failure:
         error = _not_a_list() if isinstance(failure, ValueError) else explain(failure, began=False)

@@ -34,7 +34,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (["FILE", "$text", "--rpm", "0"], "0 is not in the range"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line_before_anything_is_written(
+def test_invalid_input_is_one_line_before_anything_is_written(
     model, llm_in_process, table, user_path, arguments, message
 ):
     path = table(2)

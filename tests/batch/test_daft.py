@@ -126,7 +126,7 @@ def test_a_row_is_asked_again(model, monkeypatch, refusals, requests, error):
     ],
     ids=["key", "quota", "long delay"],
 )
-def test_what_every_row_would_fail_of_ends_the_asking(model, refusal, error):
+def test_an_error_of_every_row_ends_the_run(model, refusal, error):
     model.respond = lambda text, _: refusal
     dataframe = table(*map(str, range(50)))
     expression = ask(daft.col("text")).alias("result")

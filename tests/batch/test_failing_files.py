@@ -29,7 +29,7 @@ def message_of(function: Any, *arguments: Any) -> str:
     return error.value.message
 
 
-def test_a_state_file_that_is_no_database_is_reported_and_not_locked(tmp_path):
+def test_a_state_file_that_is_not_a_database_is_reported_and_not_locked(tmp_path):
     path = tmp_path / "batch.db"
     path.write_bytes(b"not a database" * 100)
 

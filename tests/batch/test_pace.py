@@ -251,7 +251,7 @@ def test_tpm_counts_an_estimate_and_corrects_it(limiters):
     assert acquire(200) == 40
 
 
-def test_a_request_above_tpm_goes_alone(limiters):
+def test_a_request_above_tpm_is_sent_alone(limiters):
     rates = Rates(None, 6000)
     (limiter,) = limiters
     order = []

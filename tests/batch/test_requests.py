@@ -105,7 +105,7 @@ def test_an_image_counts_by_its_bytes(tmp_path):
     assert build({"path": str(path)}, **asked).hash != first.hash
 
 
-def test_an_image_that_is_no_file():
+def test_an_image_that_is_not_a_file():
     with pytest.raises(RequestError, match=r"The attachment 'none\.png' is not a file"):
         build({"path": "none.png"}, prompt="a", attachments=[("$path", None)])
 

@@ -14,7 +14,7 @@ from llm_evolink.batch.state import State
 MODES = ("journal_mode", "synchronous")
 
 
-def test_what_cannot_be_logged_is_that_rows_failure(model, monkeypatch, asked, read):
+def test_a_row_that_cannot_be_logged_fails(model, monkeypatch, asked, read):
     from llm.logs import LogStore
 
     log = LogStore.log

@@ -39,7 +39,7 @@ def test_the_data_of_an_event_in_each_form(data, contents):
 
 
 @pytest.mark.parametrize("data", ["half {", "5", '"text"', ""])
-def test_data_that_is_no_chunk(data):
+def test_data_that_is_not_a_chunk(data):
     with pytest.raises(IncompleteReplyError, match="the server sent an event that cannot be"):
         decoding.decode_event(data, False)
 
@@ -78,7 +78,7 @@ def deep(depth):
     return value
 
 
-def test_what_is_nested_too_deep_is_null():
+def test_values_nested_too_deep_are_null():
     kept = Sanitizer(Redactor("sk-key")).json(deep(80))
     assert str(kept).count("[") == 50
     assert "leaf" not in str(kept)
@@ -112,7 +112,7 @@ def test_unknown_fields_of_deltas_are_joined(old, new, joined):
     assert old == joined
 
 
-def test_an_option_that_is_no_field_of_the_request_is_sent_all_the_same():
+def test_an_option_without_a_field_of_the_request_is_sent():
     class Options(llm.Options):
         top_k: int | None = None
 

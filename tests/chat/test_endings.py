@@ -144,7 +144,7 @@ NOTICES = [
 
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize(("text", "reason", "notice"), NOTICES)
-def test_a_notice_describes_an_answer_that_is_not_whole(
+def test_the_notices_of_an_answer_that_is_not_complete(
     monkeypatch, capsys, way, text, reason, notice
 ):
     with click.Context(click.Command("llm")):  # Notices are for the command line.

@@ -168,7 +168,7 @@ def test_a_locked_database(user_path, monkeypatch, findings):
 
 
 @pytest.mark.parametrize("logging", ["on", "off"])
-def test_a_file_that_is_no_database(user_path, logging, findings, store):
+def test_a_file_that_is_not_a_database(user_path, logging, findings, store):
     store("logs.db", "x" * 4096)
     if logging == "off":
         store("logs-off", "")

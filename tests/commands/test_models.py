@@ -234,6 +234,7 @@ NO_LIST = "The server's answer to GET /v1/models is not a list of models"
     [
         (404, {"error": {"message": "No such page"}}, "No such page"),
         (401, {"error": {"message": f"Bad key {KEY}"}}, "Bad key …cdef"),
+        (504, {"error": {"message": "Gateway"}}, "Gateway; try again later"),  # Never billed.
         (200, "<html>Hotel</html>", NO_LIST),
         (200, {"data": {}}, NO_LIST),
         (200, {"data": [1]}, NO_LIST),

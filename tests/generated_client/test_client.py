@@ -95,7 +95,7 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-def test_what_the_caller_gives_stays_the_caller_s(recorder: Recorder) -> None:
+def test_the_dicts_of_the_caller_are_copied(recorder: Recorder) -> None:
     headers = {"User-Agent": "my-app"}
     cookies = {"a": "1"}
     httpx_args = {"transport": httpx.MockTransport(recorder)}
@@ -146,7 +146,7 @@ def shown(sent: httpx.Request) -> tuple[str | None, ...]:
 
 @pytest.mark.parametrize("custom", [False, True], ids=["own httpx client", "custom httpx client"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_with_leaves_the_old_client_as_it_was(
+def test_with_methods_do_not_change_the_old_client(
     recorder: Recorder, custom: bool, asynchronous: bool
 ) -> None:
     transport = httpx.MockTransport(recorder)
@@ -170,7 +170,7 @@ def test_with_leaves_the_old_client_as_it_was(
     assert [(dict(http.headers), dict(http.cookies), http.timeout) for http in https] == before
 
 
-def test_a_client_made_from_another_leaves_closing_to_it(recorder: Recorder) -> None:
+def test_closing_a_derived_client_leaves_the_original_open(recorder: Recorder) -> None:
     transport = httpx.MockTransport(recorder)
     client = AuthenticatedClient(base_url=URL, token=KEY, httpx_args={"transport": transport})
     with client as old:

@@ -33,7 +33,7 @@ PAGE = b"<html>" + b"x" * 10_000_000
         pytest.param(599, "text/event-stream", b"", id="empty"),
     ],
 )
-def test_a_response_that_is_no_event_stream_raises_unexpected_response(
+def test_a_response_that_is_not_an_event_stream_raises_unexpected_response(
     calls: Calls, status: int, content_type: str, body: bytes
 ) -> None:
     def handler(reply: scripted_server.Reply) -> None:
@@ -94,7 +94,7 @@ DEEP = '{"a":' * 100_000
         pytest.param('{"created": ' + "1" * 5000 + "}", id="a number with 5,000 digits"),
     ],
 )
-def test_an_event_that_is_no_chunk_raises_invalid_event(calls: Calls, data: str) -> None:
+def test_an_event_that_is_not_a_chunk_raises_invalid_event(calls: Calls, data: str) -> None:
     with scripted_server.serve(stream(event("a"), f"data: {data}\n\n", DONE)) as server:
         [outcome] = calls.streams(connect(server.url))
     assert outcome.texts == ["a"]
