@@ -6,7 +6,7 @@ import logging
 import re
 import string
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
 SHORTEST = 8
@@ -21,6 +21,7 @@ BEGINNING = 3
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
+@lru_cache(maxsize=8)
 def forms(key: str) -> tuple[str, ...]:
     """Return the texts that reveal the key, in lower case.
 
@@ -51,12 +52,15 @@ class Redactor:
     def __init__(self, key: str) -> None:
         self._shown = f"…{key[-4:]}"
         self._forms = forms(key) if len(key) >= SHORTEST else ()
+        self._shortest = min(map(len, self._forms), default=0)
         # By type of text: what is not shown yet, and what was shown that the key may begin with.
         self._held: dict[str, str] = {}
         self._begun: dict[str, str] = {}
 
     def text(self, text: str) -> str:
         """Return the text without the key."""
+        if len(text) < self._shortest:
+            return text
         lower = _lower(text)
         if not any(form in lower for form in self._forms):
             return text

@@ -34,6 +34,8 @@ class Sanitizer:
 
     def json(self, value: Any, depth: int = MAX_DEPTH) -> Any:
         """Return decoded JSON with sanitized text; null for NaN, infinity and what is deeper."""
+        if type(value) is int:
+            return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, float):

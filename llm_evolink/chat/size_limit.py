@@ -53,10 +53,8 @@ class SizeLimit:
 
     def set(self, into: dict[str, Any], name: str, value: Any) -> None:
         """Set a member of an object that is kept, and count what it adds. Raises as add()."""
-        if name not in into:
-            self.add(json_size({name: value}))
-        elif not isinstance(value, (int, float)):
-            self.add(json_size(value) - json_size(into[name]))
+        replaced = json_size(into[name]) if name in into else -VALUE_BYTES - len(name)
+        self.add(json_size(value) - replaced)
         into[name] = value
 
     def has_room(self, size: int) -> bool:
@@ -70,6 +68,8 @@ class SizeLimit:
 
 def json_size(value: Any) -> int:
     """Return the memory of decoded JSON, in bytes."""
+    if type(value) is int:  # Most values are token counts.
+        return VALUE_BYTES
     size = 0
     values = [value]
     while values:

@@ -14,12 +14,13 @@ _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 
 def count(value: Any) -> int | None:
     """Return an integer from 0 to MAX_COUNT, also for such a float or digits; else None."""
+    if type(value) is int:
+        return value if 0 <= value <= MAX_COUNT else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
-    return value if is_count else None
+    return count(value) if type(value) is int else None
 
 
 def update(counts: dict[str, Any], later: dict[str, Any], limit: SizeLimit) -> None:
