@@ -125,7 +125,7 @@ class TooLargeError(EvolinkError):
 class RateLimitError(EvolinkError):
     """Too many requests (429)."""
 
-    suggestion = "wait, then try again"
+    suggestion = "try again later"
 
 
 class ServerError(EvolinkError):

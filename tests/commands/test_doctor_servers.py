@@ -111,7 +111,7 @@ REPLIES = {
     ),
     "429": (
         replying(429, reported("Too many requests"), retry_after="60"),
-        ("broken", "Too many requests; wait, then try again (status 429)"),
+        ("broken", "Too many requests; try again later (status 429)"),
     ),
     "500": (
         replying(500, reported("Oh\x1b[31m\nno")),
