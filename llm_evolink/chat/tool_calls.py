@@ -37,7 +37,7 @@ class Call:
         self.unknown: dict[str, Any] = {}
         self._parts: list[str] = []
         self._length = 0
-        self._scanned = 0  # Parts that _scan has read.
+        self._unscanned: list[str] = []  # Parts that _scan has not read.
         self._depth = 0
         self._in_string = False
         self._is_closed = False
@@ -47,9 +47,7 @@ class Call:
     def arguments(self) -> str:
         """The arguments that were sent, as JSON."""
         if len(self._parts) > 1:
-            self._scan()
             self._parts = ["".join(self._parts)]
-            self._scanned = 1
         return self._parts[0] if self._parts else ""
 
     def add_arguments(self, arguments: str) -> None:
@@ -58,9 +56,10 @@ class Call:
             return
         is_empty_object = self._length < 10 and self.arguments.strip() == "{}"
         if is_empty_object or (self.equals(arguments) and self.is_complete()):
-            self._parts, self._length, self._scanned = [], 0, 0
+            self._parts, self._unscanned, self._length = [], [], 0
             self._depth, self._in_string, self._is_closed, self._backslash = 0, False, False, ""
         self._parts.append(arguments)
+        self._unscanned.append(arguments)
         self._length += len(arguments)
 
     def equals(self, arguments: str) -> bool:
@@ -88,8 +87,8 @@ class Call:
 
     def _scan(self) -> None:
         """Follow strings and brackets in the parts that are new, to find where the value ends."""
-        text = self._backslash + "".join(self._parts[self._scanned :])
-        self._scanned = len(self._parts)
+        text = self._backslash + "".join(self._unscanned)
+        self._unscanned = []
         is_escape_open = (len(text) - len(text.rstrip("\\"))) % 2 == 1
         self._backslash = "\\" if is_escape_open else ""
         for match in _STRUCTURE.finditer(text):
