@@ -30,7 +30,7 @@ from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
-from .contract import request_schema
+from .contract import JSON, request_schema
 from .docstrings import bounds, schema_name
 from .errors import RegenerationError, one_line
 from .references import resolve
@@ -200,7 +200,10 @@ def _build(effective: Effective, openapi: Path, target: Path) -> None:
         overwrite=False,
         output_path=target,
     )
-    parsed = GeneratorData.from_dict(_with_open_model(effective.document), config=config)
+    document = deepcopy(effective.document)
+    _open_model(document)
+    _remove_multipart(document)
+    parsed = GeneratorData.from_dict(document, config=config)
     if isinstance(parsed, GeneratorError):
         raise RegenerationError(_describe(parsed))
     _require_usable_fields(parsed)
@@ -216,13 +219,22 @@ def _build(effective: Effective, openapi: Path, target: Path) -> None:
         raise RegenerationError("; ".join(_describe(problem) for problem in problems))
 
 
-def _with_open_model(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy in which the model of the request is any string: a server may know others."""
-    document = deepcopy(document)
+def _open_model(document: dict[str, Any]) -> None:
+    """Let the model of the request be any string, in place: a server may know others."""
     schema = resolve(document, request_schema(document))
     for keyword in ("enum", "const"):
         schema.get("properties", {}).get("model", {}).pop(keyword, None)
-    return document
+
+
+def _remove_multipart(document: dict[str, Any]) -> None:
+    """Remove multipart bodies where JSON is accepted too, in place: the templates support one."""
+    for item in document.get("paths", {}).values():
+        for operation in resolve(document, item).values():
+            if isinstance(operation, dict) and "requestBody" in operation:
+                content = resolve(document, operation["requestBody"]).get("content", {})
+                if JSON in content:
+                    for content_type in [each for each in content if each.startswith("multipart/")]:
+                        del content[content_type]
 
 
 def _require_usable_fields(parsed: GeneratorData) -> None:

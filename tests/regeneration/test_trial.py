@@ -52,6 +52,10 @@ CHANGES = (
      "          nullable: true\n          description: AI 응답 메시지 내용\n"),
     ("          type: object\n          nullable: true\n", "          type: [object, 'null']\n"),
     ("        total_tokens:\n", "        cost: {type: number}\n        total_tokens:\n"),
+    # A body of another type.
+    ("#/components/schemas/ChatCompletionQuickRequest'\n",
+     "#/components/schemas/ChatCompletionQuickRequest'\n          multipart/form-data:\n"
+     "            schema: {type: object, properties: {file: {type: string, format: binary}}}\n"),
     # Errors without an example, with examples, behind a reference, with any status.
     ("        '503':\n",
      "        '529':\n          description: Overloaded\n          content:\n"
@@ -84,6 +88,7 @@ createChatCompletionQuick parameter X-Id (header): added, string, optional
 createChatCompletionQuick response 529: added
 createChatCompletionQuick response 418: added
 createChatCompletionQuick response default: added
+createChatCompletionQuick request multipart/form-data: added, object
 operation listModels: added, GET /v1/models
 ChatCompletionQuickRequest.top_k: added, integer 1 to 100, optional
 ChatCompletionQuickRequest.generation_config: added, object, optional
@@ -95,6 +100,7 @@ AssistantMessage.content: type string or null, was string; the client stays as i
 plugin: model gemini-9 is offered
 plugin: option top_k is offered, integer 1 to 100
 plugin: createChatCompletionQuick parameter X-Id (header) is not used
+plugin: createChatCompletionQuick request multipart/form-data is not used
 plugin: operation listModels is not used
 plugin: ChatCompletionQuickRequest.generation_config is not used
 plugin: Usage.cost is not used
