@@ -22,7 +22,10 @@ def bounds(field: dict[str, Any]) -> str:
 
 
 def schema_name(model: ModelProperty, models: list[ModelProperty], schemas: Any) -> str:
-    """Return the name of the model's schema; of one within another, OWNER.PROPERTY."""
+    """Return the name of the model's schema; of one within another, OWNER.PROPERTY.
+
+    Empty for another inline schema, such as that of a request body or of the items of a list.
+    """
     name = str(model.class_info.name)
     if name in schemas:
         return name
@@ -31,7 +34,7 @@ def schema_name(model: ModelProperty, models: list[ModelProperty], schemas: Any)
             for inner in (field, *getattr(field, "inner_properties", ())):
                 if isinstance(inner, ModelProperty) and inner.class_info == model.class_info:
                     return f"{owner.class_info.name}.{field.name.get_untrusted_value()}"
-    return name
+    return ""
 
 
 def _bounds(field: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -121,7 +121,7 @@ class StreamingProject(Project):
         return [models[name] for name in names] if models.keys() >= set(names) else []
 
     def schema_name(self, model: ModelProperty) -> str:
-        """Return the name of the model's schema in the document."""
+        """Return the name of the model's schema in the document; empty for some inline schemas."""
         return schema_name(model, self.openapi.models, self._schemas)
 
     def bounds(self, model: ModelProperty, field: PropertyProtocol) -> str:

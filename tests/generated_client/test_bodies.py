@@ -145,7 +145,7 @@ def test_a_body_that_fits_is_parsed(
         ),
         pytest.param(401, b'{"error": "No"}', errors.UnexpectedResponse, id="text error"),
         pytest.param(520, b"<html>", errors.UnexpectedStatus, id="HTML with 520"),
-        pytest.param(529, b'{"error": {}}', errors.UnexpectedStatus, id="JSON with 529"),
+        pytest.param(598, b'{"error": {}}', errors.UnexpectedStatus, id="JSON with 598"),
         pytest.param(599, b"", errors.UnexpectedStatus, id="nothing with 599"),
         pytest.param(999, b"", errors.UnexpectedStatus, id="nothing with 999"),
         pytest.param(302, b"", errors.UnexpectedStatus, id="redirect"),

@@ -45,7 +45,7 @@ def problem(error: APIError) -> tuple[int, str | None, ErrorResponse | None, str
     return error.status_code, error.request_id, error.parsed, error.headers.get("retry-after")
 
 
-def total(usage: Usage) -> int:
+def total(usage: Usage) -> float:
     return usage.total_tokens or 0
 
 
