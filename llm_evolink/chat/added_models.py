@@ -86,13 +86,13 @@ def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def models_of_user(path: Path) -> tuple[list[tuple[EvolinkChat, AsyncEvolinkChat]], set[str]]:
+def models_of_user(path: str) -> tuple[list[tuple[EvolinkChat, AsyncEvolinkChat]], set[str]]:
     """Return llm's models for the added models of the file, and the names of the forgotten ones.
 
     For an invalid file both are empty, and a warning is printed once on stderr.
     """
     try:
-        models = read_added_models(path).values()
+        models = read_added_models(Path(path)).values()
     except (OSError, ValueError) as error:
         _warn(f"Warning: no added model of EvoLink is registered: {error}")
         return [], set()

@@ -275,3 +275,14 @@ def test_a_list_that_cannot_be_written_or_read_is_one_line(user_path, monkeypatc
 
 def test_an_unknown_command_is_named():
     assert run("evolink", "modles", code=2).endswith("Error: No such command 'modles'.\n")
+
+
+def test_the_file_is_found_in_llms_default_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("LLM_USER_PATH")
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    models("add", "gpt-9")
+
+    assert (llm.user_dir() / "evolink-models.json").exists()
+    assert tmp_path in llm.user_dir().parents
+    assert llm.get_model("evolink/gpt-9").api_name == "gpt-9"
