@@ -1,4 +1,7 @@
-"""Removes closed lists of values from responses: a new value must not make a reply unreadable."""
+"""Removes closed lists of values, and lists of required fields, from responses.
+
+Neither a new value nor a field that a server leaves out must make a reply unreadable.
+"""
 
 from typing import Any
 
@@ -10,7 +13,7 @@ CLOSED = ("enum", "const")
 
 
 def open_response_values(document: dict[str, Any]) -> None:
-    """Remove enum and const, in place, from every schema that is part of responses alone."""
+    """Remove enum, const and required, in place, from each schema that only responses have."""
     sent: dict[int, dict[str, Any]] = {}
     received: dict[int, dict[str, Any]] = {}
     for item in document.get("paths", {}).values():
@@ -24,7 +27,11 @@ def open_response_values(document: dict[str, Any]) -> None:
                 for content in resolve(document, response).get("content", {}).values():
                     _collect(document, content.get("schema"), received)
     for identity, schema in received.items():
-        if identity not in sent and any(keyword in schema for keyword in CLOSED):
+        if identity in sent:
+            continue
+        if isinstance(schema.get("required"), list):  # Else it is the name of a field.
+            del schema["required"]
+        if any(keyword in schema for keyword in CLOSED):
             values = schema.get("enum", [schema.get("const")])
             for keyword in CLOSED:
                 schema.pop(keyword, None)

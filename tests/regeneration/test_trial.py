@@ -56,6 +56,9 @@ CHANGES = (
     ("#/components/schemas/ChatCompletionQuickRequest'\n",
      "#/components/schemas/ChatCompletionQuickRequest'\n          multipart/form-data:\n"
      "            schema: {type: object, properties: {file: {type: string, format: binary}}}\n"),
+    # Required fields of a reply: a server may still leave them out.
+    ("    ChatCompletionResponse:\n      type: object\n",
+     "    ChatCompletionResponse:\n      type: object\n      required: [id, usage]\n"),
     # Errors without an example, with examples, behind a reference, with any status.
     ("        '503':\n",
      "        '529':\n          description: Overloaded\n          content:\n"
@@ -95,6 +98,8 @@ ChatCompletionQuickRequest.generation_config: added, object, optional
 Usage.cost: added, number, optional
 operation createChatCompletionQuick: renamed to createChat; the client stays as it was
 ChatCompletionQuickRequest: additionalProperties false, was none; the client stays as it was
+ChatCompletionResponse.id: required, was optional; the client stays as it was
+ChatCompletionResponse.usage: required, was optional; the client stays as it was
 Choice.finish_reason: enum gains safety; the client stays as it was
 AssistantMessage.content: type string or null, was string; the client stays as it was
 plugin: model gemini-9 is offered
