@@ -198,9 +198,10 @@ def test_a_failure_of_the_connection_is_httpx_s(
     assert KEY not in f"{raised.value!r} {vars(raised.value)}"
 
 
-def test_a_server_that_sends_no_data_is_httpx_s_time_out(calls: Calls) -> None:
-    with scripted_server.serve(lambda reply: reply.closed(60)) as server:
-        client = connect(server.url, timeout=httpx.Timeout(60, read=0.1))
-        with pytest.raises(httpx.ReadTimeout) as raised:
-            calls.parsed(client)
+def test_a_server_that_sends_no_data_is_httpx_s_time_out(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted_server.in_memory(monkeypatch, scripted_server.time_out)
+    with pytest.raises(httpx.ReadTimeout) as raised:
+        calls.parsed(connect("http://127.0.0.1"))
     assert KEY not in f"{raised.value!r} {vars(raised.value)}"
