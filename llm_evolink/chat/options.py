@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterable
-from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import llm
 from pydantic import (
+    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -17,6 +17,8 @@ from pydantic import (
 )
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaError
+
+from generated_client.request_fields import REQUEST_FIELDS
 
 from ..constants import TIMEOUT_RANGE
 
@@ -73,6 +75,9 @@ HAND_WRITTEN: dict[str, Any] = {
 
 class _Base(llm.Options):
     """Checks the options that are not scalar, and explains unknown ones."""
+
+    # pydantic then builds the validator of the class that is used, and not of this one too.
+    model_config = ConfigDict(defer_build=True)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -133,23 +138,20 @@ def _with_suggestions(error: ValidationError, options: Iterable[str]) -> Validat
     return ValidationError.from_exception_data(error.title, details)
 
 
-def scalar_fields(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the schemas of the request fields that are options, by name.
+def scalar_fields(fields: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return those of the request's fields that are options, schemas by name.
 
     Left out are the fields of SET_BY_LLM and NOT_OFFERED, objects and lists, and names that a
     pydantic model cannot have.
     """
-    schemas = document["components"]["schemas"]
-    fields = {}
-    for name, schema in schemas["ChatCompletionQuickRequest"]["properties"].items():
-        if reference := schema.get("$ref"):
-            schema = {**schemas.get(reference.rpartition("/")[2], {}), **schema}
+    scalars = {}
+    for name, schema in fields.items():
         is_name = (
             name.isidentifier() and not name.startswith("_") and not hasattr(llm.Options, name)
         )
         if is_name and _python_type(schema) and name not in SET_BY_LLM | NOT_OFFERED:
-            fields[name] = schema
-    return fields
+            scalars[name] = schema
+    return scalars
 
 
 def _python_type(schema: dict[str, Any]) -> Any:
@@ -169,11 +171,13 @@ def _python_type(schema: dict[str, Any]) -> Any:
 def _field(schema: dict[str, Any]) -> Any:
     """Return the type and the pydantic field of a scalar schema; the field is unset by default."""
     python_type = _python_type(schema)
-    bounds = {_BOUNDS[keyword]: schema[keyword] for keyword in _BOUNDS if keyword in schema}
+    bounds: dict[str, Any] = {
+        _BOUNDS[keyword]: schema[keyword] for keyword in _BOUNDS if keyword in schema
+    }
     if "pattern" in bounds and not _is_pattern(bounds["pattern"]):
         del bounds["pattern"]
     description = str(schema.get("description", "")).rstrip(".")
-    return Annotated[python_type, Field(**bounds)] | None, Field(None, description=description)
+    return python_type | None, Field(None, description=description, **bounds)
 
 
 def _is_pattern(pattern: str) -> bool:
@@ -185,22 +189,23 @@ def _is_pattern(pattern: str) -> bool:
     return True
 
 
-def options_class(document: dict[str, Any]) -> type[llm.Options]:
-    """Return the class of options for the document: its scalar fields, and HAND_WRITTEN."""
-    scalars = scalar_fields(document)
-    request = document["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
-    fields = {
+def options_class(fields: dict[str, dict[str, Any]]) -> type[llm.Options]:
+    """Return the class of options for the fields of a request: the scalar ones, and HAND_WRITTEN.
+
+    Args:
+        fields: JSON Schema of each field, by name.
+    """
+    scalars = scalar_fields(fields)
+    definitions = {
         **{
             name: _field(scalars[name]) if name in scalars else HAND_WRITTEN[name]
-            for name in request
+            for name in fields
             if name in HAND_WRITTEN or name in scalars
         },
         **{name: field for name, field in HAND_WRITTEN.items() if name not in scalars},
     }
-    return create_model("Options", __base__=_Base, **fields)
+    return create_model("Options", __base__=_Base, **definitions)
 
 
-_DOCUMENT = files("generated_client").joinpath("openapi.json").read_text(encoding="utf-8")
-
-Options = options_class(json.loads(_DOCUMENT))
+Options = options_class(REQUEST_FIELDS)
 """The options of the model; each is sent only when set, within the document's bounds."""

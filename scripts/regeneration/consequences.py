@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .contract import request_schema
+from .contract import request_fields, request_schema
 from .diff import Change
 from .elements import elements_of
 from .errors import printable
@@ -46,10 +46,7 @@ def _options(document: dict[str, Any]) -> dict[str, str]:
     # Imported late: it loads llm.
     from llm_evolink.chat.options import scalar_fields
 
-    try:
-        names = scalar_fields(document)
-    except KeyError:  # The request has another name, which the trial reports.
-        return {}
+    names = scalar_fields(request_fields(document))
     elements = elements_of(document)
     schema = schema_name(request_schema(document)) or ""
     found = {name: elements.get(("schema", schema, "field", name)) for name in names}

@@ -30,6 +30,24 @@ def request_schema(document: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def request_fields(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the schema of each field of the chat request, without the schemas nested in it."""
+    properties = resolve(document, request_schema(document)).get("properties", {})
+    return {
+        name: {
+            keyword: value
+            for keyword, value in resolve(document, schema).items()
+            if not _contains_objects(value)
+        }
+        for name, schema in properties.items()
+    }
+
+
+def _contains_objects(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return any(isinstance(item, (dict, list)) for item in items)
+
+
 def model_names(document: dict[str, Any]) -> list[str]:
     """Return the model names of the request: its enum or const, else its default, else none."""
     properties = resolve(document, request_schema(document)).get("properties", {})

@@ -30,7 +30,7 @@ from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
-from .contract import JSON, request_schema
+from .contract import JSON, request_fields, request_schema
 from .docstrings import bounds, schema_name
 from .errors import RegenerationError, one_line
 from .references import resolve
@@ -42,6 +42,16 @@ HEADER = (
     f"{version('openapi-python-client')}. Do not edit.\n"
 )
 """First line of every generated file but openapi.json, which has no comments."""
+
+REQUEST_FIELDS = '''
+"""Fields of the chat request, for programs that need no more of the document than these."""
+
+from typing import Any
+
+REQUEST_FIELDS: dict[str, dict[str, Any]] = {0!r}
+"""JSON Schema of each field, by name, without the schemas nested in it."""
+'''
+"""Module request_fields; decoding openapi.json instead would take milliseconds."""
 
 # The stock hooks apply ruff's default rules, which rewrite annotations; these sort and remove
 # imports, and refuse a name that is not defined when the code runs.
@@ -163,6 +173,8 @@ def generate_client(effective: Effective, openapi: Path, target: Path) -> None:
         raise RegenerationError(problem) from error
     data = json.dumps(effective.document, ensure_ascii=False, indent=2) + "\n"
     (target / "openapi.json").write_text(data, encoding="utf-8")
+    fields = REQUEST_FIELDS.format(request_fields(effective.document))
+    (target / "request_fields.py").write_text(fields, encoding="utf-8")
     _escape_bidirectional(target)
     for arguments in FORMATTERS:
         command = [find_ruff_bin(), *arguments, *RUFF, target.name]

@@ -1,5 +1,7 @@
 """Options that are made from the scalar fields of a document."""
 
+from typing import Annotated
+
 import pytest
 from click.testing import CliRunner
 from llm.cli import cli
@@ -9,15 +11,9 @@ from llm_evolink.chat import options
 from llm_evolink.chat.options import _field, options_class, scalar_fields
 
 
-def document(**fields):
-    """Return a document whose request has the fields."""
-    request = {"properties": fields}
-    return {"components": {"schemas": {"ChatCompletionQuickRequest": request}}}
-
-
 def adapter(schema):
     annotation, field = _field(schema)
-    return TypeAdapter(annotation), field.description
+    return TypeAdapter(Annotated[annotation, field]), field.description
 
 
 def test_a_pattern_is_enforced():
@@ -35,24 +31,28 @@ def test_a_pattern_that_pydantic_does_not_support_is_left_out():
 
 
 def test_fields_that_are_not_scalar_are_not_options():
-    fields = document(
-        seed={"type": "integer"},
-        stop={"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-        metadata={"type": "object"},
-    )
+    fields = {
+        "seed": {"type": "integer"},
+        "stop": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        "metadata": {"type": "object"},
+    }
     assert list(scalar_fields(fields)) == ["seed"]
 
 
 def test_the_list_of_options(environment, monkeypatch):
-    fields = document(
-        model={"type": "string"},
-        top_k={"type": "integer", "minimum": 1, "description": "Tokens to draw from, 1 or more."},
-        temperature={"type": "number", "maximum": 2, "default": 1, "description": "Randomness"},
-        stop={"type": "string"},
-        logprobs={"type": ["boolean", "null"]},
-        metadata={"type": "object"},
-        effort={"type": "string", "enum": ["low", "high"], "description": "low or high."},
-    )
+    fields = {
+        "model": {"type": "string"},
+        "top_k": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Tokens to draw from.",
+        },
+        "temperature": {"type": "number", "maximum": 2, "default": 1, "description": "Randomness"},
+        "stop": {"type": "string"},
+        "logprobs": {"type": ["boolean", "null"]},
+        "metadata": {"type": "object"},
+        "effort": {"type": "string", "enum": ["low", "high"], "description": "low or high."},
+    }
     monkeypatch.setattr(options, "Options", options_class(fields))
 
     listed = (
@@ -64,7 +64,7 @@ def test_the_list_of_options(environment, monkeypatch):
 EvoLink: gemini-3.5-flash (aliases: evolink/gemini-3.5-flash)
   Options:
     top_k: int
-      Tokens to draw from, 1 or more
+      Tokens to draw from
     temperature: float
       Randomness
     stop: str

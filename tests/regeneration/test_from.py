@@ -130,10 +130,11 @@ def test_an_option_and_a_server(workspace: Workspace) -> None:
         "server https://eu.evolink.ai: added",
         "plugin: option user is offered, string, maxLength 64",
         'server https://eu.evolink.ai: description "Alternative URL"',
-        f"generated_client: {len(files(workspace.client))} files, 3 changed",
+        f"generated_client: {len(files(workspace.client))} files, 4 changed",
         "  changed  client.py",
         "  changed  models/chat_completion_quick_request.py",
         "  changed  openapi.json",
+        "  changed  request_fields.py",
     ]
     before = everything(workspace)
     allowed = ("--allow-server", "eu.evolink.ai")
