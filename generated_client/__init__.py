@@ -7,6 +7,7 @@ FORMER_MODELS: Names of the models that an earlier API description listed.
 SERVERS: Base URLs of the API.
 api: One module for each operation, with sync, asyncio and their like.
 models: Bodies of requests and responses.
+request_fields: JSON Schema of each field of the request.
 APIError: Base class of the errors; see errors.
 text: Text of a reply or of a chunk.
 """

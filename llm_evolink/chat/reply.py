@@ -235,13 +235,13 @@ class Reply:
             self.finish_reason, self.ending = finish_reason, ending
 
     def _read_logprobs(self, logprobs: Any) -> None:
-        if isinstance(logprobs, dict):
-            for name, tokens in logprobs.items():
-                size = json_size({name: tokens})
-                # null where there are none.
-                if isinstance(tokens, list) and self._limit.has_room(size):
-                    self._limit.add(size)
-                    self._logprobs.setdefault(name, []).extend(tokens)
+        for name, tokens in logprobs.items() if isinstance(logprobs, dict) else ():
+            if not isinstance(tokens, list):  # null where there are none.
+                continue
+            size = json_size({name: tokens})
+            if self._limit.has_room(size):
+                self._limit.add(size)
+                self._logprobs.setdefault(name, []).extend(tokens)
 
     def _read_unknown(self, fields: dict[str, Any]) -> Iterator[StreamEvent]:
         """Read fields that the document has elsewhere: message, legacy text, usage, error."""

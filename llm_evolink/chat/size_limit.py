@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from ..connection.json_values import VALUE_BYTES
 from ..errors import IncompleteReplyError
 
 MAX_REPLY_MEMORY = 100 * 2**20
@@ -13,14 +14,12 @@ LOGGED_BYTES = 64
 """Bytes that are counted for a character which llm logs: 1.6 million characters are allowed.
 
 llm compiles the text of an answer to a regular expression when it logs it, which takes 160 bytes
-and several microseconds for each character. The longest answers have about 300,000 characters.
+and several microseconds for each character. The document allows answers of 65,536 tokens, which
+are about 300,000 characters of English.
 """
 
 CALL_BYTES = 2500
 """Memory of a tool call without its arguments, what llm keeps of it included, in bytes."""
-
-VALUE_BYTES = 93
-"""Maximum memory of a small decoded JSON value and its place in an object or list, in bytes."""
 
 _WIDEST = 4  # Maximum bytes of a character in text that is not ASCII.
 
@@ -40,7 +39,8 @@ class SizeLimit:
     def add_text(self, text: str) -> None:
         """Count text that will be joined to other text. Raises as add()."""
         self._characters += len(text)
-        if not text.isascii():  # One such character makes the whole joined text wider.
+        # Python stores all characters of a text with as many bytes as the widest of them needs.
+        if not text.isascii():
             self._width = max(self._width, _WIDEST)
         if self._characters * self._width + self._bytes > MAX_REPLY_MEMORY:
             self._fail()
@@ -53,8 +53,8 @@ class SizeLimit:
 
     def set(self, into: dict[str, Any], name: str, value: Any) -> None:
         """Set a member of an object that is kept, and count what it adds. Raises as add()."""
-        replaced = json_size(into[name]) if name in into else -VALUE_BYTES - len(name)
-        self.add(json_size(value) - replaced)
+        size = json_size(value)
+        self.add(size - json_size(into[name]) if name in into else size + VALUE_BYTES + len(name))
         into[name] = value
 
     def has_room(self, size: int) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 
 from generated_client import models
 
+from ..connection.json_values import VALUE_BYTES, count_values
 from ..errors import BadReplyError
 from .sanitizer import is_too_deep
-from .size_limit import CALL_BYTES, VALUE_BYTES, SizeLimit, json_size
+from .size_limit import CALL_BYTES, SizeLimit, json_size
 
 _STRUCTURE = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _lenient = json.JSONDecoder(strict=False)
@@ -139,7 +140,7 @@ class ToolCalls:
         """
         used: set[str] = set()
         for call in self._calls:
-            self._limit.add(VALUE_BYTES * sum(map(call.arguments.count, ",:[{")))
+            self._limit.add(VALUE_BYTES * count_values(call.arguments))
             if not call.name:
                 raise BadReplyError("EvoLink called a tool without naming it; try again")
             if not call.id or call.id in used:

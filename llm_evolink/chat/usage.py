@@ -14,13 +14,10 @@ _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 
 def count(value: Any) -> int | None:
     """Return an integer from 0 to MAX_COUNT, also for such a float or digits; else None."""
-    if type(value) is int:
-        return value if 0 <= value <= MAX_COUNT else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17:
+    is_digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17
+    if is_digits or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return count(value) if type(value) is int else None
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def update(counts: dict[str, Any], later: dict[str, Any], limit: SizeLimit) -> None:

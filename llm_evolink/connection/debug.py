@@ -61,7 +61,6 @@ class ResponseTrace:
         if self._has_ended:
             return
         self._has_ended = True
-
         text = self._body.decode("utf-8", "replace")
         text = _without_split_key(self._redactor.excerpt(text), self._redactor)
         cut = "\n…" if len(self._body) > MAX_BODY_BYTES else ""

@@ -3,12 +3,17 @@
 from ..errors import IncompleteReplyError
 
 MAX_VALUES = 1_000_000
-"""Maximum number of JSON values in a complete reply or an event: each takes up to 93 bytes."""
+"""Maximum number of JSON values in a complete reply or an event."""
+
+VALUE_BYTES = 93
+"""Maximum memory of a small decoded JSON value and its place in an object or list, in bytes."""
 
 
-def count_values(content: bytes) -> int:
+def count_values(content: bytes | str) -> int:
     """Return about how many values, counting names as such, undecoded JSON has."""
-    return sum(map(content.count, (b",", b":", b"[", b"{")))
+    if isinstance(content, bytes):
+        return sum(map(content.count, (b",", b":", b"[", b"{")))
+    return sum(map(content.count, (",", ":", "[", "{")))
 
 
 def check_values(count: int) -> None:

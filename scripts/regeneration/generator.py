@@ -43,16 +43,6 @@ HEADER = (
 )
 """First line of every generated file but openapi.json, which has no comments."""
 
-REQUEST_FIELDS = '''
-"""Fields of the chat request, for programs that need no more of the document than these."""
-
-from typing import Any
-
-REQUEST_FIELDS: dict[str, dict[str, Any]] = {0!r}
-"""JSON Schema of each field, by name, without the schemas nested in it."""
-'''
-"""Module request_fields; decoding openapi.json instead would take milliseconds."""
-
 # The stock hooks apply ruff's default rules, which rewrite annotations; these sort and remove
 # imports, and refuse a name that is not defined when the code runs.
 FORMATTERS = (
@@ -77,8 +67,8 @@ class StreamingProject(Project):
     Its templates find the model of an endpoint's events with `event_model(endpoint)`, that of
     errors with `error_model()`, others with `models_named(…)`, the name of a model's schema with
     `schema_name(model)`, the bounds of a field with `bounds(model, field)`, the document's servers
-    in `servers` and its models in `models` and `former_models`. The filter `swap` changes stock
-    text.
+    in `servers`, its models in `models` and `former_models`, and the schemas of the fields of a
+    request in `request_fields`. The filter `swap` changes stock text.
     """
 
     def __init__(
@@ -98,6 +88,7 @@ class StreamingProject(Project):
             servers=[server["url"] for server in document.get("servers", [])],
             models=effective.models,
             former_models=effective.former_models,
+            request_fields=request_fields(document),
             event_model=self.event_model,
             error_model=self.error_model,
             models_named=self.models_named,
@@ -143,7 +134,7 @@ class StreamingProject(Project):
 
     def _create_package(self) -> None:
         super()._create_package()
-        for name in ("responses.py", "py.typed"):
+        for name in ("request_fields.py", "responses.py", "py.typed"):
             text = self.env.get_template(f"{name}.jinja").render()
             (self.package_dir / name).write_text(text, encoding="utf-8")
 
@@ -173,8 +164,6 @@ def generate_client(effective: Effective, openapi: Path, target: Path) -> None:
         raise RegenerationError(problem) from error
     data = json.dumps(effective.document, ensure_ascii=False, indent=2) + "\n"
     (target / "openapi.json").write_text(data, encoding="utf-8")
-    fields = REQUEST_FIELDS.format(request_fields(effective.document))
-    (target / "request_fields.py").write_text(fields, encoding="utf-8")
     _escape_bidirectional(target)
     for arguments in FORMATTERS:
         command = [find_ruff_bin(), *arguments, *RUFF, target.name]

@@ -304,7 +304,7 @@ def sync_stream(
     Sends the messages of a chat and returns the reply of the model, in the OpenAI chat-completions
     format.
 
-    Returns a context manager, which requests a stream, whatever the body has, and yields its
+    Returns a context manager, which requests a stream, even if the body does not, and yields its
     chunks as they arrive. Entering and iterating raise what is listed here; the chunks before an
     error are delivered.
 
@@ -351,7 +351,7 @@ def asyncio_stream(
     Sends the messages of a chat and returns the reply of the model, in the OpenAI chat-completions
     format.
 
-    Returns a context manager, which requests a stream, whatever the body has, and yields its
+    Returns a context manager, which requests a stream, even if the body does not, and yields its
     chunks as they arrive. Entering and iterating raise what is listed here; the chunks before an
     error are delivered.
 
