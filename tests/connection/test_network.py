@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 
 import pytest
 
@@ -54,12 +55,18 @@ def test_data_after_a_response_is_not_the_answer_to_the_next_prompt(monkeypatch,
 
 @pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_data_after_a_response_in_each_way(monkeypatch, way: Way):
+    sent = threading.Semaphore(0)
+
     def with_stale_data(reply: scripted_server.Reply) -> None:
         answer(reply, f"answer {len(server.requests)}")
         reply.send(response("stale"))
+        sent.release()
 
+    texts = []
     with serving(monkeypatch, with_stale_data) as server:
-        texts = [ask(way).text for _ in range(2)]
+        for _ in range(2):
+            texts.append(ask(way).text)
+            assert sent.acquire(timeout=120)
 
     assert texts == ["answer 1", "answer 2"]
     assert (len(server.requests), server.connections) == (2, 2)
