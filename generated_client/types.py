@@ -23,6 +23,14 @@ class Unset:
 UNSET: Unset = Unset()
 
 
+def equal_models(model: Any, other: Any) -> Any:
+    """Return whether both have equal fields, NotImplemented if they are not of the same class."""
+    if type(model) is not type(other):
+        return NotImplemented
+    names = (field.name for field in fields(type(model)))
+    return all(getattr(model, name) == getattr(other, name) for name in names)
+
+
 def show_model(model: Any) -> str:
     """Return the model as text: its class, and the fields that are set."""
     shown = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 _MAX_DEPTH = 20
@@ -28,7 +27,6 @@ _MESSAGES = (
 _decode = json.JSONDecoder().raw_decode
 
 
-@dataclass
 class ErrorReport:
     """The facts of an error, under the names of the document's ErrorResponse; None for unknown."""
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .constants import FAILED_HEADER, REQUEST_ID_HEADERS
-from .error_report import ErrorReport, read_error
 from .errors import (
     AccessError,
     AuthenticationError,
@@ -26,11 +25,13 @@ from .errors import (
     TooLargeError,
     UnreachableError,
 )
-from .retry_after import retry_after
 from .text import MAX_PAGE_BYTES, clean, shorten
 
+# Imported on use, because every prompt imports this module: error_report, retry_after.
 if TYPE_CHECKING:
     import httpx
+
+    from .error_report import ErrorReport
 
 
 MAY_BE_BILLED = "evolink_may_be_billed"
@@ -45,10 +46,10 @@ BILLED = "the request may have been billed"
 # The server behind a gateway may have worked.
 _BILLED_STATUSES = (504, 520, 524)
 
-_QUOTA = re.compile(
-    rb"insufficient[_ ](?:user[_ ])?(?:quota|balance|credit)|exceeded your current quota|"
-    rb"per_?day|daily (?:limit|quota)|quota[_ ](?:exhausted|not[_ ]enough)|billing_hard_limit",
-    re.IGNORECASE,
+# Compiled when it is needed: every prompt imports this module.
+_QUOTA = (
+    rb"(?i)insufficient[_ ](?:user[_ ])?(?:quota|balance|credit)|exceeded your current quota|"
+    rb"per_?day|daily (?:limit|quota)|quota[_ ](?:exhausted|not[_ ]enough)|billing_hard_limit"
 )
 
 _BY_STATUS: dict[int, type[EvolinkError]] = {
@@ -112,6 +113,8 @@ def from_status(
         target = clean(headers.get("location")) or "another URL"
         redirects = f"The server redirects to {target}; redirects are not followed"
         return NoReplyError(redirects, status_code=status_code)
+    from .retry_after import retry_after
+
     is_quota = status_code in (402, 403, 429, 503) and is_quota_used_up(content)
     report = _read_body(content)
     message = clean(report.message) or "EvoLink reported an error without a message"
@@ -127,11 +130,13 @@ def from_status(
 
 def is_quota_used_up(content: bytes) -> bool:
     """Return True if the body of an error reports a quota that waiting does not restore."""
-    return bool(_QUOTA.search(content))
+    return bool(re.search(_QUOTA, content))
 
 
 def from_report(error: Any) -> EvolinkError:
     """Return the error that JSON in a reply reports, of the class of the status in its code."""
+    from .error_report import read_error
+
     report = read_error(error)
     status_code = report.status_code
     return _build(
@@ -225,13 +230,18 @@ def _may_be_billed(failure: httpx.RequestError) -> bool:
 
 def _read_body(content: bytes) -> ErrorReport:
     """Return the report of a body: JSON, the title of a web page, or text."""
+    from .error_report import ErrorReport, read_error
+
     try:
         return read_error(json.loads(content))
     except (ValueError, RecursionError):
         text = shorten(content[: MAX_PAGE_BYTES + 1].decode("utf-8", "replace"))
         title = re.search("<title[^<>]*>([^<]+)", text, re.IGNORECASE)
-        page = f"The server answered with a web page: {title[1]}" if title else None
-        return ErrorReport(page or re.sub("<[^<>]*>", " ", text))
+        report = ErrorReport()
+        report.message = re.sub("<[^<>]*>", " ", text)
+        if title:
+            report.message = f"The server answered with a web page: {title[1]}"
+        return report
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

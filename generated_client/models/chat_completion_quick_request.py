@@ -13,7 +13,7 @@ from ..models.chat_completion_quick_request_reasoning_effort import (
     check_chat_completion_quick_request_reasoning_effort,
 )
 from ..models.tool_choice_mode import ToolChoiceMode, check_tool_choice_mode
-from ..types import UNSET, Unset, show_model
+from ..types import UNSET, Unset, equal_models, show_model
 
 if TYPE_CHECKING:
     from ..models.json_object_format import JsonObjectFormat
@@ -83,6 +83,7 @@ class ChatCompletionQuickRequest:
     response_format: JsonObjectFormat | JsonSchemaFormat | TextFormat | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
-from ..types import UNSET, Unset, show_model
+from ..types import UNSET, Unset, equal_models, show_model
 
 if TYPE_CHECKING:
     from ..models.choice import Choice
@@ -42,6 +42,7 @@ class ChatCompletionResponse:
     usage: None | Unset | Usage = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

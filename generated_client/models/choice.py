@@ -8,7 +8,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
-from ..types import UNSET, Unset, show_model
+from ..types import UNSET, Unset, equal_models, show_model
 
 if TYPE_CHECKING:
     from ..models.assistant_message import AssistantMessage
@@ -38,6 +38,7 @@ class Choice:
     logprobs: Any | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

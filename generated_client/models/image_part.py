@@ -14,7 +14,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from .. import models as _models
-from ..types import show_model
+from ..types import equal_models, show_model
 
 if TYPE_CHECKING:
     from ..models.image_url import ImageUrl
@@ -39,6 +39,7 @@ class ImagePart:
     image_url: ImageUrl
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

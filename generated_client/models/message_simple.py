@@ -9,7 +9,7 @@ from attrs import field as _attrs_field
 
 from .. import models as _models
 from ..models.message_simple_role import MessageSimpleRole, check_message_simple_role
-from ..types import UNSET, Unset, show_model
+from ..types import UNSET, Unset, equal_models, show_model
 
 if TYPE_CHECKING:
     from ..models.image_part import ImagePart
@@ -42,6 +42,7 @@ class MessageSimple:
     tool_call_id: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import (
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import show_model
+from ..types import equal_models, show_model
 
 T = TypeVar("T", bound="TextFormat")
 
@@ -31,6 +31,7 @@ class TextFormat:
     type_: Literal["text"]
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

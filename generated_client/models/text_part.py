@@ -12,7 +12,7 @@ from typing import (
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import show_model
+from ..types import equal_models, show_model
 
 T = TypeVar("T", bound="TextPart")
 
@@ -33,6 +33,7 @@ class TextPart:
     text: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

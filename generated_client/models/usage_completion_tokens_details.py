@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..types import UNSET, Unset, show_model
+from ..types import UNSET, Unset, equal_models, show_model
 
 T = TypeVar("T", bound="UsageCompletionTokensDetails")
 
@@ -30,6 +30,7 @@ class UsageCompletionTokensDetails:
     reasoning_tokens: int | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
+    __eq__ = equal_models
     __repr__ = show_model
 
     def to_dict(self) -> dict[str, Any]:

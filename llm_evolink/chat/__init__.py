@@ -1,6 +1,5 @@
 """The models, sync and async, as llm calls them."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,7 +105,7 @@ class _Evolink:
                 f"No key found - add one using 'llm keys set {self.needs_key}' or set the "
                 f"{self.key_env_var} environment variable"
             )
-        if not re.fullmatch("[!-~]+", key):
+        if not (key.isascii() and key.isprintable()) or " " in key:
             raise errors.AuthenticationError(
                 "The EvoLink key holds a character that no key has: a space, or a quotation mark "
                 "of an editor"

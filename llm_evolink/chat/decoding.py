@@ -8,7 +8,6 @@ from typing import Any
 
 from generated_client import models
 
-from ..error_report import is_error as is_error_report
 from ..errors import IncompleteReplyError
 from ..failures import from_report, not_a_reply
 
@@ -73,7 +72,9 @@ def reports_error(data: dict[str, Any]) -> bool:
     """Return whether a decoded chunk or completion is an error, or holds one."""
     if data.get("choices") or data.get("usage"):
         return bool(data.get("error"))
-    return is_error_report(data)
+    from ..error_report import is_error  # Few replies have such a chunk.
+
+    return is_error(data)
 
 
 def valid_reply(data: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,17 @@ class Ending(IntEnum):
     """The server failed."""
 
 
-_COMPLETE = "stop|tool_calls?|tool_use|function_call|end_turn|eos|eos_token|stop_sequence"
+_COMPLETE = {
+    "stop",
+    "tool_call",
+    "tool_calls",
+    "tool_use",
+    "function_call",
+    "end_turn",
+    "eos",
+    "eos_token",
+    "stop_sequence",
+}
 _CUT = "length|max_tokens|max_output_tokens|model_length|max_length"
 _FILTERED = (
     ".*content_filter.*|.*safety.*|.*prohibited.*|.*recitation.*|.*blocklist.*|.*moderation.*|"
@@ -31,12 +41,8 @@ _FAILED = (
     "error|.*_error|fail(ed|ure)|insufficient_system_resources?|malformed_.*|abort(ed)?|"
     "cancel(l?ed)?|unexpected_tool_call|too_many_tool_calls|missing_thought_signature|time_?out"
 )
-_PATTERNS = (
-    (Ending.FAILED, re.compile(_FAILED)),
-    (Ending.FILTERED, re.compile(_FILTERED)),
-    (Ending.TOKEN_LIMIT, re.compile(_CUT)),
-    (Ending.COMPLETE, re.compile(_COMPLETE)),
-)
+# Compiled when they are needed, because few answers end with anything but "stop".
+_PATTERNS = ((Ending.FAILED, _FAILED), (Ending.FILTERED, _FILTERED), (Ending.TOKEN_LIMIT, _CUT))
 
 
 def classify(finish_reason: str | None) -> Ending:
@@ -46,9 +52,11 @@ def classify(finish_reason: str | None) -> Ending:
     """
     if not finish_reason:
         return Ending.MISSING
+    if finish_reason in _COMPLETE:
+        return Ending.COMPLETE
     words = re.split(r"[:.,;\s]+", finish_reason.lower().replace("-", "_"))
     words = [word.removeprefix("finish_reason_") for word in words]
     for ending, pattern in _PATTERNS:
-        if any(map(pattern.fullmatch, words)):
+        if any(re.fullmatch(pattern, word) for word in words):
             return ending
-    return Ending.UNKNOWN
+    return Ending.UNKNOWN if _COMPLETE.isdisjoint(words) else Ending.COMPLETE

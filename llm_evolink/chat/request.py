@@ -13,7 +13,6 @@ from generated_client import models
 
 from ..constants import METADATA_KEY
 from ..errors import InvalidRequestError
-from .images import image_part
 from .llm_private import replace_messages
 
 
@@ -127,19 +126,25 @@ def _messages(message: Message, paired: set[int]) -> Iterator[models.MessageSimp
         if isinstance(part, TextPart) and part.text.strip():
             content.append(part.text)
         elif isinstance(part, AttachmentPart) and part.attachment:
-            content.append(image_part(part.attachment))
+            content.append(_image_part(part.attachment))
         elif isinstance(part, ToolResultPart) and not part.server_executed:
             if id(part) in paired:
                 answered = part.tool_call_id or ""
                 yield models.MessageSimple(role="tool", content=part.output, tool_call_id=answered)
             else:
                 content.append(f"[{part.name} returned: {part.output}]")
-            content += map(image_part, part.attachments)
+            content += map(_image_part, part.attachments)
     role: models.MessageSimpleRole = "system" if message.role == "system" else "user"
     if len(content) == 1 and isinstance(content[0], str):
         yield models.MessageSimple(role=role, content=content[0])
     elif content:
         yield models.MessageSimple(role=role, content=[*map(_content_part, content)])
+
+
+def _image_part(attachment: llm.Attachment) -> models.ImagePart:
+    from .images import image_part  # Few prompts have an attachment.
+
+    return image_part(attachment)
 
 
 def _content_part(part: str | models.ImagePart) -> models.ImagePart | models.TextPart:

@@ -19,7 +19,7 @@ from ..errors import BadReplyError
 from .sanitizer import is_too_deep
 from .size_limit import CALL_BYTES, SizeLimit, json_size
 
-_STRUCTURE = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
+_STRUCTURE = r'(?s)\\.|["{}\[\]]'
 _lenient = json.JSONDecoder(strict=False)
 
 
@@ -92,7 +92,7 @@ class Call:
         self._unscanned = []
         is_escape_open = (len(text) - len(text.rstrip("\\"))) % 2 == 1
         self._backslash = "\\" if is_escape_open else ""
-        for match in _STRUCTURE.finditer(text):
+        for match in re.finditer(_STRUCTURE, text):
             character = match[0]
             if character == '"':
                 self._in_string = not self._in_string

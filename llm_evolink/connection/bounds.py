@@ -1,5 +1,6 @@
 """httpx transports that limit the size of a response and the time without progress."""
 
+import os
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import httpx
 
 from ..errors import BadReplyError, IncompleteReplyError
-from . import debug
 from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current, mark_unread
 from .progress import Progress
 
@@ -40,7 +40,7 @@ class Connections(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response. Raises httpx.TransportError, BadReplyError, IncompleteReplyError."""
-        debug.show_request(request)
+        _show_request(request)
         token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
         try:
             response = super().handle_request(request)
@@ -75,7 +75,7 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As Connections.handle_request."""
-        debug.show_request(request)
+        _show_request(request)
         token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
         try:
             response = await super().handle_async_request(request)
@@ -98,6 +98,27 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
     async def aretire(self) -> None:
         """As Connections.retire."""
         await self._pool._close_connections(_idle_connections(self._pool))
+
+
+def _is_traced() -> bool:
+    """Return whether requests and responses are printed for a bug report."""
+    return os.environ.get("EVOLINK_DEBUG") == "1"
+
+
+def _show_request(request: httpx.Request) -> None:
+    if _is_traced():
+        from .debug import show_request
+
+        show_request(request)
+
+
+def _trace_response(request: httpx.Request, response: httpx.Response) -> Any:
+    """Return a debug.ResponseTrace of the response, None if it is not printed."""
+    if not _is_traced():
+        return None
+    from .debug import ResponseTrace
+
+    return ResponseTrace(request, response)
 
 
 def _idle_connections(pool: Any) -> list[Any]:
@@ -128,11 +149,12 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         )
         is_labelled = "event-stream" in response.headers.get("content-type", "").lower()
         self._limit = MAX_STREAM_BYTES if self.is_stream and is_labelled else MAX_REPLY_BYTES
-        self._decode = _decoder(response)
-        # httpx would decompress a second time, without a limit.
-        response.headers.pop("content-encoding", None)
+        coding = response.headers.get("content-encoding", "").strip().lower()
+        self._decode = _decoder(coding)
+        if coding:  # httpx would decompress a second time, without a limit.
+            del response.headers["content-encoding"]
         response.stream = self
-        self._trace = debug.trace_response(request, response)
+        self._trace = _trace_response(request, response)
 
     def __iter__(self) -> Iterator[bytes]:
         for raw in self._stream:
@@ -185,13 +207,12 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._progress.check(part)
 
 
-def _decoder(response: httpx.Response) -> Callable[[bytes], Iterator[bytes]]:
+def _decoder(coding: str) -> Callable[[bytes], Iterator[bytes]]:
     """Return a function that decompresses the body, a bounded part at a time.
 
     It raises BadReplyError for a body that cannot be decompressed, and for any coding but gzip and
     deflate, whose decompression could not be bounded: two codings on top of each other, say.
     """
-    coding = response.headers.get("content-encoding", "").strip().lower()
     if coding in ("", "identity"):
         return lambda raw: iter((raw,))
     if coding not in _WINDOWS:

@@ -1,10 +1,10 @@
 """Prints requests and responses on stderr, for a bug report, while EVOLINK_DEBUG is 1.
 
-The key is redacted, images are shortened, and control characters are escaped.
+The key is redacted, images are shortened, and control characters are escaped. Without
+EVOLINK_DEBUG the module is not imported.
 """
 
 import json
-import os
 import re
 from contextlib import suppress
 
@@ -25,13 +25,12 @@ MAX_BODY_BYTES = 2**20
 
 
 def show_request(request: httpx.Request) -> None:
-    """Print the request if EVOLINK_DEBUG is 1."""
-    if os.environ.get("EVOLINK_DEBUG") == "1":
-        redactor = _redactor(request)
-        lines = [f"{request.method} {request.url}", *_headers(request.headers), ""]
-        body = request.content.decode("utf-8", "replace")
-        body = _IMAGE.sub(lambda found: f"{found[1]}…({len(found[2])} characters)", body)
-        _print(">", redactor.text(without_credentials("\n".join([*lines, body]))))
+    """Print the request."""
+    redactor = _redactor(request)
+    lines = [f"{request.method} {request.url}", *_headers(request.headers), ""]
+    body = request.content.decode("utf-8", "replace")
+    body = _IMAGE.sub(lambda found: f"{found[1]}…({len(found[2])} characters)", body)
+    _print(">", redactor.text(without_credentials("\n".join([*lines, body]))))
 
 
 class ResponseTrace:
@@ -92,11 +91,6 @@ def _decoded(literal: str) -> str:
     with suppress(ValueError):
         return str(json.loads(literal, strict=False))
     return literal[1:].removesuffix('"')
-
-
-def trace_response(request: httpx.Request, response: httpx.Response) -> ResponseTrace | None:
-    """Return a trace of the response if EVOLINK_DEBUG is 1, else None."""
-    return ResponseTrace(request, response) if os.environ.get("EVOLINK_DEBUG") == "1" else None
 
 
 def _redactor(request: httpx.Request) -> Redactor:

@@ -17,7 +17,6 @@ import httpcore
 import httpx
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_INFORMATIONAL = re.compile(rb"HTTP/[0-9.]+ 1")
 
 
 class Exchange:
@@ -80,7 +79,8 @@ class _Recorder:
             return
         self._head += data
         while end := _END_OF_HEAD.search(self._head):
-            if not _INFORMATIONAL.match(self._head):
+            is_informational = self._head.partition(b" ")[2].startswith(b"1")  # Status 1xx.
+            if not is_informational:
                 self._head = None
                 return
             del self._head[: end.end()]
@@ -200,8 +200,10 @@ class RecordingBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> RecordingStream:
         """Return a stream to the host. Raises httpcore.ConnectError and ConnectTimeout."""
+        # As bytes: of a text, Python would load the IDNA codec, although httpx encoded the name.
+        name: Any = host.encode("ascii")
         return RecordingStream(
-            self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+            self._backend.connect_tcp(name, port, timeout, local_address, socket_options)
         )
 
 

@@ -13,8 +13,9 @@ from .json_values import check_values, count_values
 _UNEXAMINED = 0.01
 """Share of the time-out for which a stream is not examined after progress, to save CPU time."""
 
-_END_OF_EVENT = re.compile(rb"\r?\n\r?\n|\r\r")
-_BEGINNING_OF_DATA = re.compile(rb"(?:\A|[\r\n])(?:data:|(?:d|da|dat|data)\Z)")
+# Compiled when they are needed: few streams last that long.
+_END_OF_EVENT = rb"\r?\n\r?\n|\r\r"
+_BEGINNING_OF_DATA = rb"(?:\A|[\r\n])(?:data:|(?:d|da|dat|data)\Z)"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Members of a delta that do not add to the answer.
 _DESCRIPTIVE = ("role", "index", "type", "id", "logprobs")
@@ -75,7 +76,7 @@ class Progress:
         if end < 0:
             self._count(part)
             return False
-        complete = _END_OF_EVENT.split(event[:end]) if examine else ()
+        complete = re.split(_END_OF_EVENT, event[:end]) if examine else ()
         del event[: end + 2]
         self._values = 0
         return any(map(_adds_to_answer, complete))
@@ -86,7 +87,7 @@ class Progress:
 
     def _is_in_data(self) -> bool:
         """Return whether data of an event arrived that is not complete."""
-        return _BEGINNING_OF_DATA.search(self._event) is not None
+        return re.search(_BEGINNING_OF_DATA, self._event) is not None
 
 
 def _adds_to_answer(event: bytes) -> bool:

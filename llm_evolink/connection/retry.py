@@ -13,7 +13,6 @@ from typing import NamedTuple
 import httpx
 
 from ..failures import is_quota_used_up
-from ..retry_after import retry_after
 from .network import Exchange
 
 RETRY_STATUSES = frozenset({408, 429, 500, 502, 503, 521, 522, 523, 529})
@@ -54,6 +53,8 @@ class RetryPolicy(NamedTuple):
         if isinstance(outcome, Exception):
             # Another attempt does not change a certificate.
             return None if "CERTIFICATE" in str(outcome) else backoff
+        from ..retry_after import retry_after  # Few responses are sent again.
+
         advised = retry_after(outcome.headers, outcome.content)
         if advised is None:
             return backoff

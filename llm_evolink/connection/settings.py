@@ -89,15 +89,14 @@ def names_a_host(url: httpx.URL) -> bool:
     """Return True if the URL has a valid port and a host name that can be looked up."""
     try:
         host = url.host  # Raises UnicodeError for invalid Punycode.
-        if not host or "%" in host or (url.port or 0) >= 2**16:
-            return False
-        with suppress(ValueError):
-            return bool(ip_address(host))
-        # As a socket encodes it: labels of 1 to 63 characters.
-        host.rstrip(".").encode("idna")
     except UnicodeError:
         return False
-    return True
+    if not host or "%" in host or (url.port or 0) >= 2**16:
+        return False
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    labels = url.raw_host.rstrip(b".").split(b".")
+    return all(0 < len(label) < 64 for label in labels)
 
 
 @lru_cache

@@ -51,8 +51,8 @@ FORMATTERS = (
 )
 # Names of the methods, variables and imports of a generated class: a field would replace them.
 RESERVED = {
-    "additional_keys", "additional_properties", "cast", "cls", "d", "field_dict", "from_dict",
-    "isoparse", "prop", "prop_dict", "prop_name", "self", "show_model", "src_dict",
+    "additional_keys", "additional_properties", "cast", "cls", "d", "equal_models", "field_dict",
+    "from_dict", "isoparse", "prop", "prop_dict", "prop_name", "self", "show_model", "src_dict",
     "to_dict",
 }  # fmt: skip
 # Characters that change the order in which a line of source is shown.
