@@ -27,6 +27,8 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -96,6 +98,19 @@ def install(folder: Path) -> None:
     command = folder / "llm"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {__file__} llm {server.path} "$@"\n')
     command.chmod(0o755)
+
+
+def run_forked(body: Callable[[], object]) -> int:
+    """Run the function in a forked process; return its exit status."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Of threads of the test runner.
+        pid = os.fork()
+    if pid == 0:
+        try:
+            body()
+        finally:
+            os._exit(0)
+    return os.waitpid(pid, 0)[1]
 
 
 class Terminal:

@@ -360,6 +360,36 @@ class Model:
         reply.complete(message, finish_reason=ending, id="response", usage=answer.usage)
 
 
+Page = tuple[int, dict[str, str], bytes]  # Status, headers and body.
+
+
+class Pages:
+    """Answers each path with its page, else with 404; `handle` is the handler."""
+
+    def __init__(self) -> None:
+        self.server = Server("")
+        self.pages: dict[str, Page] = {}
+
+    @property
+    def requested(self) -> list[str]:
+        """The paths that were requested so far."""
+        return [request.path for request in self.server.requests]
+
+    def put(self, path: str, content: bytes = b"", status: int = 200, **headers: str) -> str:
+        """Set the page at the path; headers are named content_type for Content-Type and so on."""
+        self.pages[path] = status, headers, content
+        return self.url(path)
+
+    def url(self, path: str) -> str:
+        return f"{self.server.url}{path}"
+
+    def handle(self, reply: Reply) -> None:
+        status, headers, content = self.pages.get(reply.request.path, (404, {}, b""))
+        reply.head(status, **{"content_length": len(content), **headers})
+        reply.send(content)
+        reply.cut()
+
+
 # Responses without a network.
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import llm
@@ -13,8 +14,8 @@ from ruamel.yaml import YAML
 from generated_client import FORMER_MODELS, MODELS
 from tests import scripted_server
 from tests.four_ways import KEY
-from tests.regeneration.workspace import FROZEN, ROOT
 
+ROOT = Path(__file__).parents[2]
 HELLO = 'This is the EvoLink sandbox, not gemini-3.5-flash. You said: "hello"'
 # The sandbox counts a token for every 4 bytes, rounded up.
 HELLO_USAGE = {
@@ -219,7 +220,7 @@ def test_the_request_fits_the_published_document(sandbox):
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    published = YAML(typ="safe").load(FROZEN / "gemini-3.5-flash.yaml")
+    published = YAML(typ="safe").load(ROOT / "tests/regeneration/frozen/gemini-3.5-flash.yaml")
     effective = json.loads((ROOT / "generated_client" / "openapi.json").read_text())
     for document in (published, effective):
         schema = {"$ref": "#/components/schemas/ChatCompletionQuickRequest", **document}

@@ -16,8 +16,9 @@ from regeneration import command_line, generator, swap
 from regeneration.command_line import SIGNALS
 from regeneration.vendored import PUBLISHED
 
-from .workspace import ROOT, Workspace, call_main, files, run_child
+from tests.llm_process import run_forked
 
+ROOT = Path(__file__).parents[2]
 INTERPRETER = f"'{sys.executable}'"
 
 
@@ -45,7 +46,7 @@ def checkout(folder: Path, python: str | None = None) -> Path:
     return folder
 
 
-def test_the_script_writes_the_same_bytes_wherever_it_runs(tmp_path: Path) -> None:
+def test_the_script_writes_the_same_bytes_wherever_it_runs(tmp_path: Path, files) -> None:
     root = checkout(tmp_path / "a folder")
     shutil.rmtree(root / "generated_client")
     # Modules of the current folder must neither be imported nor count when imports are sorted.
@@ -76,7 +77,7 @@ def test_the_script_writes_the_same_bytes_wherever_it_runs(tmp_path: Path) -> No
     )
 
 
-def test_check_lists_what_differs_and_changes_nothing(generated: Workspace) -> None:
+def test_check_lists_what_differs_and_changes_nothing(generated, files) -> None:
     workspace = generated
     (workspace.client / "client.py").write_text("")
     (workspace.client / "models/usage.py").unlink()
@@ -104,7 +105,7 @@ def test_check_lists_what_differs_and_changes_nothing(generated: Workspace) -> N
         ("swagger: '2.0'\n", f"{PUBLISHED} declares OpenAPI 2.0; 3.1 is understood"),
     ],
 )  # fmt: skip
-def test_another_document(workspace: Workspace, content: str, message: str) -> None:
+def test_another_document(workspace, content: str, message: str) -> None:
     workspace.publish(content)
     assert workspace.error() == message
 
@@ -155,14 +156,14 @@ def test_another_document(workspace: Workspace, content: str, message: str) -> N
         "invalid", "a file", "a loop", "nowhere", "an overlay", "the generator",
     ],
 )  # fmt: skip
-def test_a_changed_document(workspace: Workspace, old: str, new: str, message: str) -> None:
+def test_a_changed_document(workspace, old: str, new: str, message: str) -> None:
     workspace.edit(old, new)
     error = workspace.error().partition("; openapi-python-client")[0]
     # The generator names the types of a set, in any order.
     assert error.replace("<class 'int'>, <class 'str'>", "<class 'str'>, <class 'int'>") == message
 
 
-def test_an_edited_document(workspace: Workspace) -> None:
+def test_an_edited_document(workspace) -> None:
     with (workspace.openapi / PUBLISHED).open("a") as document:
         document.write("# edited\n")
     assert workspace.error("--check") == (
@@ -175,7 +176,7 @@ def test_an_edited_document(workspace: Workspace) -> None:
     "path",
     [PUBLISHED, "SOURCE.toml", "generator.yaml"],
 )
-def test_a_missing_file(workspace: Workspace, path: str) -> None:
+def test_a_missing_file(workspace, path: str) -> None:
     (workspace.openapi / path).unlink()
     assert workspace.error() == f"{workspace.openapi / path}: No such file or directory"
 
@@ -248,7 +249,7 @@ def test_a_missing_file(workspace: Workspace, path: str) -> None:
         ),
     ],
 )
-def test_a_broken_file(workspace: Workspace, path: str, content: str, message: str) -> None:
+def test_a_broken_file(workspace, path: str, content: str, message: str) -> None:
     file = workspace.openapi / path
     file.parent.mkdir(exist_ok=True)
     file.write_text(content)
@@ -256,12 +257,12 @@ def test_a_broken_file(workspace: Workspace, path: str, content: str, message: s
     assert workspace.error() == message.replace("{pydantic}", pydantic)
 
 
-def test_no_overlays(workspace: Workspace) -> None:
+def test_no_overlays(workspace) -> None:
     shutil.rmtree(workspace.openapi / "overlays")
     assert workspace.error() == f"{workspace.openapi / 'overlays'} holds no overlay"
 
 
-def test_a_text_without_translation_is_noted_and_stays(workspace: Workspace) -> None:
+def test_a_text_without_translation_is_noted_and_stays(workspace) -> None:
     workspace.edit("채팅 메시지 목록", "새 텍스트")
     done = workspace.run()
     assert (done.returncode, done.stderr) == (
@@ -273,14 +274,14 @@ def test_a_text_without_translation_is_noted_and_stays(workspace: Workspace) -> 
     assert "messages (list[MessageSimple]): 새 텍스트" in request
 
 
-def test_a_folder_that_is_no_client_stays(workspace: Workspace) -> None:
+def test_a_folder_that_is_no_client_stays(workspace) -> None:
     (workspace.client / "openapi.json").rename(workspace.client / "thesis.txt")
     assert workspace.error() == (
         f"{workspace.client} is not a generated client: it has no openapi.json"
     )
 
 
-def test_a_client_in_a_missing_folder(workspace: Workspace) -> None:
+def test_a_client_in_a_missing_folder(workspace) -> None:
     shutil.rmtree(workspace.client)
     nowhere = workspace.folder / "nowhere"
     message = workspace.error("--client", str(nowhere / "client"))
@@ -301,7 +302,7 @@ def _restored_process() -> Iterator[None]:
 @pytest.mark.usefixtures("_restored_process")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing_behind(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    workspace, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, files
 ) -> None:
     rmtree = shutil.rmtree
 
@@ -319,7 +320,7 @@ def test_a_signal_leaves_nothing_behind(
     assert (workspace.litter(), files(workspace.client)) == ([], before)
 
 
-def test_a_killed_run_is_undone_by_a_check(generated: Workspace) -> None:
+def test_a_killed_run_is_undone_by_a_check(generated, files) -> None:
     rename = Path.rename
 
     def rename_and_stop(self: Path, target: Path) -> Path:
@@ -334,7 +335,7 @@ def test_a_killed_run_is_undone_by_a_check(generated: Workspace) -> None:
 
     (generated.client / "client.py").write_text("old")
     before = files(generated.client)
-    assert run_child(killed) == signal.SIGKILL
+    assert run_forked(killed) == signal.SIGKILL
     assert not generated.client.exists()
     done = generated.run("--check")
     assert done.returncode == 1
@@ -346,11 +347,13 @@ def test_a_killed_run_is_undone_by_a_check(generated: Workspace) -> None:
     assert files(generated.client) == before
 
 
-def test_a_tool_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_of_another_version(
+    workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (tmp_path / "pyproject.toml").write_text(re.sub('"ruff==.*"', '"ruff==0.0.1"', project))
     monkeypatch.setattr(command_line, "ROOT", tmp_path)
-    assert call_main("--check").stderr == (
+    assert workspace.call("--check").stderr == (
         f"Error: ruff {version('ruff')} is installed, 0.0.1 is needed: run scripts/install\n"
     )
 
@@ -367,14 +370,14 @@ def test_a_tool_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
     ],
 )
-def test_a_missing_tool(tmp_path: Path, python: str, message: str) -> None:
+def test_a_missing_tool(tmp_path: Path, python: str, message: str, files) -> None:
     root = checkout(tmp_path / "checkout", python)
     done = run_script(root / "scripts/regenerate")
     assert done == (1, "", f"Error: {message}: run scripts/install\n")
     assert files(root / "generated_client") == files(ROOT / "generated_client")
 
 
-def test_help(workspace: Workspace) -> None:
+def test_help(workspace) -> None:
     done = workspace.run("--help")
     assert done.returncode == 0
     assert "Write generated_client/ from the document and the overlays in openapi/." in done.stdout

@@ -3,7 +3,7 @@
 import gzip
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from regeneration import download
 from regeneration.download import read_source
 from regeneration.errors import RegenerationError
 
-from .page_server import Pages, Reply
+from tests.scripted_server import Page, Pages, serve
 
 
 @pytest.fixture
@@ -31,21 +31,21 @@ def test_a_file(tmp_path: Path) -> None:
     assert read_source(str(tmp_path / "page.md")) == (b"# Page\r\n", None)
 
 
-def test_a_url_is_returned_without_md(pages: Pages) -> None:
-    url = pages.put("/ko/page.md", "쪽".encode(), Content_Type="text/markdown")
+def test_a_url_is_returned_without_md(pages) -> None:
+    url = pages.put("/ko/page.md", "쪽".encode(), content_type="text/markdown")
     assert read_source(url + "#top") == ("쪽".encode(), url.removesuffix(".md"))
 
 
-def test_the_markdown_of_an_html_page(pages: Pages) -> None:
-    url = pages.put("/ko/page", b"<html>", Content_Type="text/HTML; charset=utf-8")
+def test_the_markdown_of_an_html_page(pages) -> None:
+    url = pages.put("/ko/page", b"<html>", content_type="text/HTML; charset=utf-8")
     pages.put("/ko/page.md", b"# Page")
     assert read_source(url) == (b"# Page", url)
     assert pages.requested == ["/ko/page", "/ko/page.md"]
 
 
-def test_redirects_are_followed(pages: Pages) -> None:
-    url = pages.put("/1", status=301, Location="/2")
-    pages.put("/2", status=307, Location=pages.url("/3"))
+def test_redirects_are_followed(pages) -> None:
+    url = pages.put("/1", status=301, location="/2")
+    pages.put("/2", status=307, location=pages.url("/3"))
     pages.put("/3", b"# Page")
     assert read_source(url) == (b"# Page", url)
 
@@ -79,41 +79,41 @@ def test_a_url_that_is_not_fetched(error: Callable[[str], str], url: str, messag
 
 
 @pytest.mark.parametrize(
-    ("reply", "message"),
+    ("page", "message"),
     [
         ((404, {}, b""), "{} answers with status 404"),
         ((503, {}, b""), "{} answers with status 503"),
         ((204, {}, b""), "{} answers with status 204"),
         ((200, {}, b"\x89PNG"), "{} is not text (UTF-8)"),
         ((200, {}, b" " * (10 * 2**20 + 1)), "{} is larger than 10 MB"),
-        ((200, {"Content-Length": "9"}, b"# Page"),
+        ((200, {"content_length": "9"}, b"# Page"),
          "{} cannot be reached: peer closed connection without sending complete message body "
          "(received 6 bytes, expected 9)"),
-        ((302, {"Location": "http://docs.example/a"}, b""),
+        ((302, {"location": "http://docs.example/a"}, b""),
          "{} redirects to http://docs.example/a: only https:// is fetched"),
-        ((302, {"Location": "https://a..b/c"}, b""),
+        ((302, {"location": "https://a..b/c"}, b""),
          "{} redirects to https://a..b/c: it has no valid host name"),
-        ((302, {"Location": "file:///etc/passwd"}, b""),
+        ((302, {"location": "file:///etc/passwd"}, b""),
          "{} redirects to file://127.0.0.1/etc/passwd: only https:// is fetched"),
-        ((302, {"Location": "/page"}, b""), "{} redirects more than 5 times"),
+        ((302, {"location": "/page"}, b""), "{} redirects more than 5 times"),
     ],
 )  # fmt: skip
 def test_a_reply_that_is_not_a_page(
-    pages: Pages, error: Callable[[str], str], reply: Reply, message: str
+    pages, error: Callable[[str], str], page: Page, message: str
 ) -> None:
-    pages.replies["/page"] = reply
+    pages.pages["/page"] = page
     assert error(pages.url("/page")) == message.format(pages.url("/page"))
 
 
-def test_html_only(pages: Pages, error: Callable[[str], str]) -> None:
-    url = pages.put("/page", b"<html>", Content_Type="text/html")
+def test_html_only(pages, error: Callable[[str], str]) -> None:
+    url = pages.put("/page", b"<html>", content_type="text/html")
     assert error(url) == f"{url}.md answers with status 404"
-    pages.put("/page.md", b"<html>", Content_Type="text/html")
+    pages.put("/page.md", b"<html>", content_type="text/html")
     assert error(url) == f"{url} is an HTML page: give the URL of its markdown or .json"
 
 
 def test_a_read_timeout(
-    pages: Pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raise_timeout(response: httpx.Response, deadline: float) -> bytes:
         raise httpx.ReadTimeout("no data")
@@ -124,7 +124,7 @@ def test_a_read_timeout(
 
 
 def test_the_total_time_is_limited(
-    pages: Pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    pages, error: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(monotonic=iter([0.0, 31.0]).__next__)
     monkeypatch.setattr(download, "time", clock)
@@ -133,27 +133,27 @@ def test_the_total_time_is_limited(
 
 
 @pytest.mark.parametrize(
-    ("path", "reply", "content"),
+    ("path", "page", "content"),
     [
-        ("/page/", (200, {"Content-Type": "text/html"}, b"<html>"), b"# Markdown"),
-        ("/page", (200, {"Content-Type": "text/html"}, b"# Page"), b"# Page"),
+        ("/page/", (200, {"content_type": "text/html"}, b"<html>"), b"# Markdown"),
+        ("/page", (200, {"content_type": "text/html"}, b"# Page"), b"# Page"),
     ],
     ids=["a slash at the end", "markdown as text/html"],
 )
-def test_html_is_recognized(pages: Pages, path: str, reply: Reply, content: bytes) -> None:
-    pages.replies[path] = reply
+def test_html_is_recognized(pages, path: str, page: Page, content: bytes) -> None:
+    pages.pages[path] = page
     pages.put("/page.md", b"# Markdown")
     assert read_source(pages.url(path))[0] == content
 
 
-def test_a_compressed_page(pages: Pages, error: Callable[[str], str]) -> None:
-    url = pages.put("/page", gzip.compress(b"# Page"), Content_Encoding="gzip")
+def test_a_compressed_page(pages, error: Callable[[str], str]) -> None:
+    url = pages.put("/page", gzip.compress(b"# Page"), content_encoding="gzip")
     assert error(url) == f"{url} answers with Content-Encoding gzip: save it as a file"
 
 
 @pytest.fixture
-def tls_pages(pages: Pages, tmp_path: Path) -> Pages:
-    """The pages, with a self-signed certificate."""
+def tls_pages(tmp_path: Path) -> Iterator[Pages]:
+    """Pages of a server with a self-signed certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     command += ["-nodes", "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=x"]
@@ -161,19 +161,19 @@ def tls_pages(pages: Pages, tmp_path: Path) -> Pages:
     subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    pages.socket = context.wrap_socket(pages.socket, server_side=True)
-    pages.scheme = "https"
-    return pages
+    pages = Pages()
+    with serve(pages.handle, tls=context) as pages.server:
+        yield pages
 
 
-def test_a_self_signed_certificate(tls_pages: Pages, error: Callable[[str], str]) -> None:
+def test_a_self_signed_certificate(tls_pages, error: Callable[[str], str]) -> None:
     message = error(tls_pages.put("/page", b"# Page"))
     assert message.startswith(f"{tls_pages.url('/page')} fails the TLS handshake: ")
     assert "certificate verify failed: self-signed certificate" in message
 
 
 def test_a_certificate_that_is_trusted(
-    tls_pages: Pages,
+    tls_pages,
     error: Callable[[str], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -182,5 +182,5 @@ def test_a_certificate_that_is_trusted(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     url = tls_pages.put("/page", b"# Page")
     assert read_source(url) == (b"# Page", url)
-    tls_pages.put("/page", status=302, Location="http://127.0.0.1:1/page")
+    tls_pages.put("/page", status=302, location="http://127.0.0.1:1/page")
     assert error(url) == (f"{url} redirects to http://127.0.0.1:1/page: only https:// is followed")

@@ -14,9 +14,7 @@ from regeneration import generator, trial, update, vendored
 from regeneration.validation import load_yaml
 from regeneration.vendored import PUBLISHED, Effective, vendored_document, with_overlays
 
-from .page_server import Pages
-from .workspace import FROZEN, Workspace, files
-
+FROZEN = Path(__file__).parent / "frozen"
 URL = tomllib.loads((FROZEN / "SOURCE.toml").read_text())["url"]
 NOTHING = "nothing to do: openapi/ has this document\n"
 SAME = "the same document, written differently"
@@ -70,9 +68,7 @@ def generate_once(
 
 
 @pytest.fixture
-def workspace(
-    generated: Workspace, generate_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> Workspace:
+def workspace(generated, generate_once: Callable[..., None], monkeypatch: pytest.MonkeyPatch):
     """A workspace without trial and validation; test_trial.py and test_vendored.py test these."""
     monkeypatch.setattr(trial, "try_client", lambda scratch: [])
     for module in (update, vendored):
@@ -81,26 +77,22 @@ def workspace(
     return generated
 
 
-def everything(workspace: Workspace) -> dict[str, bytes]:
-    return files(workspace.openapi) | files(workspace.client)
-
-
-def change(workspace: Workspace, *arguments: str | Path) -> tuple[list[str], list[str]]:
+def change(workspace, *arguments: str | Path) -> tuple[list[str], list[str]]:
     """Run with --from, and return the lines of stdout and of stderr."""
     done = workspace.run("--from", *map(str, arguments))
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), done.stderr.splitlines()
 
 
-def stopped(workspace: Workspace, *arguments: str | Path) -> tuple[str, list[str]]:
+def stopped(workspace, *arguments: str | Path) -> tuple[str, list[str]]:
     """Run with --from; it stops and writes nothing. Return stdout and the lines of stderr."""
-    before = everything(workspace)
+    before = workspace.files()
     done = workspace.run("--from", *map(str, arguments))
-    assert (done.returncode, everything(workspace)) == (1, before)
+    assert (done.returncode, workspace.files()) == (1, before)
     return done.stdout, done.stderr.splitlines()
 
 
-def assert_written(workspace: Workspace, document: bytes, url: str) -> None:
+def assert_written(workspace, document: bytes, url: str) -> None:
     assert (workspace.openapi / PUBLISHED).read_bytes() == document
     assert (workspace.openapi / "SOURCE.toml").read_text() == (
         f"# Where {PUBLISHED} came from. "
@@ -112,14 +104,14 @@ def assert_written(workspace: Workspace, document: bytes, url: str) -> None:
     assert workspace.run("--check").stdout == "generated_client is what the document generates\n"
 
 
-def test_the_same_page_again(workspace: Workspace) -> None:
-    before = everything(workspace)
+def test_the_same_page_again(workspace) -> None:
+    before = workspace.files()
     for arguments in ([workspace.page()], [workspace.openapi / PUBLISHED, "--dry-run"]):
         assert change(workspace, *arguments) == ([NOTHING.strip()], [])
-    assert everything(workspace) == before
+    assert workspace.files() == before
 
 
-def test_an_option_and_a_server(workspace: Workspace) -> None:
+def test_an_option_and_a_server(workspace, files) -> None:
     page = workspace.page(
         "    ChatCompletionResponse:\n", USER,
         "  - url: https://api.evolink.ai\n",
@@ -136,13 +128,13 @@ def test_an_option_and_a_server(workspace: Workspace) -> None:
         "  changed  openapi.json",
         "  changed  request_fields.py",
     ]
-    before = everything(workspace)
+    before = workspace.files()
     allowed = ("--allow-server", "eu.evolink.ai")
     assert change(workspace, page, *allowed, "--dry-run") == (
         [*expected, "nothing was written"],
         [],
     )
-    assert everything(workspace) == before
+    assert workspace.files() == before
     assert change(workspace, page, *allowed) == (expected, [])
     document = page.read_bytes().partition(b"completions\n")[2].removesuffix(b"````")
     assert_written(workspace, document, URL)
@@ -152,7 +144,7 @@ def test_an_option_and_a_server(workspace: Workspace) -> None:
     assert change(workspace, page) == ([NOTHING.strip()], [])
 
 
-def test_a_model_that_leaves_the_document_stays_known(workspace: Workspace) -> None:
+def test_a_model_that_leaves_the_document_stays_known(workspace) -> None:
     name = "            - gemini-3.5-flash\n"
     page = workspace.page(name, f"{name}            - gemini-9\n")
     assert "plugin: model gemini-9 is offered" in change(workspace, page)[0]
@@ -171,7 +163,7 @@ def test_a_model_that_leaves_the_document_stays_known(workspace: Workspace) -> N
     assert "gemini-9" not in (workspace.openapi / "SOURCE.toml").read_text()
 
 
-def test_a_new_server_is_refused(workspace: Workspace) -> None:
+def test_a_new_server_is_refused(workspace) -> None:
     page = workspace.page("https://direct.evolink.ai", "https://evil.example")
     out, err = stopped(workspace, page, "--force")
     assert (out, len(err)) == ("", 1)
@@ -180,9 +172,9 @@ def test_a_new_server_is_refused(workspace: Workspace) -> None:
     )
 
 
-def test_a_url(workspace: Workspace, pages: Pages) -> None:
+def test_a_url(workspace, pages) -> None:
     page = workspace.page("    ChatCompletionResponse:\n", REGION, fence="~~~")
-    url = pages.put("/ko/page.md", page.read_bytes(), Content_Type="text/markdown")
+    url = pages.put("/ko/page.md", page.read_bytes(), content_type="text/markdown")
     out, err = change(workspace, url)
     assert (out[0], err) == (
         "ChatCompletionQuickRequest.region: added, string, one of eu, us, optional",
@@ -192,7 +184,7 @@ def test_a_url(workspace: Workspace, pages: Pages) -> None:
     assert_written(workspace, document, url.removesuffix(".md"))
 
 
-def test_crlf_is_kept(workspace: Workspace) -> None:
+def test_crlf_is_kept(workspace) -> None:
     page = workspace.page(newline="\r\n")
     out, err = change(workspace, page)
     assert (out[0], out[1][-10:], err) == (SAME, " 0 changed", [])
@@ -201,7 +193,7 @@ def test_crlf_is_kept(workspace: Workspace) -> None:
     assert (workspace.openapi / PUBLISHED).read_bytes() == document
 
 
-def test_json_in_another_order_is_kept(workspace: Workspace) -> None:
+def test_json_in_another_order_is_kept(workspace) -> None:
     document = load_yaml((workspace.openapi / PUBLISHED).read_bytes(), PUBLISHED)
     schemas = document["components"]["schemas"]
     document["components"]["schemas"] = dict(reversed(schemas.items()))
@@ -212,7 +204,7 @@ def test_json_in_another_order_is_kept(workspace: Workspace) -> None:
     assert_written(workspace, source.read_bytes(), URL)
 
 
-def test_a_page_in_another_language(workspace: Workspace) -> None:
+def test_a_page_in_another_language(workspace) -> None:
     page = workspace.page()
     hangul = re.compile("[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff]+")
     page.write_text(hangul.sub("words", page.read_text()))
@@ -227,7 +219,7 @@ def test_a_page_in_another_language(workspace: Workspace) -> None:
     assert change(workspace, page, "--prune") == ([NOTHING.strip()], [])
 
 
-def test_a_new_text_has_an_action_for_its_translation(workspace: Workspace) -> None:
+def test_a_new_text_has_an_action_for_its_translation(workspace) -> None:
     page = workspace.page("채팅 메시지 목록", "새 '텍스트'")
     out, err = change(workspace, page)
     assert out[:4] == [
@@ -250,7 +242,7 @@ def test_a_new_text_has_an_action_for_its_translation(workspace: Workspace) -> N
     assert workspace.run("--check").stderr == ""
 
 
-def test_a_published_field_replaces_ours(workspace: Workspace) -> None:
+def test_a_published_field_replaces_ours(workspace) -> None:
     page = workspace.page("    ChatCompletionResponse:\n", TEMPERATURE)
     out, err = change(workspace, page, "--dry-run")
     assert out[:6] == [
@@ -276,7 +268,7 @@ def test_a_published_field_replaces_ours(workspace: Workspace) -> None:
     }  # fmt: skip
 
 
-def test_every_action_that_does_not_fit_is_named(workspace: Workspace) -> None:
+def test_every_action_that_does_not_fit_is_named(workspace) -> None:
     page = workspace.page(
         "        completion_tokens_details:\n", "        completion_details:\n",
         "        prompt_tokens_details:\n          type: object\n"
@@ -308,7 +300,7 @@ def misfits(lines: list[str]) -> list[str]:
     return [f"{each[1]} {each[2]}" for each in found if each]
 
 
-def test_a_path_that_moved(workspace: Workspace) -> None:
+def test_a_path_that_moved(workspace) -> None:
     page = workspace.page("  /v1/chat/completions:\n", "  /v2/chat/completions:\n")
     moved = "moved to POST /v2/chat/completions, was POST /v1/chat/completions"
     out, err = stopped(workspace, page)
@@ -322,7 +314,7 @@ def test_a_path_that_moved(workspace: Workspace) -> None:
     assert '"url": "/v2/chat/completions"' in operation.read_text()
 
 
-def test_a_schema_that_is_no_longer_named(workspace: Workspace) -> None:
+def test_a_schema_that_is_no_longer_named(workspace) -> None:
     """What refers to it in an overlay does not fit; --force leaves it out."""
     document = load_yaml((workspace.openapi / PUBLISHED).read_bytes(), PUBLISHED)
     schemas = document["components"]["schemas"]
@@ -340,7 +332,7 @@ def test_a_schema_that_is_no_longer_named(workspace: Workspace) -> None:
     assert not (workspace.client / "models/usage.py").exists()
 
 
-def test_a_failed_trial_is_printed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_trial_is_printed(workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "try_client", lambda scratch: ["stream: one", "type check: two"])
     page = workspace.page("    ChatCompletionResponse:\n", REGION)
     for arguments in ([], ["--dry-run"]):
@@ -369,12 +361,12 @@ def test_a_failed_trial_is_printed(workspace: Workspace, monkeypatch: pytest.Mon
          "page of gemini-3.5-flash"),
     ],
 )  # fmt: skip
-def test_another_page(workspace: Workspace, replacements: tuple[str, ...], message: str) -> None:
+def test_another_page(workspace, replacements: tuple[str, ...], message: str) -> None:
     page = workspace.page(*replacements)
     assert stopped(workspace, page) == ("", [f"Error: {page} {message}"])
 
 
-def test_a_request_that_the_generator_does_not_support(workspace: Workspace) -> None:
+def test_a_request_that_the_generator_does_not_support(workspace) -> None:
     page = workspace.page(
         "        required: true\n        content:\n          application/json:",
         "        required: true\n        content:\n          application/xml:",
@@ -393,11 +385,11 @@ def test_a_request_that_the_generator_does_not_support(workspace: Workspace) -> 
         ("/dev/null", "/dev/null holds no OpenAPI document, neither fenced nor bare"),
     ],
 )
-def test_a_source_without_a_document(workspace: Workspace, source: str, message: str) -> None:
+def test_a_source_without_a_document(workspace, source: str, message: str) -> None:
     assert stopped(workspace, source) == ("", [f"Error: {message}"])
 
 
-def test_an_edited_document_is_not_replaced(workspace: Workspace) -> None:
+def test_an_edited_document_is_not_replaced(workspace) -> None:
     page = workspace.page()
     with (workspace.openapi / PUBLISHED).open("a") as document:
         document.write("# edited\n")
@@ -417,9 +409,7 @@ def test_an_edited_document_is_not_replaced(workspace: Workspace) -> None:
         (["--from"], "argument --from: expected one argument"),
     ],
 )  # fmt: skip
-def test_arguments_that_contradict(
-    workspace: Workspace, arguments: list[str], message: str
-) -> None:
+def test_arguments_that_contradict(workspace, arguments: list[str], message: str) -> None:
     done = workspace.run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith(f"scripts/regenerate: error: {message}\n")

@@ -14,13 +14,13 @@ from regeneration.generator import BIDIRECTIONAL, RESERVED, generate_client
 from regeneration.update import read_update
 from regeneration.vendored import Effective, vendored_document, with_overlays
 
-from .page_server import Pages
-from .workspace import FROZEN, ROOT, Workspace, files
-
+ROOT = Path(__file__).parents[2]
+FROZEN = Path(__file__).parent / "frozen"
 OPENAPI = ROOT / "openapi"
 MESSAGES = "        messages:\n          type: array\n"
 IMPORT_ALL = """
 import importlib, pkgutil, generated_client
+
 for module in pkgutil.walk_packages(generated_client.__path__, "generated_client."):
     importlib.import_module(module.name)
 """
@@ -87,7 +87,9 @@ def test_a_text_stays_a_text(
     assert code(generate(with_texts(document, text), tmp_path)) == plain
 
 
-def test_names_and_values_stay_names_and_values(document: dict[str, Any], tmp_path: Path) -> None:
+def test_names_and_values_stay_names_and_values(
+    document: dict[str, Any], tmp_path: Path, files
+) -> None:
     names = ['"""', "a\\", "'+exit()+'", "a\nexit()", "../../x", "class", "\x1b[31m", "{{7}}"]
     request = document["components"]["schemas"]["ChatCompletionQuickRequest"]["properties"]
     for number, name in enumerate(names):
@@ -171,12 +173,12 @@ def is_of_a_field(name: str, fields: set[str]) -> bool:
     return any(name == field or name.startswith(f"{field}_") for field in fields)
 
 
-def run(workspace: Workspace, replacement: str) -> tuple[str, str]:
+def run(workspace, replacement: str) -> tuple[str, str]:
     """Run with a page that has this in place of the field messages; it stops, nothing written."""
-    before = files(workspace.openapi) | files(workspace.client)
+    before = workspace.files()
     done = workspace.run("--from", str(workspace.page(MESSAGES, replacement + MESSAGES)))
     assert done.returncode == 1
-    assert files(workspace.openapi) | files(workspace.client) == before
+    assert workspace.files() == before
     return done.stdout, done.stderr
 
 
@@ -192,7 +194,7 @@ def run(workspace: Workspace, replacement: str) -> tuple[str, str]:
         (r"""{$ref: "\e[31m\n"}""", r"$ref \x1b[31m\n is refused: it leads out of the document"),
     ],
 )
-def test_a_reference(workspace: Workspace, pages: Pages, schema: str, message: str) -> None:
+def test_a_reference(workspace, pages, schema: str, message: str) -> None:
     url = pages.url("")
     page = workspace.page(MESSAGES, f"        more: {schema.replace('PAGES', url)}\n{MESSAGES}")
     with pytest.raises(RegenerationError) as raised:
@@ -211,7 +213,7 @@ FETCHED = """\
 """
 
 
-def test_nothing_is_fetched_and_a_name_is_escaped(workspace: Workspace, pages: Pages) -> None:
+def test_nothing_is_fetched_and_a_name_is_escaped(workspace, pages) -> None:
     fields = FETCHED.replace("PAGES", pages.url(""))
     fields += r'        "\e]0;title\a\n\u202e": {type: string}' + "\n"
     update = read_update(str(workspace.page(MESSAGES, fields + MESSAGES)), workspace.openapi)
@@ -240,18 +242,18 @@ def test_bidirectional_characters_are_escaped(document: dict[str, Any], tmp_path
     assert (json.loads(done.stdout), done.stderr) == ({text: "x"}, "")
 
 
-def test_a_document_over_the_limit(workspace: Workspace) -> None:
+def test_a_document_over_the_limit(workspace) -> None:
     out, err = run(workspace, "".join(f"        f{n}: {{type: string}}\n" for n in range(50_000)))
     assert out == ""
     assert err.endswith("page.md is larger than 1 MB\n")
 
 
-def test_a_pattern_that_never_ends(workspace: Workspace) -> None:
+def test_a_pattern_that_never_ends(workspace, files) -> None:
     schema = f"{{type: string, pattern: '^(a+)+$', default: {'a' * 99}b}}"
     page = workspace.page(MESSAGES, f"        more: {schema}\n{MESSAGES}")
     script = "import regeneration.command_line as program; program.MOST_SECONDS = 1; program.run()"
     arguments = workspace.arguments("--from", str(page))
-    before = files(workspace.openapi) | files(workspace.client)
+    before = workspace.files()
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
         env=workspace.environment(PYTHONPATH=str(ROOT / "scripts")),
@@ -265,4 +267,4 @@ def test_a_pattern_that_never_ends(workspace: Workspace) -> None:
         "",
         "Error: stopped after 1 seconds of CPU; nothing was written\n",
     )
-    assert (workspace.litter(), files(workspace.openapi) | files(workspace.client)) == ([], before)
+    assert (workspace.litter(), workspace.files()) == ([], before)

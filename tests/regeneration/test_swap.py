@@ -10,7 +10,7 @@ import pytest
 from regeneration import swap
 from regeneration.swap import JOURNAL, replace, scratch_folder, undo_interrupted
 
-from .workspace import files, run_child
+from tests.llm_process import run_forked
 
 NOTE = "a run that was killed is undone: the files are as they were before it"
 NEW = {"overlays/a.yaml": b"new", "SOURCE.toml": b"new", "added.yaml": b"new"}
@@ -31,7 +31,7 @@ def replace_all(project: Path) -> None:
         replace(project / "openapi", NEW, scratch / "client", project / "client")
 
 
-def test_everything_is_replaced(project: Path) -> None:
+def test_everything_is_replaced(project: Path, files) -> None:
     replace_all(project)
     assert files(project) == {
         "client/openapi.json": b"new",
@@ -58,7 +58,7 @@ def stop_at_rename(number: int, stop: Callable[[], object]) -> Callable[[Path, P
 
 @pytest.mark.parametrize("number", range(8))
 def test_a_failure_puts_everything_back(
-    project: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    project: Path, monkeypatch: pytest.MonkeyPatch, number: int, files
 ) -> None:
     def fail() -> None:
         monkeypatch.undo()
@@ -72,7 +72,7 @@ def test_a_failure_puts_everything_back(
 
 
 @pytest.mark.parametrize("number", range(9))
-def test_a_kill_at_any_rename_is_undone_by_the_next_run(project: Path, number: int) -> None:
+def test_a_kill_at_any_rename_is_undone_by_the_next_run(project: Path, number: int, files) -> None:
     before = files(project)
 
     def killed() -> None:
@@ -82,7 +82,7 @@ def test_a_kill_at_any_rename_is_undone_by_the_next_run(project: Path, number: i
         replace_all(project)
 
     # Renames: 1 of the journal, 2 of each file that was there, 1 of the one that was not.
-    killed_by = run_child(killed)
+    killed_by = run_forked(killed)
     assert killed_by == (signal.SIGKILL if number < 8 else 0)
     notes = undo_interrupted([project, project / "openapi"])
     assert notes == ([NOTE] if 0 < number < 8 else [])
@@ -92,7 +92,7 @@ def test_a_kill_at_any_rename_is_undone_by_the_next_run(project: Path, number: i
     assert after == before if number < 8 else set(after.values()) == {b"new"}
 
 
-def test_a_kill_while_a_run_is_undone(project: Path) -> None:
+def test_a_kill_while_a_run_is_undone(project: Path, files) -> None:
     before = files(project)
     scratch = project / ".regenerate-x"
     (scratch / "client.old").mkdir(parents=True)

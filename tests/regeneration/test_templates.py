@@ -9,7 +9,8 @@ from typing import Any
 from regeneration.generator import generate_client
 from regeneration.vendored import vendored_document, with_overlays
 
-from .workspace import FROZEN, ROOT
+ROOT = Path(__file__).parents[2]
+FROZEN = Path(__file__).parent / "frozen"
 
 
 def answers(name: str) -> dict[str, Any]:

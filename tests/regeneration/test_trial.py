@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from regeneration.trial import prompt_failures, try_client
 
-from .workspace import Workspace
-
 
 @pytest.fixture
 def scratch(tmp_path: Path, frozen_client: Path) -> Path:
@@ -112,7 +110,7 @@ plugin: Usage.cost is not used
 """
 
 
-def test_a_document_with_many_changes_is_accepted(generated: Workspace) -> None:
+def test_a_document_with_many_changes_is_accepted(generated) -> None:
     page = generated.page(*(text for change in CHANGES for text in change))
     done = generated.run("--from", str(page))
     assert done.returncode == 0, done.stderr
