@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 import httpx
-from attrs import define, evolve, field
+from attr import define, evolve, field
 
 SERVERS: tuple[str, ...] = (
     "https://direct.evolink.ai",

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, MutableMapping
 from typing import IO, Any, BinaryIO, Generic, Literal, TypeVar
 
-from attrs import define, fields
+from attr import define, fields
 
 
 class Unset:
