@@ -217,11 +217,11 @@ def _timed_out(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkEr
     url, limits = failure.request.url, failure.request.extensions["timeout"]
     if isinstance(failure, httpx.ConnectTimeout):
         return UnreachableError, f"Cannot reach {url.host} within {limits['connect']:g} s"
-    no_data = f"no data from {url.host} for {limits['read']:g} s"
+    no_progress = f"no progress from {url.host} for {limits['read']:g} s"
     if began:
-        return TimedOutError, f"The answer is incomplete: {no_data}"
+        return TimedOutError, f"The answer is incomplete: {no_progress}"
     billed = f"; {BILLED}" if _may_be_billed(failure) else ""
-    return TimedOutError, f"N{no_data[1:]}{billed}"
+    return TimedOutError, f"N{no_progress[1:]}{billed}"
 
 
 def _may_be_billed(failure: httpx.RequestError) -> bool:

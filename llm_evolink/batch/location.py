@@ -35,5 +35,5 @@ def state_path(database: str | None, name: str) -> Path:
             )
         return Path(database)
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
-        raise click.UsageError("--name may hold letters, digits, and - _ .")
+        raise click.UsageError("--name is not letters, digits, hyphens, underscores and dots")
     return folder / "evolink-batches" / f"{name}.db"

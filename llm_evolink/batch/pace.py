@@ -103,7 +103,8 @@ class Pace:
                 f"The server asks to wait {seconds:,.0f} s, longer than --max-wait "
                 f"{self._max_wait:g}"
                 if seconds > self._max_wait
-                else f"The server has refused every request for --max-wait {self._max_wait:g} s"
+                else "The server refuses every request, and the next pause would be longer than "
+                f"--max-wait {self._max_wait:g} s"
             )
         if until > self._until:
             paused_from = max(now, self._until)

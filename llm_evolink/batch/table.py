@@ -115,4 +115,4 @@ def open_table(
 def columns_error(missing: Iterable[str], columns: Iterable[str]) -> BatchError:
     """Return the error for a template that uses columns which the table does not have."""
     names = ", ".join(f"${name}" for name in sorted(missing))
-    return BatchError(f"there is no column {names}; there is {', '.join(columns)}")
+    return BatchError(f"there is no column {names}; the columns are {', '.join(columns)}")

@@ -15,10 +15,7 @@ NO_TEXT = (
     "The token limit was reached before any text of the answer: raise it with -o max_tokens; "
     "reasoning counts too"
 )
-CUT_JSON = (
-    "The JSON of the answer is cut ({reason}) and must not be parsed: raise the limit with "
-    "-o max_tokens"
-)
+CUT_JSON = "The JSON of the answer is cut ({reason}) and must not be parsed: {advice}"
 
 
 def notices(reply: Reply, *, has_schema: bool) -> Iterator[str]:
@@ -32,7 +29,9 @@ def notices(reply: Reply, *, has_schema: bool) -> Iterator[str]:
             "form of a tool call: its arguments are shown, and nothing was called"
         )
     if has_schema and not reply.is_empty and reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
-        yield CUT_JSON.format(reason=reason)
+        is_limit = reply.ending is Ending.TOKEN_LIMIT
+        advice = "raise the limit with -o max_tokens" if is_limit else "rephrase the prompt"
+        yield CUT_JSON.format(reason=reason, advice=advice)
     elif reply.ending is Ending.TOKEN_LIMIT:
         yield NO_TEXT if reply.is_empty else CUT_TEXT
     elif reply.ending is Ending.FILTERED:

@@ -21,7 +21,7 @@ from ..batch.progress import Limits
 from ..batch.query import query_table
 from ..batch.rates import Rates
 from ..batch.requests import Requests
-from ..batch.results import Tokens
+from ..batch.results import CUT, Tokens
 from ..batch.run import Run
 from ..batch.state import State
 from ..batch.table import open_table
@@ -66,7 +66,7 @@ COUNT = click.IntRange(min=1)
     "-f", "--fragment", multiple=True, help="Fragment of llm before each prompt. Repeatable."
 )
 @click.option("--key", help="API key to use.")
-@click.option("--name", help="Id of the batch.  [default: a hash of input and prompt]")
+@click.option("--name", help="Id of the batch.  [default: a hash of input and request]")
 @click.option(
     "-d", "--database", type=click.Path(dir_okay=False), help="State file with the answers."
 )
@@ -92,7 +92,7 @@ COUNT = click.IntRange(min=1)
     type=POSITIVE,
     default=600,
     show_default=True,
-    help="Maximum seconds of a pause that the server asks for; a longer one ends the run.",
+    help="Maximum seconds of pauses in a row; the run ends before longer ones.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Output CSV instead of JSON lines.")
 @click.option(
@@ -193,7 +193,8 @@ def _run(stack: ExitStack, **flags: Any) -> int:
     elif file:
         lines.append(f"{flags['output']} was not written")
     lines.append(f"Batch {name}: {database}")
-    if not complete or progress.failed:
+    # Rows whose answer was cut are not asked again.
+    if not complete or progress.failed > progress.failures.get(CUT, 0):
         lines.append("To continue, run the same command again")
     click.echo("\n".join(lines), err=True)
     if outcome.error:

@@ -71,7 +71,7 @@ def count(
 ) -> None:
     """Estimate the input tokens of a prompt, and what they cost.
 
-    The options are those of `llm prompt`. Nothing is sent to EvoLink: 4 bytes of text
+    -s, -f and -a are those of `llm prompt`. Nothing is sent to EvoLink: 4 bytes of text
     are counted as a token, and an image of any size as 1,120 tokens, which is Google's
     approximate figure for Gemini 3. The cost uses your price, from evolink-prices.json
     in the folder of `llm logs path`.

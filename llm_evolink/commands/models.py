@@ -94,7 +94,9 @@ def add(name: str, no_images: bool, no_tools: bool, no_schema: bool) -> None:
 
 def _check_name(name: str) -> None:
     if not name.isprintable() or not name.strip() or " " in name:
-        raise click.ClickException(f"{name!r} is not the name of a model")
+        raise click.ClickException(
+            f"{name!r} is not the name of a model: it is empty or has a space or control character"
+        )
     for model, aliases in registered_models():
         if not (model.added or model.removed) and name in (model.model_id, *aliases):
             raise click.ClickException(

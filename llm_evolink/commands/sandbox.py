@@ -81,7 +81,7 @@ def _seconds(value: str) -> float:
     type=_failure,
     metavar="STATUS:COUNT",
     multiple=True,
-    help="Answer the first COUNT requests with the error STATUS. Repeatable.",
+    help="Answer the first COUNT requests with the error STATUS. Repeat it for the next ones.",
 )
 @click.option(
     "--latency",
@@ -107,7 +107,7 @@ def _seconds(value: str) -> float:
 def sandbox(**settings: Any) -> None:
     """Run a local server that answers in the format of EvoLink.
 
-    It checks each request against EvoLink's document, accepts any key, and answers
+    It checks each request against EvoLink's document, accepts any key but "invalid", and answers
     with generated text that echoes the prompt. A prompt that names an offered tool gets
     a call of that tool, with the JSON object that follows the name as arguments. With
     --reply you write the answers, with --backend a model that is installed in llm does.

@@ -149,7 +149,7 @@ def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"id": 1, "body": "a"}], r"there is no column \$text; there is id, body"),
+        ([{"id": 1, "body": "a"}], r"there is no column \$text; the columns are id, body"),
         ([{"id": 1, "text": "a"}, {"id": 1, "text": "b"}], "row 2: the id '1' is already"),
         ([{"id": "", "text": "a"}], "row 1: the id is empty"),
         ([{}], "row 1 is empty"),

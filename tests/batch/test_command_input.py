@@ -15,8 +15,11 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (["$text"], "Give a prompt, such as 'Sentiment of this review: $text'"),
         ([], "Give a FILE, - for standard input, or --sql"),
         (["FILE", "$text", "more"], "Too many arguments: give FILE and PROMPT"),
-        (["FILE", "$stars"], "FILE, there is no column $stars; there is id, text"),
-        (["FILE", "$text", "--id", "key"], "FILE, there is no column $key; there is id, text"),
+        (["FILE", "$stars"], "FILE, there is no column $stars; the columns are id, text"),
+        (
+            ["FILE", "$text", "--id", "key"],
+            "FILE, there is no column $key; the columns are id, text",
+        ),
         (
             ["FILE", "costs $5"],
             "The prompt has a $ without a column (line 1, col 7); write $$ for $",
@@ -26,7 +29,10 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (["FILE", "$text", "--schema", "none"], "The schema cannot be used: "),
         (["FILE", "$text", "-t", "none"], "The template cannot be loaded: Invalid template: none"),
         (["FILE", "$text", "-f", "none"], "The fragment cannot be used: Fragment 'none' not found"),
-        (["FILE", "$text", "--name", "../x"], "--name may hold letters, digits, and - _ ."),
+        (
+            ["FILE", "$text", "--name", "../x"],
+            "--name is not letters, digits, hyphens, underscores and dots",
+        ),
         (["FILE", "$text", "-T", "tool"], "No such option"),
         (["FILE", "$text", "--attach", "a", "FILE"], "--attach needs --sql"),
         (["--sql", "select 1 as id", "a", "b"], "Too many arguments: give PROMPT alone"),

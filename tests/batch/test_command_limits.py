@@ -2,7 +2,7 @@
 
 import json
 
-from tests.scripted_server import Refusal
+from tests.scripted_server import Answer, Refusal
 
 
 def test_limit_asks_the_first_rows_and_estimates_all(model, batch, table, user_path):
@@ -76,6 +76,16 @@ def test_a_pause_over_max_wait_ends_the_run(model, batch, table):
     model.asked.clear()
     assert batch(path, "$text").returncode == 0
     assert sorted(text[7] for text in model.asked) == ["5", "6", "7", "8"]
+
+
+def test_a_run_whose_only_failures_are_cut_answers_cannot_be_continued(model, batch, table):
+    """The same command would not ask them again."""
+    model.respond = lambda text, _: Answer("a", "length" if "2" in text else "stop")
+    done = batch(table(3), "$text")
+
+    assert done.returncode == 1
+    assert "To continue" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Batch ")
 
 
 def test_max_failures_and_max_tokens_end_the_run(model, batch, table):

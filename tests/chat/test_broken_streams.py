@@ -17,7 +17,7 @@ from tests.scripted_server import STREAM_EVENTS, Body, in_memory, serving
 HI = {"choices": [{"delta": {"content": "Hi"}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 ALLOW_MORE = "try again, or allow more seconds with -o timeout or EVOLINK_TIMEOUT"
-NO_DATA = f"no data from 127.0.0.1 for 600 s; {ALLOW_MORE}"
+NO_PROGRESS = f"no progress from 127.0.0.1 for 600 s; {ALLOW_MORE}"
 BROKEN = (
     "the connection broke (peer closed connection without sending complete message body "
     "(incomplete chunked read)); try again"
@@ -135,7 +135,7 @@ def test_a_stream_that_stalls(monkeypatch, way: Way, pings):
     requests = in_memory(monkeypatch, lambda _: httpx.Response(200, headers=headers, stream=body))
     outcome = ask(way)
 
-    check_broken_off(outcome, errors.TimedOutError, NO_DATA)
+    check_broken_off(outcome, errors.TimedOutError, NO_PROGRESS)
     assert len(requests) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_server_that_sends_nothing_before_the_timeout(monkeypatch):
 
     assert type(outcome.error) is errors.TimedOutError
     assert str(outcome.error) == (
-        f"No data from 127.0.0.1 for 0.2 s; the request may have been billed; {ALLOW_MORE}"
+        f"No progress from 127.0.0.1 for 0.2 s; the request may have been billed; {ALLOW_MORE}"
     )
 
 

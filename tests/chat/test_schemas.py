@@ -7,6 +7,7 @@ import pytest
 
 from tests.chat.test_tools import now, upper
 from tests.four_ways import MODEL, WAYS, way_id
+from tests.scripted_server import serving
 
 DOG = {
     "type": "object",
@@ -116,6 +117,20 @@ def test_a_cut_answer_is_logged_and_exits_with_1(sandbox, llm_command, turns, wa
     assert turn["response_json"]["finish_reason"] == "length"
     (row,) = json.loads(llm_command("logs", "--json").stdout)
     assert row["response"] == '{"name": "sa'
+
+
+def test_json_that_a_content_filter_cut(monkeypatch, environment, llm_command):
+    def cut(reply):
+        reply.complete({"content": '{"name": "sa'}, finish_reason="content_filter")
+
+    with serving(monkeypatch, cut):
+        done = llm_command("-m", MODEL, "Invent a dog", "--schema", "name, age int")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "The JSON of the answer is cut (content_filter) and must not be parsed: "
+        "rephrase the prompt\n"
+    )
 
 
 def test_a_complete_answer_and_cut_text_exit_with_0(sandbox, llm_command):

@@ -190,7 +190,8 @@ def test_a_read_timeout_is_broken(monkeypatch, llm_in_process):
     done = llm_in_process("evolink", "doctor")
 
     timeout = (
-        r"No data from 127\.0\.0\.1 for 600 s; the request may have been billed; try again, or .+"
+        r"No progress from 127\.0\.0\.1 for 600 s; the request may have been billed; "
+        r"try again, or .+"
     )
     model = ("(?:ok    |note  )", ".+")  # Other plugins are loaded in this process.
     check_output(done, lines(url, authentication=("broken", timeout), model=model), 1)

@@ -69,6 +69,9 @@ def test_add_remove_and_forget(user_path):
     assert [path.name for path in user_path.glob("evolink*")] == ["evolink-models.json"]
 
 
+NAME_RULE = "it is empty or has a space or control character"
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -79,9 +82,9 @@ def test_add_remove_and_forget(user_path):
         for name in ("gemini-3.5-flash", "evolink/gemini-3.5-flash")
     ]
     + [
-        (["add", ""], "'' is not the name of a model"),
-        (["add", "two words"], "'two words' is not the name of a model"),
-        (["add", "a\x1b[31m"], "'a\\x1b[31m' is not the name of a model"),
+        (["add", ""], "'' is not the name of a model: " + NAME_RULE),
+        (["add", "two words"], "'two words' is not the name of a model: " + NAME_RULE),
+        (["add", "a\x1b[31m"], "'a\\x1b[31m' is not the name of a model: " + NAME_RULE),
         (["remove", "gpt-9"], "'gpt-9' is not an added model; see: llm evolink models"),
         (
             ["forget", "gemini-3.5-flash"],

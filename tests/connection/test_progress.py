@@ -186,7 +186,7 @@ def test_an_option_or_the_environment_sets_the_time_out(monkeypatch, variable, o
     requests = in_memory(monkeypatch, time_out)
     for way in WAYS:
         error = ask(way, timeout=option).error
-        assert str(error).startswith(f"No data from 127.0.0.1 for {seconds:g} s; ")
+        assert str(error).startswith(f"No progress from 127.0.0.1 for {seconds:g} s; ")
 
     limits = [request.extensions["timeout"] for request in requests]
     assert limits == [{"connect": 10, "read": seconds, "write": seconds, "pool": None}] * 4
@@ -252,7 +252,7 @@ def test_time_without_progress_ends_a_prompt(monkeypatch, fast_clock, handler, w
 
     assert type(outcome.error) is errors.TimedOutError
     assert str(outcome.error) == (
-        "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
+        "No progress from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
         "allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     )
     assert len(server.requests) <= 1

@@ -167,7 +167,7 @@ def test_a_read_timeout_is_not_retried(monkeypatch, delays, way: Way):
 
     assert type(outcome.error) is errors.TimedOutError
     assert str(outcome.error) == (
-        "No data from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
+        "No progress from 127.0.0.1 for 600 s; the request may have been billed; try again, or "
         "allow more seconds with -o timeout or EVOLINK_TIMEOUT"
     )
     assert outcome.error.may_be_billed
@@ -175,7 +175,7 @@ def test_a_read_timeout_is_not_retried(monkeypatch, delays, way: Way):
 
 
 NOT_BILLED = (
-    "No data from 127.0.0.1 for 600 s; try again, or allow more seconds with -o timeout or "
+    "No progress from 127.0.0.1 for 600 s; try again, or allow more seconds with -o timeout or "
     "EVOLINK_TIMEOUT"
 )
 

@@ -21,7 +21,7 @@ def doctor(json_: bool) -> None:
     Each server is sent one request without messages, which it has to refuse: its
     answer shows whether it accepts the key, and nothing is generated or billed. The
     request allows one token of output, in case a server does not refuse it. Of the
-    key only the last four characters are shown.
+    key at most the last four characters are shown.
     """
     findings = []
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
