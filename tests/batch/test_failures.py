@@ -1,9 +1,12 @@
 """Rows that fail: what is tried again, and what ends a run."""
 
+import threading
+
 import pytest
 
 from llm_evolink.batch import Limits
 from llm_evolink.connection import retry
+from tests.llm_process import TIMEOUT
 from tests.scripted_server import Answer, Refusal
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -48,6 +51,23 @@ def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, monkeyp
     assert f"broke: Server disconnected without sending a response.; {BILLED}; " in (
         results["0"].error
     )
+
+
+def test_rows_whose_connections_break_together_are_asked_once_in_a_run(model, monkeypatch, asked):
+    """Each request is recorded as written, also while the others are in flight."""
+    all_arrived = threading.Barrier(4)
+
+    def drop(text, before):
+        if not before:
+            all_arrived.wait(TIMEOUT)
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(retry, "DROP_SECONDS", 0.0)
+    monkeypatch.setattr(model, "respond", drop)
+    results, stopped = asked(4)
+
+    assert (stopped, sorted(model.asked)) == (None, [f"row {number}" for number in range(4)])
+    assert [BILLED in result.error for result in results.values()] == [True] * 4
 
 
 @pytest.mark.parametrize("status", [500, 502])
