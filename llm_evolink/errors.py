@@ -25,6 +25,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
 
     Attributes:
         reason: What happened, without what to do about it.
+        note: What the plugin knows besides, such as that the request may have been billed.
         status_code: HTTP status, None when there was no response.
         type: The server's type of error, such as rate_limit_error.
         param: Name of the request parameter that the server objects to.
@@ -43,6 +44,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         self,
         reason: str,
         *,
+        note: str | None = None,
         status_code: int | None = None,
         type: str | None = None,  # noqa: A002  the document's own word
         param: str | None = None,
@@ -51,6 +53,7 @@ class EvolinkError(llm.ModelError, click.ClickException):
         retry_after: float | None = None,
     ) -> None:
         self.reason = reason
+        self.note = note
         self.status_code = status_code
         self.type = type
         self.param = param
@@ -58,7 +61,12 @@ class EvolinkError(llm.ModelError, click.ClickException):
         self.fallback_suggestion = fallback_suggestion
         self.retry_after = retry_after
         suggested = fallback_suggestion and f"the server suggests: {fallback_suggestion}"
-        parts = (self.prefix + reason.rstrip(". "), suggested or self.suggestion, self.instruction)
+        parts = (
+            self.prefix + reason.rstrip(". "),
+            note,
+            suggested or self.suggestion,
+            self.instruction,
+        )
         facts = {"status": status_code, "param": param, "request": request_id}
         where = ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact)
         super().__init__("; ".join(filter(None, parts)) + (f" ({where})" if where else ""))
@@ -67,12 +75,14 @@ class EvolinkError(llm.ModelError, click.ClickException):
         """Return the error with the id of its request, each text redacted, printable and short."""
 
         def shown(text: str | None) -> str | None:
-            # Cut last: a part of the key would not be recognized.
+            # Cut last: a part of the key would not be recognized. Each text by itself: a server's
+            # can end inside the key.
             text = text and clean(redactor.excerpt(text))
             return text[: MAX_TEXT - 1] + "…" if text and len(text) > MAX_TEXT else text
 
         completed = type(self)(
             shown(self.reason) or "",
+            note=shown(self.note),
             status_code=self.status_code,
             type=shown(self.type),
             param=shown(self.param),

@@ -81,8 +81,11 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
         is_timeout = isinstance(failure, httpx.TimeoutException)
         error_class, reason = (_timed_out if is_timeout else _broken)(failure, began)
         failed = failure.request.extensions.get(FAILED)
-        error = error_class(_with_failed(reason, "; ".join(failed or ())))
-        error.may_be_billed = began or _may_be_billed(failure)
+        may_be_billed = bool(failure.request.extensions.get(MAY_BE_BILLED))
+        error = error_class(
+            reason, note=_note(may_be_billed and not began, "; ".join(failed or ()))
+        )
+        error.may_be_billed = began or may_be_billed
         return error
     if isinstance(failure, client_errors.EventTooLarge):
         return IncompleteReplyError("the server sent an event that is too large")
@@ -116,14 +119,14 @@ def from_status(
     from .retry_after import retry_after
 
     is_quota = status_code in (402, 403, 429, 503) and is_quota_used_up(content)
-    report = _read_body(content)
-    message = clean(report.message) or "EvoLink reported an error without a message"
     may_be_billed = is_billable and status_code in _BILLED_STATUSES
-    if may_be_billed:
-        message = f"{message.rstrip('. ')}; {BILLED}"
-    report.message = _with_failed(message, headers.get(FAILED_HEADER))
-    error_class = QuotaError if is_quota else _class_of(status_code)
-    error = _build(error_class, report, status_code, retry_after(headers, content))
+    error = _build(
+        QuotaError if is_quota else _class_of(status_code),
+        _read_body(content),
+        status_code,
+        delay=retry_after(headers, content),
+        note=_note(may_be_billed, headers.get(FAILED_HEADER)),
+    )
     error.may_be_billed = may_be_billed
     return error
 
@@ -162,6 +165,7 @@ def _incomplete(error: EvolinkError) -> EvolinkError:
         return error
     return IncompleteReplyError(
         error.reason,
+        note=error.note,
         status_code=error.status_code,
         type=error.type,
         param=error.param,
@@ -174,10 +178,13 @@ def _build(
     error_class: type[EvolinkError],
     report: ErrorReport,
     status_code: int | None,
+    *,
     delay: float | None = None,
+    note: str | None = None,
 ) -> EvolinkError:
     error = error_class(
         clean(report.message) or "EvoLink reported an error without a message",
+        note=note,
         status_code=status_code,
         type=report.type,
         param=report.param,
@@ -189,9 +196,10 @@ def _build(
     return error
 
 
-def _with_failed(reason: str, failed: str | None) -> str:
-    """Return the reason with the servers that failed before, and why."""
-    return f"{reason.rstrip('. ')}; before that {failed}" if failed else reason
+def _note(may_be_billed: bool, failed: str | None) -> str:
+    """Return that the request may have been billed, and which servers failed before, and why."""
+    notes = (BILLED if may_be_billed else None, f"before that {failed}" if failed else None)
+    return "; ".join(filter(None, notes))
 
 
 def _broken(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError], str]:
@@ -207,8 +215,7 @@ def _broken(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError
         return UnreachableError, f"Cannot reach {host} through the proxy: {reason}"
     if isinstance(failure, httpx.ConnectError):
         return UnreachableError, f"Cannot reach {host}: {reason}"
-    billed = f"; {BILLED}" if _may_be_billed(failure) else ""
-    return UnreachableError, f"The connection to {host} broke: {reason}{billed}"
+    return UnreachableError, f"The connection to {host} broke: {reason}"
 
 
 def _timed_out(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkError], str]:
@@ -220,12 +227,7 @@ def _timed_out(failure: httpx.RequestError, began: bool) -> tuple[type[EvolinkEr
     no_progress = f"no progress from {url.host} for {limits['read']:g} s"
     if began:
         return TimedOutError, f"The answer is incomplete: {no_progress}"
-    billed = f"; {BILLED}" if _may_be_billed(failure) else ""
-    return TimedOutError, f"N{no_progress[1:]}{billed}"
-
-
-def _may_be_billed(failure: httpx.RequestError) -> bool:
-    return bool(failure.request.extensions.get(MAY_BE_BILLED))
+    return TimedOutError, f"N{no_progress[1:]}"
 
 
 def _read_body(content: bytes) -> ErrorReport:

@@ -73,6 +73,17 @@ def test_an_error_that_echoes_the_key(monkeypatch, way: Way, status, body, heade
     assert outcome.error.__context__ is outcome.error.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("status", "more"), [(500, ""), (504, "; the request may have been billed")]
+)
+def test_an_error_that_ends_inside_the_key(monkeypatch, status, more):
+    handler = scripted_server.replying(status, f"refused {KEY[:-6]}", content_type="text/plain")
+    with serving(monkeypatch, handler):
+        error = ask(COMPLETE[0]).error
+
+    assert str(error) == f"refused …{more}; try again later (status {status})"
+
+
 def test_the_key_is_replaced_by_its_last_four_characters(monkeypatch, way: Way):
     with serving(monkeypatch, echo(401, {"error": {"message": f"Bad key {KEY}!"}})):
         outcome = ask(way)

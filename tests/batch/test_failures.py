@@ -48,7 +48,7 @@ def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, monkeyp
     results, stopped = asked(1)
 
     assert (stopped, model.counts["row 0"]) == (None, 1)
-    assert f"broke: Server disconnected without sending a response.; {BILLED}; " in (
+    assert f"broke: Server disconnected without sending a response; {BILLED}; " in (
         results["0"].error
     )
 
