@@ -36,8 +36,10 @@ _AsyncKey = tuple[asyncio.AbstractEventLoop, Settings, str]
 
 _lock = threading.Lock()
 _clients: dict[_Key, tuple[AuthenticatedClient, Transport]] = {}
-# One client per event loop, with the async generator that closes it at loop shutdown.
-_async_clients: dict[_AsyncKey, tuple[AuthenticatedClient, AsyncGenerator[None, None]]] = {}
+# For an event loop; with the async generator that closes the client when the loop shuts down.
+_async_clients: dict[
+    _AsyncKey, tuple[AuthenticatedClient, AsyncTransport, AsyncGenerator[None, None]]
+] = {}
 # Clients inherited through fork(): kept, so that their sockets are not closed under the parent.
 _inherited: list[Any] = []
 
@@ -96,22 +98,26 @@ def _new_client(settings: Settings, key: str) -> tuple[AuthenticatedClient, Tran
 
 async def async_client(key: str, timeout: float | None = None) -> AuthenticatedClient:
     """As client, for the running event loop; closed when the loop shuts down."""
-    place = (asyncio.get_running_loop(), *(_settings(), key))
-    for old in [old for old in _async_clients if old[0].is_closed()]:
-        _async_clients.pop(old, None)
-    found = _async_clients.pop(place, None)
+    settings = _settings()
+    place = (asyncio.get_running_loop(), settings, key)
+    with _lock:
+        for old in [old for old in _async_clients if old[0].is_closed()]:
+            del _async_clients[old]
+        found = _async_clients.pop(place, None)
     if found is None:
-        settings = place[1]
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
         transport = AsyncTransport(_connections(AsyncConnections, settings), policy, _notify)
         # A loop closes its async generators before it closes: this one then closes the client.
         closer = _close_at_shutdown(place, transport)
-        found = _authenticated(settings, key, transport), closer
+        made = _authenticated(settings, key, transport)
+        made.get_async_httpx_client()
+        found = made, transport, closer
         await anext(closer)
-    _async_clients[place] = found  # Last, as the most recently used.
-    while len(_async_clients) > MAX_CLIENTS:
-        # Its loop closes the generator, which nothing refers to any more.
-        del _async_clients[next(iter(_async_clients))]
+    with _lock:
+        _async_clients[place] = found  # Last, as the most recently used.
+        while len(_async_clients) > MAX_CLIENTS:
+            # Its loop closes the generator, which nothing refers to any more.
+            del _async_clients[next(iter(_async_clients))]
     return _with_timeout(found[0], timeout)
 
 
@@ -121,7 +127,12 @@ async def _close_at_shutdown(
     try:
         yield
     finally:
-        if _async_clients.pop(place, None):
+        with _lock:
+            kept = _async_clients.get(place)
+            is_kept = kept is not None and kept[1] is transport
+            if is_kept:
+                del _async_clients[place]
+        if is_kept:
             await transport.aclose()
         else:  # Evicted: it may be in use.
             await transport.aretire()

@@ -4,12 +4,13 @@ import asyncio
 import gc
 
 import httpcore
+import httpx
 import pytest
 
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from llm_evolink.connection.settings import Settings
-from tests.scripted_server import answer, serving
+from tests.scripted_server import UNREACHABLE, Reply, Server, answer, chunk, serving
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,45 @@ def test_an_evicted_async_client_finishes_its_stream(monkeypatch):
 
     with serving(monkeypatch, answer):
         assert asyncio.run(main()) == ("hi", 1)
+
+
+def test_an_evicted_async_client_finishes_its_stream_when_its_key_is_used_again(monkeypatch):
+    """The new client has the key before the event loop gets to close the old one."""
+    monkeypatch.setattr(clients, "MAX_CLIENTS", 1)
+
+    def in_two_parts(reply: Reply) -> None:
+        reply.start()
+        reply.event(chunk("one "))
+        reply.wait_until_read()
+        reply.event(chunk("two"))
+        reply.event({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        reply.event("[DONE]")
+        reply.end()
+
+    async def main(server: Server) -> tuple[str, list[str]]:
+        first = aiter(AsyncEvolinkChat().prompt("hi", key="sk-first-key"))
+        text = await anext(first)
+        for key in ("sk-second-key", "sk-first-key"):
+            await clients.async_client(key)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        server.client_read.set()
+        async for part in first:
+            text += part
+        return text, [key for *_, key in clients._async_clients]
+
+    with serving(monkeypatch, in_two_parts) as server:
+        assert asyncio.run(main(server)) == ("one two", ["sk-first-key"])
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_one_httpx_client_sends_all_prompts_of_an_event_loop(monkeypatch, timeout):
+    async def main() -> set[httpx.AsyncClient]:
+        found = [await clients.async_client("sk-test-key", timeout) for _ in range(3)]
+        return {each.get_async_httpx_client() for each in found}
+
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
+    assert len(asyncio.run(main())) == 1
 
 
 def test_many_keys_leave_few_sockets_open(monkeypatch):
