@@ -1,6 +1,7 @@
 """httpx transports that limit the size of a response and the time without progress."""
 
 import os
+import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -41,9 +42,16 @@ class Connections(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response. Raises httpx.TransportError, BadReplyError, IncompleteReplyError."""
         _show_request(request)
-        token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
+        exchange = request.extensions.setdefault(EXCHANGE, Exchange())
+        token = current.set(exchange)
         try:
             response = super().handle_request(request)
+        except Exception as failure:
+            if unused := exchange.unused_stream():
+                unused.close()
+            if isinstance(failure, _socks_failures()):
+                raise httpx.ProxyError("its SOCKS reply is not valid") from None
+            raise
         finally:
             current.reset(token)
         body = _Body(request, response)
@@ -76,9 +84,16 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As Connections.handle_request."""
         _show_request(request)
-        token = current.set(request.extensions.setdefault(EXCHANGE, Exchange()))
+        exchange = request.extensions.setdefault(EXCHANGE, Exchange())
+        token = current.set(exchange)
         try:
             response = await super().handle_async_request(request)
+        except Exception as failure:
+            if unused := exchange.unused_stream():
+                await unused.aclose()
+            if isinstance(failure, _socks_failures()):
+                raise httpx.ProxyError("its SOCKS reply is not valid") from None
+            raise
         finally:
             current.reset(token)
         body = _Body(request, response)
@@ -98,6 +113,12 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
     async def aretire(self) -> None:
         """As Connections.retire."""
         await self._pool._close_connections(_idle_connections(self._pool))
+
+
+def _socks_failures() -> tuple[type[Exception], ...]:
+    """Return what httpcore raises for a SOCKS reply that is not valid: httpx does not know it."""
+    socksio = sys.modules.get("socksio")
+    return (socksio.ProtocolError, AssertionError) if socksio else ()
 
 
 def _is_traced() -> bool:

@@ -16,6 +16,8 @@ from typing import Any
 import httpcore
 import httpx
 
+# Beginnings of what a proxy is sent before the request: by HTTP, by SOCKS 5, its password.
+_TO_PROXY = (b"CONNECT ", b"\x05", b"\x01")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
@@ -26,13 +28,22 @@ class Exchange:
         written_at: Value of time.monotonic() when a part of the request was last written; None
             before.
         received: Whether a byte of a response arrived, an informational one (1xx) included.
+        connected: The stream of a connection that was made for the request, None for none.
     """
 
-    __slots__ = ("received", "written_at")
+    __slots__ = ("connected", "received", "written_at")
 
     def __init__(self) -> None:
         self.written_at: float | None = None
         self.received = False
+        self.connected: Any = None
+
+    def unused_stream(self) -> Any:
+        """Return the stream if nothing of the request was written to it, else None.
+
+        httpcore leaves the connection open when a handshake with a SOCKS proxy fails.
+        """
+        return self.connected if self.written_at is None else None
 
 
 current: ContextVar[Exchange | None] = ContextVar("evolink_exchange", default=None)
@@ -51,7 +62,7 @@ class _Recorder:
 
     def _note_write(self, data: bytes) -> None:
         exchange = current.get()
-        if exchange is None or data.startswith(b"CONNECT "):  # To a proxy.
+        if exchange is None or data.startswith(_TO_PROXY):
             return
         if exchange is not self._exchange:
             self._exchange = exchange
@@ -202,9 +213,12 @@ class RecordingBackend(httpcore.NetworkBackend):
         """Return a stream to the host. Raises httpcore.ConnectError and ConnectTimeout."""
         # As bytes: of a text, Python would load the IDNA codec, although httpx encoded the name.
         name: Any = host.encode("ascii")
-        return RecordingStream(
+        stream = RecordingStream(
             self._backend.connect_tcp(name, port, timeout, local_address, socket_options)
         )
+        if exchange := current.get():
+            exchange.connected = stream
+        return stream
 
 
 class AsyncRecordingBackend(httpcore.AsyncNetworkBackend):
@@ -222,6 +236,9 @@ class AsyncRecordingBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncRecordingStream:
         """Return a stream to the host. Raises httpcore.ConnectError and ConnectTimeout."""
-        return AsyncRecordingStream(
+        stream = AsyncRecordingStream(
             await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
+        if exchange := current.get():
+            exchange.connected = stream
+        return stream

@@ -146,6 +146,43 @@ def test_a_socks_proxy(named_proxy, way: Way):
     assert server.requests[0].headers["host"] == "evolink.invalid"
 
 
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        ([b""], "its SOCKS reply is not valid"),
+        ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], "its SOCKS reply is not valid"),
+        ([b"\x05\x00", b"\x05"], "its SOCKS reply is not valid"),
+        (
+            [b"\x05\x00", b"\x05\x05\x00\x01\x7f\x00\x00\x01\x00\x00"],
+            "Proxy Server could not connect: Connection refused.",
+        ),
+    ],
+    ids=["closed", "not SOCKS", "cut", "refused"],
+)
+def test_a_socks_proxy_that_fails(named_proxy, way: Way, replies, reason):
+    """Nothing was sent to EvoLink, so nothing may have been billed."""
+
+    def fail(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            for reply in replies:
+                client.recv(262)
+                client.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        thread = threading.Thread(target=fail, args=[proxy])
+        thread.start()
+        named_proxy.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
+        error = ask(way).error
+        thread.join()
+
+    assert str(error) == (
+        f"Cannot reach evolink.invalid through the proxy: {reason.rstrip('.')}; "
+        "check with: llm evolink doctor"
+    )
+    assert not error.may_be_billed
+
+
 def test_a_socks_proxy_without_the_extra(monkeypatch):
     monkeypatch.setenv("ALL_PROXY", "socks5h://me:secret@127.0.0.1:1080")
     monkeypatch.setattr(proxies, "find_spec", lambda name: None)
