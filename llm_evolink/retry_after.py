@@ -10,9 +10,12 @@ from email.utils import mktime_tz, parsedate_tz
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+# A duration such as 6m0s, or a number with a unit or without one; not a number of weeks.
 _IN_TEXT = re.compile(
     r"(?:retry|try again|retry again|available|reset\w*)\s+(?:after|in)\s+"
-    r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(ms|milliseconds?|m(?:in(?:utes?)?)?|h(?:ours?)?|s(?:ec(?:onds?)?)?)?\b",
+    r"(?:((?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d)){1,5})\b|"
+    r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:(ms|milliseconds?|m(?:in(?:utes?)?)?|h(?:ours?)?|"
+    r"d(?:ays?)?|s(?:ec(?:onds?)?)?)\b|(?![\w.]|\s*[a-z])))",
     re.IGNORECASE,
 )
 _IN_DETAILS = re.compile(r'"retryDelay"\s*:\s*"([0-9.]{1,20}s)"')
@@ -52,9 +55,16 @@ def _advised(headers: Mapping[str, str], content: bytes) -> Iterator[float]:
         with suppress(ValueError):
             yield float(found[1][:-1])
     if found := _IN_TEXT.search(text):
-        unit = (found[2] or "s").lower()
+        if found[1]:
+            yield _seconds(found[1])
+            return
+        unit = (found[3] or "s").lower()
         name = "ms" if unit.startswith(("ms", "mil")) else unit[0]
-        yield float(found[1]) * _UNITS[name]
+        yield float(found[2]) * _UNITS[name]
+
+
+def _seconds(duration: str) -> float:
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(duration.lower()))
 
 
 def _resets(headers: Mapping[str, str]) -> Iterator[float]:
@@ -67,7 +77,7 @@ def _resets(headers: Mapping[str, str]) -> Iterator[float]:
             continue
         value = value.strip().lower()
         if _DURATION.fullmatch(value):
-            yield sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+            yield _seconds(value)
             continue
         with suppress(ValueError):
             seconds = float(value)

@@ -40,6 +40,10 @@ CASES = [
     ({}, b'{"error": {"message": "Please try again in 3s"}}', 3),
     ({}, b'{"error": {"message": "Try again in 250ms"}}', 0.25),
     ({}, b'{"error": {"message": "try again in 2 minutes"}}', 120),
+    ({}, b"try again in 2 days", 172_800),
+    ({}, b"Rate limit reached. Please try again in 6m0s. Contact us", 360),
+    ({}, b"try again in 1h2m3.5s", 3723.5),
+    ({}, b"try again in 3 seconds or contact us", 3),
     ({}, b'{"error": {"fallback_suggestion": "retry after 7 seconds"}}', 7),
     ({}, b'{"error": {"message": "retry\\u0020after 7 seconds"}}', 7),
     ({}, b"Retry after 1 second.", 1),
@@ -57,6 +61,7 @@ CASES = [
     ({"retry-after": "Mon, 23 Nov 99999999999999999999 13:00:00 GMT"}, b"", None),
     ({"retry-after": "Mon, 99 Foo 2026 99:99:99 +9999999999999999999"}, b"", None),
     ({}, b'{"retryDelay": "....s"}', None),
+    ({}, b"available in 3 weeks", None),
     ({}, b"[" * 60_000 + b"try again soon", None),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,8 +40,7 @@ def decode_event(data: str, is_error: bool) -> models.ChatCompletionChunk:
     Raises:
         EvolinkError: The error that the event reports, or IncompleteReplyError for other data.
     """
-    while data.startswith("data:"):
-        data = data[5:].lstrip()
+    data = re.sub(r"\A(?:data:\s*)+", "", data)
     if data == "[DONE]":
         data = "{}"
     try:

@@ -202,17 +202,14 @@ class Reply:
         delta: models.Delta | models.AssistantMessage | Unset | None,
     ) -> Iterator[StreamEvent]:
         """Yield the events of a choice. One is requested; of others only tool calls are read."""
+        is_delta = isinstance(choice, models.ChunkChoice)
         if choice.index and str(choice.index) != "0":
-            self._read_calls(
-                delta, self._other_calls, is_delta=isinstance(choice, models.ChunkChoice)
-            )
+            self._read_calls(delta, self._other_calls, is_delta=is_delta)
             return
         self.has_choice = True
         if delta:
             yield from self._read_delta(delta)
-            if delta.tool_calls:
-                is_delta = isinstance(choice, models.ChunkChoice)
-                self._read_calls(delta, self._calls, is_delta=is_delta)
+            self._read_calls(delta, self._calls, is_delta=is_delta)
         if choice.finish_reason:
             self._read_finish_reason(choice.finish_reason)
         if choice.logprobs:

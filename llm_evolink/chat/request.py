@@ -52,7 +52,11 @@ def build_request(
 
 
 def build_messages(prompt: llm.Prompt) -> list[models.MessageSimple]:
-    """Return the messages of the prompt, its history included."""
+    """Return the messages of the prompt, its history included.
+
+    Makes the prompt's own system prompt that of prompt.messages, which llm logs. Raises
+    InvalidRequestError for an empty prompt, and for an image that cannot be sent.
+    """
     _replace_system(prompt)
     messages = _merge_tool_messages(prompt.messages)
     paired = _paired(messages)

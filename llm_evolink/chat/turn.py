@@ -109,7 +109,7 @@ class Turn:
     def finish(self) -> Iterator[StreamEvent]:
         """Yield the last events, and give llm the tool calls, usage and log.
 
-        Raises EvolinkError unless the server reported the end of the answer.
+        Raises EvolinkError if the reply failed, or if a stream ended without a finish_reason.
         """
         try:
             self._check_end_of_stream()

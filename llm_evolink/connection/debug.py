@@ -21,7 +21,7 @@ _STRING = re.compile(
 )
 
 MAX_BODY_BYTES = 2**20
-"""Maximum number of bytes of a body that are printed."""
+"""Maximum number of bytes of a response's body that are printed; of a request all are."""
 
 
 def show_request(request: httpx.Request) -> None:

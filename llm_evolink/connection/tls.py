@@ -15,7 +15,7 @@ def tls_context() -> ssl.SSLContext:
     """Return the process's TLS context: the system's CA certificates, else certifi's.
 
     SSL_CERT_FILE and SSL_CERT_DIR name others, on every system.
-    Raises InvalidRequestError for an SSL_CERT_FILE that holds no certificate.
+    Raises InvalidRequestError for a file that holds no certificate.
     """
     directories = os.environ.get("SSL_CERT_DIR") or None
     if named := os.environ.get("SSL_CERT_FILE"):
@@ -37,7 +37,13 @@ def tls_context() -> ssl.SSLContext:
         import certifi
 
         found = {"cafile": certifi.where()}
-    return ssl.create_default_context(cafile=found.get("cafile"), capath=found.get("capath"))
+    try:
+        return ssl.create_default_context(cafile=found.get("cafile"), capath=found.get("capath"))
+    except OSError as error:
+        raise InvalidRequestError(
+            f"The system's CA certificates cannot be read: {found.get('cafile')!r} "
+            f"({error.strerror or error}); SSL_CERT_FILE can name others"
+        ) from None
 
 
 def system_ca_certificates() -> dict[str, str]:

@@ -65,6 +65,7 @@ def _unused(new: dict[str, Any], changes: list[Change]) -> list[str]:
         change.name
         for change in changes
         if change.what.startswith("added")
+        # A key is (type, name), followed by type and name of each part inside.
         and any(part in UNUSED for part in change.key[:3:2] + change.key[-2:-1])
         and not (change.key[:2] == ("schema", schema) and change.key[-1] in options)
         and "response" not in change.key[-2:]

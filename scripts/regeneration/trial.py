@@ -45,7 +45,8 @@ def prompt_failures(scratch: Path) -> list[str]:
     path = os.pathsep.join([str(scratch), str(ROOT), str(ROOT / "scripts")])
     code, out, err = _run(command, scratch, PYTHONPATH=path)
     if code:
-        return [f"prompts: {one_line((err or out).strip().splitlines()[-1:] or code)}"]
+        lines = (err or out).strip().splitlines()
+        return [f"prompts: {one_line(lines[-1] if lines else f'exit code {code}')}"]
     return out.splitlines()
 
 

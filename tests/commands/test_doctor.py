@@ -322,8 +322,15 @@ def test_a_user_folder_that_cannot_be_created(user_path, findings):
         assert findings(check) == [("broken", f"{user_path}: File exists; {advice}")]
 
 
-def test_a_check_that_fails_is_broken():
-    assert checks._run(lambda: ("ok", str(1 // 0))) == (
-        "broken",
-        "the check failed: ZeroDivisionError: integer division or modulo by zero",
-    )
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+        (OSError("without a file"), "OSError: without a file"),
+    ],
+)
+def test_a_check_that_fails_is_broken(failure, reason):
+    def check():
+        raise failure
+
+    assert checks._run(check) == ("broken", f"the check failed: {reason}")

@@ -85,6 +85,19 @@ def test_an_ssl_cert_file_without_certificates(monkeypatch, tls, tmp_path, way: 
     )
 
 
+def test_a_system_whose_ca_certificates_cannot_be_read(monkeypatch, tls, tmp_path, way: Way):
+    found = tmp_path / "ca.pem"
+    found.write_text("not a certificate")
+    monkeypatch.setattr(tls_module, "system_ca_certificates", lambda: {"cafile": str(found)})
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://127.0.0.1:1")
+
+    error = ask(way).error
+
+    assert isinstance(error, errors.InvalidRequestError)
+    assert str(error).startswith(f"The system's CA certificates cannot be read: '{found}' (")
+    assert str(error).endswith("); SSL_CERT_FILE can name others")
+
+
 def test_a_system_without_ca_certificates_uses_certifi(monkeypatch, tls):
     monkeypatch.setattr(tls_module, "system_ca_certificates", dict)
 

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from regeneration import trial
 from regeneration.trial import prompt_failures, try_client
 
 
@@ -108,6 +109,20 @@ plugin: operation listModels is not used
 plugin: ChatCompletionQuickRequest.generation_config is not used
 plugin: Usage.cost is not used
 """
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "line"),
+    [
+        ("", "Traceback …\nTypeError: boom\n", "prompts: TypeError: boom"),
+        ("one\ntwo\n", "", "prompts: two"),
+        ("", "", "prompts: exit code -9"),
+    ],
+)
+def test_prompts_that_could_not_be_tried(monkeypatch, tmp_path: Path, out, err, line) -> None:
+    monkeypatch.setattr(trial, "_run", lambda *_, **__: (-9, out, err))
+
+    assert trial.prompt_failures(tmp_path) == [line]
 
 
 def test_a_document_with_many_changes_is_accepted(generated) -> None:

@@ -78,12 +78,12 @@ def _run(check: Check) -> Result:
         return check()
     except errors.EvolinkError as error:
         return "broken", servers.with_advice(error)
-    except OSError as error:
-        return "broken", (
-            f"{error.filename}: {error.strerror}; change its permissions, or name another folder "
-            "in LLM_USER_PATH"
-        )
     except Exception as error:  # The other checks still run.
+        if isinstance(error, OSError) and error.filename:
+            return "broken", (
+                f"{error.filename}: {error.strerror}; change its permissions, or name another "
+                "folder in LLM_USER_PATH"
+            )
         return "broken", f"the check failed: {type(error).__name__}: {error}"
 
 
