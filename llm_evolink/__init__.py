@@ -60,7 +60,7 @@ class EvolinkGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Return the command, None for an unknown name. Raises click.ClickException."""
+        """Return the command, None for an unknown name."""
         from .commands import load_command
 
         return load_command(name)

@@ -92,6 +92,7 @@ def test_the_wheel_and_its_dependencies_suffice(installed, sandbox):
         "Error: the sandbox needs packages that are not installed; "
         "add them with: llm install 'llm-evolink[sandbox]'\n"
     )
+    assert "\n  sandbox  Run a local server " in llm("evolink", "--help").stdout
 
 
 def test_the_module_for_daft_names_its_extra(monkeypatch):

@@ -1,5 +1,6 @@
 """The commands of `llm evolink`, each imported when it is used or listed."""
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -16,19 +17,37 @@ COMMANDS = {
 """Module of each command in this package, in the order in which help lists them."""
 
 _SANDBOX_REQUIREMENTS = ("imagesize", "jsonschema", "regex", "starlette", "uvicorn", "yaml")
+_NO_LOCKS = "a batch needs file locks, which this system lacks: use Linux or macOS"
 
 
 def load_command(name: str) -> click.Command | None:
     """Return the command, None for an unknown name.
 
-    Raises click.ClickException for `sandbox` if the packages of its extra are not installed.
+    For a command that cannot be used here, it is one of the same help that fails with what to do:
+    help and shell completion load every command.
     """
     if name not in COMMANDS:
         return None
     if name == "sandbox" and not all(map(find_spec, _SANDBOX_REQUIREMENTS)):
-        command_line = import_module(".extra", __package__).install_command("sandbox")
-        raise click.ClickException(
-            f"the sandbox needs packages that are not installed; add them with: {command_line}"
-        )
+        about = "Run a local server that answers in the format of EvoLink."
+        return _unusable(name, about, _missing_packages)
+    if name == "batch" and not find_spec("fcntl"):
+        about = "Ask about each row of a table, and print an answer for each."
+        return _unusable(name, about, lambda: _NO_LOCKS)
     command: click.Command = getattr(import_module(f".{COMMANDS[name]}", __package__), name)
     return command
+
+
+def _unusable(name: str, about: str, reason: Callable[[], str]) -> click.Command:
+    """Return a command that fails with the reason, whatever its arguments."""
+
+    def fail() -> None:
+        raise click.ClickException(reason())
+
+    any_arguments = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, any_arguments, callback=fail, help=about, add_help_option=False)
+
+
+def _missing_packages() -> str:
+    command_line = import_module(".extra", __package__).install_command("sandbox")
+    return f"the sandbox needs packages that are not installed; add them with: {command_line}"

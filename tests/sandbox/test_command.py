@@ -264,13 +264,32 @@ def test_the_command_keeps_no_requests_and_no_list_of_failures(monkeypatch):
 @pytest.mark.parametrize("package", commands._SANDBOX_REQUIREMENTS)
 def test_a_missing_extra_is_reported(monkeypatch, package):
     monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else object())
-    done = CliRunner().invoke(EvolinkGroup("evolink"), ["sandbox"])
+    for arguments in ([], ["--port", "0", "more"], ["--help"]):
+        done = CliRunner().invoke(EvolinkGroup("evolink"), ["sandbox", *arguments])
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert re.fullmatch(
+            r"Error: the sandbox needs packages that are not installed; "
+            r"add them with: llm install '.*\[sandbox\]'\n",
+            done.stderr,
+        )
+
+
+def test_a_system_without_file_locks_is_reported(monkeypatch):
+    monkeypatch.setattr(commands, "find_spec", lambda name: None if name == "fcntl" else object())
+    done = CliRunner().invoke(EvolinkGroup("evolink"), ["batch", "reviews.csv", "$text"])
     assert (done.exit_code, done.stdout) == (1, "")
-    assert re.fullmatch(
-        r"Error: the sandbox needs packages that are not installed; "
-        r"add them with: llm install '.*\[sandbox\]'\n",
-        done.stderr,
+    assert (
+        done.stderr
+        == "Error: a batch needs file locks, which this system lacks: use Linux or macOS\n"
     )
+
+
+def test_commands_that_cannot_be_used_are_listed_as_the_others(monkeypatch):
+    listed = CliRunner().invoke(EvolinkGroup("evolink"), ["--help"])
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    done = CliRunner().invoke(EvolinkGroup("evolink"), ["--help"])
+    assert (done.exit_code, done.stdout) == (0, listed.stdout)
+    assert [line.split()[0] for line in done.stdout.splitlines()[-6:]] == list(commands.COMMANDS)
 
 
 HANGING = """
