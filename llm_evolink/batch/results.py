@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..chat.finish_reason import Ending, classify
 from ..failures import BILLED
 
 CUT = "cut"
@@ -17,8 +18,8 @@ NOT_LOGGED = "not logged"
 """Failure of an answer that llm's log cannot hold."""
 
 _CUTS = {
-    "length": "The answer was cut at the token limit: raise it with -o max_tokens",
-    "content_filter": "The answer was cut by the server's content filter: rephrase the prompt",
+    Ending.TOKEN_LIMIT: "The answer was cut at the token limit: raise it with -o max_tokens",
+    Ending.FILTERED: "The answer was cut by the server's content filter: rephrase the prompt",
 }
 _TYPES: dict[str, Any] = {
     "object": dict,
@@ -85,7 +86,7 @@ def error_text(error: Exception) -> str:
 def cut_error(response_json: Any) -> str | None:
     """Return the error of an answer that was cut, None for a complete one."""
     reason = response_json.get("finish_reason") if isinstance(response_json, dict) else None
-    return _CUTS.get(str(reason))
+    return _CUTS.get(classify(str(reason or "")))
 
 
 def parse(text: str, schema: dict[str, Any] | None) -> Any:

@@ -45,7 +45,7 @@ def failure(error, **fields):
 def test_a_row_that_fails_is_a_row_with_an_error(model):
     answers = {
         "bad": Refusal(400, "Not a prompt"),
-        "cut": Answer("half an ans", finish_reason="length"),
+        "cut": Answer("half an ans", finish_reason="MAX_TOKENS"),
         "cached": Answer("cheap", usage=CACHED),
         "uncounted": Answer("free", usage=None),
     }

@@ -202,8 +202,14 @@ def test_a_budget_counts_all_runs_and_is_exceeded_by_at_most_the_requests_in_fli
     assert all(result.reused for result in results.values())
 
 
-def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(model, asked, read):
-    cut = {"row 1": "length", "row 2": "content_filter"}
+@pytest.mark.parametrize(
+    ("limit", "filtered"),
+    [("length", "content_filter"), ("FinishReason.MAX_TOKENS", "content_filter: SAFETY")],
+)
+def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(
+    model, limit, filtered, asked, read
+):
+    cut = {"row 1": limit, "row 2": filtered}
     model.respond = lambda text, _: Answer("half", cut.get(text, "stop"))
     for _ in range(2):
         results, _ = asked(3)
