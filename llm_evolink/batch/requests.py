@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from mimetypes import guess_type
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import llm
@@ -88,7 +89,7 @@ class Requests:
         self._hash = blake2b(json.dumps(constant, default=str).encode(), digest_size=16)
 
     def build(self, cells: Cells) -> Request:
-        """Return the request of a row. Raises RequestError for a missing attachment."""
+        """Return the request of a row. Raises RequestError for an unreadable attachment."""
         values: Mapping[str, str] = (
             {**self.template.defaults, **cells} if self.template.defaults else cells
         )
@@ -129,16 +130,33 @@ def _compiled(text: str | None, what: str, used: set[str]) -> str | None:
 
 
 def _attachment(value: str, media_type: str | None) -> llm.Attachment:
+    """Return the attachment of a path or URL. Raises RequestError for an unreadable file."""
     if "://" in value or value.startswith("data:"):
         # Without a type, llm would send a request to the URL for it, for each row.
         found = media_type or guess_type(value.partition("?")[0])[0] or "image/jpeg"
         return llm.Attachment(type=found, url=value)
     path = Path(value)
-    if not path.is_file():
-        raise RequestError(f"The attachment {value!r} is not a file")
-    attachment = llm.Attachment(type=media_type, path=str(path.resolve()))
-    attachment.type = attachment.resolve_type()  # type: ignore[no-untyped-call]
+    shown = repr(value if len(value) < 100 else f"{value[:99]}…")
+    try:
+        if problem := _file_problem(path):
+            raise RequestError(f"The attachment {shown} {problem}")
+        attachment = llm.Attachment(type=media_type, path=str(path.resolve()))
+        attachment.type = attachment.resolve_type()  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise RequestError(f"The attachment {shown} cannot be read: {reason}") from None
     return attachment
+
+
+def _file_problem(path: Path) -> str | None:
+    """Return why there is nothing to send, None if there is. Raises OSError and ValueError."""
+    try:
+        status = path.stat()  # Path.is_file() hides errors from Python 3.14 on.
+    except (FileNotFoundError, NotADirectoryError):
+        return "is not a file"
+    if not S_ISREG(status.st_mode):
+        return "is not a file"
+    return None if status.st_size else "is empty"
 
 
 def _content_id(attachment: llm.Attachment) -> str:

@@ -105,9 +105,30 @@ def test_an_image_counts_by_its_bytes(tmp_path):
     assert build({"path": str(path)}, **asked).hash != first.hash
 
 
-def test_an_image_that_is_not_a_file():
-    with pytest.raises(RequestError, match=r"The attachment 'none\.png' is not a file"):
-        build({"path": "none.png"}, prompt="a", attachments=[("$path", None)])
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("none.png", "is not a file"),
+        ("empty.png/none.png", "is not a file"),
+        (".", "is not a file"),
+        ("empty.png", "is empty"),
+        ("loop.png", "cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_an_image_that_cannot_be_sent(tmp_path, monkeypatch, path, problem):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "loop.png").symlink_to("loop.png")
+
+    with pytest.raises(RequestError) as error:
+        build({"path": path}, prompt="a", attachments=[("$path", None)])
+    assert str(error.value) == f"The attachment {path!r} {problem}"
+
+
+def test_an_image_whose_name_is_too_long():
+    with pytest.raises(RequestError) as error:
+        build({"path": "a" * 300}, prompt="a", attachments=[("$path", None)])
+    assert str(error.value) == (f"The attachment '{'a' * 99}…' cannot be read: File name too long")
 
 
 def test_the_identity_is_of_templates_model_options_and_schema():
