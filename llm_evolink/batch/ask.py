@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 import llm
 
 from ..chat import MODEL_ID
+from ..errors import EvolinkError
 from .errors import BatchError
 from .formats import Cells, cell_text
 from .ids import Ids
@@ -67,7 +68,10 @@ async def ask_async(
 
     Rows that `database` holds an answer for are not asked again. Closing the generator waits for
     the requests in flight and saves their answers: use contextlib.aclosing() to leave the loop
-    early. Cancelling the task cancels them. Raises BatchError, and EvolinkError for a missing key.
+    early. Cancelling the task cancels them.
+
+    Raises BatchError, llm.UnknownModelError for a model that llm lacks, and EvolinkError for a
+    missing key, which is a BatchError for a model of another plugin.
     """
     with ExitStack() as stack:
         run = _open(stack, rows, prompt, options)
@@ -116,7 +120,7 @@ def ask(
 def _open(
     stack: ExitStack, rows: Iterable[Mapping[str, Any]], prompt: str, options: Options
 ) -> Run:
-    """Return a run; the stack closes its files. Raises BatchError, EvolinkError."""
+    """Return a run; the stack closes its files. Raises what ask_async() does."""
     if "database" not in options:
         raise BatchError("ask() needs database=, the file that keeps the answers")
     template = RequestTemplate(
@@ -171,8 +175,19 @@ def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def key_of(model: Any, key: str | None) -> str | None:
-    """Return the key of the model, None if it needs none. Raises EvolinkError."""
-    return model.get_key(key) if getattr(model, "needs_key", None) else None
+    """Return the key of the model, None if it needs none.
+
+    Raises EvolinkError, or BatchError for a model of another plugin, if there is no key.
+    """
+    if not getattr(model, "needs_key", None):
+        return None
+    try:
+        found: str | None = model.get_key(key)
+    except EvolinkError:
+        raise
+    except llm.NeedsKeyException as error:
+        raise BatchError(str(error)) from None
+    return found
 
 
 def _rows(

@@ -25,6 +25,10 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
             "The prompt has a $ without a column (line 1, col 7); write $$ for $",
         ),
         (["FILE", "$text", "-m", "none"], "Unknown model: none"),
+        (
+            ["FILE", "$text", "-m", "gpt-4o-mini"],
+            "No key found - add one using 'llm keys set openai'",
+        ),
         (["FILE", "$text", "-o", "temperature", "9"], "Invalid option: temperature "),
         (["FILE", "$text", "--schema", "none"], "The schema cannot be used: "),
         (["FILE", "$text", "-t", "none"], "The template cannot be loaded: Invalid template: none"),
@@ -41,8 +45,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
     ],
 )
 def test_invalid_input_is_one_line_before_anything_is_written(
-    model, llm_in_process, table, user_path, arguments, message
+    model, llm_in_process, table, user_path, monkeypatch, arguments, message
 ):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = table(2)
     arguments = [path if each == "FILE" else each for each in arguments]
     if arguments == ["$text"]:
