@@ -1,22 +1,14 @@
 """Reads the prompt of a batch from llm's templates, schemas, fragments and model options."""
 
-import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import click
 import llm
 import pydantic
 import sqlite_utils
-from llm.cli import (
-    FragmentNotFound,
-    LoadTemplateError,
-    get_model_options,
-    load_template,
-    resolve_fragments,
-)
+from llm.cli import get_model_options, load_template, resolve_fragments
 from llm.migrations import migrate
 from llm.templates import Template
 from llm.utils import resolve_schema_input
@@ -32,8 +24,8 @@ def apply_template(request: RequestTemplate, name: str) -> None:
     """Merge a template of llm into the request's, as `llm -t` does. Raises BatchError."""
     try:
         template: Template = load_template(name)
-    except (LoadTemplateError, OSError) as error:
-        raise BatchError(f"The template cannot be loaded: {error}") from None
+    except Exception as error:  # From the network, a file, or another plugin's loader.
+        raise _in_one_line("The template cannot be loaded", error) from None
     for field in _REFUSED:
         if getattr(template, field):
             raise BatchError(f"The template {name} has {field!r}, which a batch cannot use")
@@ -106,13 +98,13 @@ def read_schema(text: str | None) -> dict[str, Any] | None:
     """Return the schema of llm's concise syntax, JSON, a file or an id. Raises BatchError."""
     if not text:
         return None
-    with closing(_log()) as log:
-        try:
+    try:
+        with closing(_log()) as log:
             schema: dict[str, Any] = resolve_schema_input(  # type: ignore[no-untyped-call]
                 log, text, load_template
             )
-        except (click.ClickException, LoadTemplateError, sqlite3.Error) as error:
-            raise BatchError(f"The schema cannot be used: {error}") from None
+    except Exception as error:  # From a template, a file or the log.
+        raise _in_one_line("The schema cannot be used", error) from None
     return schema
 
 
@@ -120,11 +112,16 @@ def read_fragments(names: list[str]) -> list[str]:
     """Return the texts of llm's fragments: aliases, paths or URLs. Raises BatchError."""
     if not names:
         return []
-    with closing(_log()) as log:
-        try:
+    try:
+        with closing(_log()) as log:
             return [str(fragment) for fragment in resolve_fragments(log, names)]
-        except (FragmentNotFound, OSError, ValueError) as error:
-            raise BatchError(f"The fragment cannot be used: {error}") from None
+    except Exception as error:  # From the network, a file, or another plugin's loader.
+        raise _in_one_line("The fragment cannot be used", error) from None
+
+
+def _in_one_line(what: str, error: Exception) -> BatchError:
+    """Return the error for the user: the message of another library can have several lines."""
+    return BatchError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def _log() -> Any:

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import llm
 import pytest
 
+from tests.scripted_server import UNREACHABLE, replying, serve
+
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 
 
@@ -34,6 +36,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (["FILE", "$text", "-t", "none"], "The template cannot be loaded: Invalid template: none"),
         (["FILE", "$text", "-f", "none"], "The fragment cannot be used: Fragment 'none' not found"),
         (
+            ["FILE", "$text", "-t", f"{UNREACHABLE}/t.yaml"],
+            "The template cannot be loaded: [Errno ",
+        ),
+        (["FILE", "$text", "-f", UNREACHABLE], "The fragment cannot be used: [Errno "),
+        (["FILE", "$text", "--schema", f"t:{UNREACHABLE}"], "The schema cannot be used: [Errno "),
+        (
             ["FILE", "$text", "--name", "../x"],
             "--name is not letters, digits, hyphens, underscores and dots",
         ),
@@ -59,6 +67,24 @@ def test_invalid_input_is_one_line_before_anything_is_written(
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert (done.stdout, model.asked) == ("", [])
     assert not (user_path / "evolink-batches").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("-t", "The template cannot be loaded: Could not load template URL: "),
+        ("-f", "The fragment cannot be used: "),
+    ],
+)
+def test_a_url_that_is_not_found_is_one_line(model, batch, table, flag, message):
+    with serve(replying(404, connection="close")) as server:
+        url = f"{server.url}/none"
+        done = batch(table(1), "$text", flag, url)
+
+    assert done.returncode == 1
+    reason = f"Client error '404 Scripted' for url '{url}' For more information check: "
+    assert done.stderr.startswith(f"Error: {message.replace('URL', url)}{reason}")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_template_of_llm_over_the_columns(model, batch, table, user_path, answers):
