@@ -114,7 +114,7 @@ def ask(
         key_file: File that holds the key, on each worker. Without it, workers find the key as
             llm does: in their llm's keys, or in their environment.
         concurrency: Maximum requests in flight, on all workers.
-        rpm: Maximum requests a minute, on all workers.
+        rpm: Maximum requests a minute, on all workers; None or 0 for no limit.
         workers: Number of processes that ask at once, such as the nodes of the Ray cluster;
             concurrency and rpm are divided by it.
         max_wait: Maximum seconds of a pause that the server asks for; after a longer one, the

@@ -38,9 +38,9 @@ class Options(TypedDict, total=False):
         attachments: Templates of paths and URLs of images.
         fragments: Texts before each prompt.
         key: API key; the one that llm finds by default.
-        concurrency: Maximum requests in flight, 32 by default.
-        rpm: Maximum requests a minute.
-        tpm: Maximum tokens a minute.
+        concurrency: Maximum requests in flight, at least 1; 32 by default.
+        rpm: Maximum requests a minute; 0, the default, is no limit.
+        tpm: Maximum tokens a minute; 0, the default, is no limit.
         again: Whether to ask rows that have an answer too.
         limits: What ends the run early.
     """
@@ -123,6 +123,9 @@ def _open(
     """Return a run; the stack closes its files. Raises what ask_async() does."""
     if "database" not in options:
         raise BatchError("ask() needs database=, the file that keeps the answers")
+    concurrency = options.get("concurrency", 32)
+    if concurrency < 1:
+        raise BatchError("concurrency must be at least 1")
     template = RequestTemplate(
         options.get("model", MODEL_ID),
         prompt,
@@ -147,7 +150,7 @@ def _open(
         requests,
         state,
         model,
-        concurrency=options.get("concurrency", 32),
+        concurrency=concurrency,
         rates=rates,
         limits=options.get("limits"),
         key=key,

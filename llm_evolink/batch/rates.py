@@ -1,6 +1,7 @@
 """Limits of requests and tokens a minute, as a caller sets them."""
 
 import asyncio
+import math
 
 from .errors import BatchError
 from .results import Tokens
@@ -16,7 +17,13 @@ class Rates:
     """Keeps a batch below `rpm` requests and `tpm` tokens a minute. Needs aiolimiter."""
 
     def __init__(self, rpm: float | None, tpm: float | None) -> None:
-        """Raise BatchError if a rate is set and aiolimiter is not installed."""
+        """Take None or 0 as no limit.
+
+        Raises BatchError for a negative rate, and for any if aiolimiter is not installed.
+        """
+        for name, rate in (("rpm", rpm), ("tpm", tpm)):
+            if rate is not None and not 0 <= rate < math.inf:  # True for nan as well.
+                raise BatchError(f"{name} must be positive and finite; 0 is no limit")
         self._answers = 0
         self._output_tokens = 0
         self._requests = self._tokens = None

@@ -1,6 +1,7 @@
 """Asking the rows of an iterable from Python, and what a second run asks again."""
 
 import asyncio
+import math
 import os
 import threading
 
@@ -158,6 +159,24 @@ def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows)
 def test_rows_that_cannot_be_asked(model, database, rows, message):
     with pytest.raises(BatchError, match=message):
         list(ask(rows, "$text", database=database))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"concurrency": 0}, "concurrency must be at least 1"),
+        ({"rpm": -1}, "rpm must be positive and finite; 0 is no limit"),
+        ({"tpm": -0.5}, "tpm must be positive and finite; 0 is no limit"),
+        ({"tpm": math.nan}, "tpm must be positive and finite; 0 is no limit"),
+        ({"rpm": 0, "tpm": 0}, None),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_used(model, asked, options, message):
+    results, stopped = asked(2, **options)
+
+    assert stopped == message
+    assert len(results) == len(model.asked) == (0 if message else 2)
 
 
 def test_a_missing_key_is_reported_before_anything_is_asked(model, database, monkeypatch, rows):

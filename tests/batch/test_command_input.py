@@ -50,6 +50,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (["--sql", "select 1 as id", "a", "b"], "Too many arguments: give PROMPT alone"),
         (["FILE", "$text", "-c", "0"], "0 is not in the range"),
         (["FILE", "$text", "--rpm", "0"], "0 is not in the range"),
+        (["FILE", "$text", "--rpm", "inf"], "rpm must be positive and finite"),
     ],
 )
 def test_invalid_input_is_one_line_before_anything_is_written(

@@ -222,6 +222,7 @@ def test_the_key_is_not_in_what_is_sent_to_workers(environment, tmp_path):
         (["a"], {"options": {"seed": "x"}}, "Invalid option: seed "),
         (["a"], {"workers": 0}, "workers and concurrency must be at least 1"),
         (["a"], {"concurrency": 0}, "workers and concurrency must be at least 1"),
+        (["a"], {"rpm": -1, "workers": 2}, "rpm must be positive and finite; 0 is no limit"),
     ],
 )
 def test_a_wrong_argument_is_an_error_before_anything_is_asked(
