@@ -81,14 +81,18 @@ def test_an_unknown_day_is_in_the_table_only(log, usage, tmp_path):
     assert "<svg" not in text
 
 
-def test_a_file_that_cannot_be_written(log, usage, tmp_path):
+@pytest.mark.parametrize(
+    ("folder", "reason"), [("none", "No such file or directory"), ("file", "Not a directory")]
+)
+def test_a_file_that_cannot_be_written(log, usage, tmp_path, folder, reason):
     log()
-    path = tmp_path / "none" / "usage.html"
+    (tmp_path / "file").touch()
+    path = tmp_path / folder / "usage.html"
 
     done = usage("--html", str(path))
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"Error: {path} cannot be written: No such file or directory\n"
+    assert done.stderr == f"Error: {path} cannot be written: {reason}\n"
 
 
 def test_the_page_adds_up_to_the_report(page, empty_log):
