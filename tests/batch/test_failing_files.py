@@ -121,6 +121,27 @@ def test_a_lock_file_that_its_owner_deletes_is_made_again(tmp_path, monkeypatch)
     lock.release()
 
 
+def test_a_file_system_without_locks_is_reported_and_the_file_closed(tmp_path, monkeypatch):
+    closed = []
+
+    def fail(*_: Any) -> None:
+        raise OSError(37, "No locks available")
+
+    def close(descriptor: int) -> None:
+        closed.append(descriptor)
+        os_close(descriptor)
+
+    os_close = os.close
+    monkeypatch.setattr(fcntl, "flock", fail)
+    monkeypatch.setattr(os, "close", close)
+    path = tmp_path / "batch.db"
+    assert message_of(State, path) == (
+        f"{path}.lock cannot be locked: No locks available; "
+        "choose a state file on a disk of this machine"
+    )
+    assert len(closed) == 1
+
+
 @pytest.mark.parametrize(
     ("value", "schema"),
     [
