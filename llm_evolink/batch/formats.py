@@ -21,10 +21,12 @@ Cells = dict[str, str]
 
 
 def cell_text(value: Any) -> str:
-    """Return the text of a cell: a string unchanged, null as "", any other value as JSON."""
+    """Return the text of a cell: "" for None, JSON of numbers, lists and dicts, else str(value)."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (bool, int, float, list, tuple, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else str(value)
 
 
 def guess_format(file: BinaryIO, path: str) -> str:
@@ -35,7 +37,7 @@ def guess_format(file: BinaryIO, path: str) -> str:
     if first.startswith(b"["):
         return "json"
     if first.startswith(b"{"):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             json.loads(first)
             return "nl"
         return "json"
@@ -63,13 +65,13 @@ def _undecodable(file: BinaryIO) -> int:
     return number
 
 
-def _delimited(file: BinaryIO, delimiter: str | None) -> Iterator[tuple[int, Cells]]:
+def _delimited(file: BinaryIO, delimiter: str) -> Iterator[tuple[int, Cells]]:
     # The limit applies to the interpreter: another reader may have raised it further.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     line = 1
     try:
-        reader = csv.reader(text, delimiter=delimiter or ",", strict=True)
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
         header = next(reader, [])
         if not header:
             raise BatchError("line 1: there is no header that names the columns")
@@ -120,6 +122,8 @@ def _json(file: BinaryIO) -> Iterator[tuple[int, Cells]]:
         raise
     except json.JSONDecodeError as error:
         raise BatchError(f"line {error.lineno}: not JSON: {error.msg}") from None
+    except ValueError:
+        raise BatchError("not JSON that can be read: a number has too many digits") from None
     except RecursionError:
         raise BatchError("line 1: not JSON that can be read: it is nested too deeply") from None
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], 1):

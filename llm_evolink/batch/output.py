@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BatchError
+from .formats import cell_text
 from .ids import Ids
 from .results import Result
 from .reuse import stored_result
@@ -45,9 +46,9 @@ class Output:
         self._next = 0
         self._line: Callable[[Result], str] = json_line
         if as_csv:
-            columns = Columns(schema)
-            self._line = columns.line
-            write(columns.header())
+            lines = CsvLines(schema)
+            self._line = lines.line
+            write(lines.header())
 
     def add(self, results: list[Result], watermark: int) -> None:
         """Write the results before the watermark that are not written yet.
@@ -90,8 +91,8 @@ def json_line(result: Result) -> str:
     return f"{_encode(fields)}\n"
 
 
-class Columns:
-    """CSV with a column for each property of the schema, named `answer.NAME`."""
+class CsvLines:
+    """Lines of CSV with a column for each property of the schema, named `answer.NAME`."""
 
     def __init__(self, schema: dict[str, Any] | None) -> None:
         self._properties = list((schema or {}).get("properties") or ())
@@ -107,18 +108,12 @@ class Columns:
         answer = result.answer
         if self._properties:
             given = answer if isinstance(answer, dict) else {}
-            answers = [_cell(given.get(name)) for name in self._properties]
+            answers = [cell_text(given.get(name)) for name in self._properties]
         else:
-            answers = [_cell(answer)]
+            answers = [cell_text(answer)]
         tokens = [result.tokens.input, result.tokens.output] if result.tokens else ["", ""]
         text = result.text if result.failure else ""
         return _csv_line([result.id, *answers, result.error, text, *tokens, result.turn_id])
-
-
-def _cell(value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _csv_line(values: list[Any]) -> str:

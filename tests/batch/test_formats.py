@@ -2,11 +2,13 @@
 
 import io
 import os
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from llm_evolink.batch import BatchError
-from llm_evolink.batch.formats import guess_format, read_rows
+from llm_evolink.batch.formats import cell_text, guess_format, read_rows
 from llm_evolink.batch.table import open_table
 
 
@@ -16,6 +18,7 @@ from llm_evolink.batch.table import open_table
         (b'[{"a": 1}]', "json"),
         (b'{"a": 1}\n{"a": 2}', "nl"),
         (b'{\n"a": 1}', "json"),
+        (b'{"a": ' + b"[" * 60_000, "json"),
         (b"id\ttext\n", "tsv"),
         (b"id,text\t\n", "csv"),
         (b"", "csv"),
@@ -32,12 +35,34 @@ def test_the_first_line_gives_the_format(first, expected):
         (b'\n\n{"a": 1', "nl", "line 3: not a JSON object"),
         (b'[{"a": "\xff"}]', "json", "line 1: not UTF-8"),
         (b"id,text\n1,\xff\n", "csv", "line 2: not UTF-8"),
+        (b'{"a": %s}' % (b"1" * 5000), "nl", "line 1: not a JSON object"),
+        (
+            b'[{"a":\n%s}]' % (b"1" * 5000),
+            "json",
+            "not JSON that can be read: a number has too many digits",
+        ),
     ],
 )
 def test_a_malformed_file_is_reported_by_line(content, file_format, message):
     with pytest.raises(BatchError) as error:
         list(read_rows(io.BytesIO(content), file_format))
     assert error.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("text", "text"),
+        (None, ""),
+        (1.5, "1.5"),
+        (["é"], '["é"]'),
+        (date(2026, 11, 29), "2026-11-29"),
+        (Decimal("1.50"), "1.50"),
+        ([date(2026, 11, 29)], '["2026-11-29"]'),
+    ],
+)
+def test_the_text_of_a_cell(value, text):
+    assert cell_text(value) == text
 
 
 def test_a_file_that_cannot_be_read_is_reported():
