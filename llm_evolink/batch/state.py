@@ -1,6 +1,7 @@
 """State of a batch: a SQLite file in the format of llm's log, with one more table."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -47,18 +48,10 @@ class Reader:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the file. If `read_only`, no lock is written either. Raises BatchError."""
         self.path = path
-        if read_only:
-            # Not immutable beside a write-ahead log, which holds rows that the file lacks.
-            log = path.with_name(f"{path.name}-wal").exists()
-            url = f"{path.absolute().as_uri()}?mode=ro{'' if log else '&immutable=1'}"
-            source = url if path.exists() else ":memory:"
-            self._connection = sqlite3.connect(source, uri=True)
-        else:
-            # One thread reads, another closes.
-            self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
-        self._cursor = self._connection.cursor()
         query = "select 1 from sqlite_master where name = 'evolink_rows'"
         try:
+            self._connection = _connect_read_only(path) if read_only else _connect(path)
+            self._cursor = self._connection.cursor()
             self._exists = self._connection.execute(query).fetchone() is not None
         except sqlite3.Error as error:
             raise BatchError(f"{path} cannot be read: {error}") from None
@@ -120,7 +113,7 @@ class State(Reader):
     @staticmethod
     def _refuse_other(path: Path) -> None:
         """Raise BatchError for llm's log and other databases that no batch has created."""
-        if path.exists():
+        if os.path.exists(path):
             try:
                 with closing(
                     sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -152,6 +145,20 @@ class State(Reader):
         self._writer.close()
         super().close()
         self._lock.release()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # One thread reads, another closes.
+    return sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    # os.path.exists() never raises, unlike Path.exists() before Python 3.14.
+    if not os.path.exists(path):
+        return sqlite3.connect(":memory:")
+    # Not immutable beside a write-ahead log, which holds rows that the file lacks.
+    immutable = "" if os.path.exists(f"{path}-wal") else "&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{immutable}", uri=True)
 
 
 def _cached(details: Any) -> int:

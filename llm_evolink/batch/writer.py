@@ -82,7 +82,10 @@ class Writer:
         self._path = path
         self._queue: queue.SimpleQueue[tuple[Entry, asyncio.Future[str | None]] | None]
         self._queue = queue.SimpleQueue()
-        self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+        try:
+            self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise BatchError(f"{path} cannot be written: {error}") from None
         try:
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = full")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import sqlite3
 
 from tests.scripted_server import Refusal
@@ -135,6 +136,21 @@ def test_another_log_of_llm_is_refused_as_state(model, llm_in_process, table, em
         done = llm_in_process("evolink", "batch", path, "$text", "-d", state)
         assert done.returncode in (1, 2)
         assert message in done.stderr
+    assert model.asked == []
+
+
+def test_a_state_file_that_cannot_be_opened_is_reported_in_one_line(
+    model, llm_in_process, table, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as unopenable:
+        unopenable.bind("mine.db")
+        for more, problem in ([], "used"), (["--dry-run"], "read"):
+            done = llm_in_process("evolink", "batch", table(1), "$text", "-d", "mine.db", *more)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == (
+                f"Error: mine.db cannot be {problem}: unable to open database file\n"
+            )
     assert model.asked == []
 
 

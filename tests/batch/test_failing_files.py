@@ -19,6 +19,7 @@ from llm_evolink.batch.results import parse
 from llm_evolink.batch.reuse import stored_result
 from llm_evolink.batch.state import Reader, Record, State
 from llm_evolink.batch.table import Row
+from llm_evolink.batch.writer import Writer
 
 FULL = OSError(28, "No space left on device")
 
@@ -35,6 +36,15 @@ def test_a_state_file_that_is_not_a_database_is_reported_and_not_locked(tmp_path
 
     assert message_of(State, path) == f"{path} cannot be used: file is not a database"
     assert message_of(Reader, path) == f"{path} cannot be read: file is not a database"
+    assert (
+        message_of(Reader, tmp_path) == f"{tmp_path} cannot be read: unable to open database file"
+    )
+    unwritable = f"{tmp_path} cannot be written: unable to open database file"
+    assert message_of(Writer, tmp_path) == unwritable
+    long = tmp_path / ("a" * 300)
+    assert message_of(Reader, long) == f"{long} cannot be read: unable to open database file"
+    assert message_of(State, long) == f"{long} cannot be written: File name too long"
+    assert Reader(long, read_only=True).totals() == Tokens()
     Lock(path.with_name("batch.db.lock")).release()
 
 
