@@ -113,7 +113,7 @@ def ask(
         fragments: Texts that go before each prompt.
         key_file: File that holds the key, on each worker. Without it, workers find the key as
             llm does: in their llm's keys, or in their environment.
-        concurrency: Maximum requests in flight, on all workers.
+        concurrency: Maximum requests in flight, on all workers; each worker has at least one.
         rpm: Maximum requests a minute, on all workers; None or 0 for no limit.
         workers: Number of processes that ask at once, such as the nodes of the Ray cluster;
             concurrency and rpm are divided by it.
@@ -128,10 +128,10 @@ def ask(
         raise BatchError("workers and concurrency must be at least 1")
     if prompt is None and len(columns) != 1:
         raise BatchError("Give prompt=, a template over the columns, or one column of prompts")
-    names = tuple(column.name() for column in columns) if prompt else ("prompt",)
+    names = ("prompt",) if prompt is None else tuple(column.name() for column in columns)
     template = RequestTemplate(
         model,
-        prompt or "$prompt",
+        "$prompt" if prompt is None else prompt,
         system,
         attachments=[(path, None) for path in attachments],
         fragments=list(fragments),

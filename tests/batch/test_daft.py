@@ -217,6 +217,7 @@ def test_the_key_is_not_in_what_is_sent_to_workers(environment, tmp_path):
         ([], {}, "Give prompt=, a template over the columns, or one column of prompts"),
         (["a", "b"], {}, "Give prompt=, a template over the columns, or one column of prompts"),
         (["a", "b"], {"prompt": "$a $c"}, "there is no column $c; the columns are a, b"),
+        (["a", "b"], {"prompt": ""}, "Give a prompt, such as "),
         (["a"], {"system": "$b"}, "there is no column $b; the columns are prompt"),
         (["a"], {"prompt": "5 $"}, "The prompt has a $ without a column"),
         (["a"], {"options": {"seed": "x"}}, "Invalid option: seed "),
