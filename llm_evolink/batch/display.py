@@ -55,9 +55,8 @@ async def progress_bar(run: Run, count: int, cost: Cost | None) -> AsyncIterator
 def status(run: Run, seconds: float, cost: Cost | None) -> str:
     """Return the text beside the bar."""
     progress = run.progress
-    asked = progress.done - progress.reused
     parts = [f"{progress.failed:,} failed"] if progress.failed else []
-    parts.append(f"{asked / seconds if seconds else 0:.1f} rows/s")
+    parts.append(f"{progress.asked / seconds if seconds else 0:.1f} rows/s")
     parts.append(f"{progress.tokens.input + progress.tokens.output:,} tokens")
     if cost:
         parts.append(f"cost {cost(progress.tokens):.4g}")

@@ -41,6 +41,7 @@ class Progress:
     """Counts of a run so far.
 
     Attributes:
+        asked: Rows asked in this run, with an answer or a failure.
         failures: Rows by type of failure, also those of earlier runs that are not asked again.
         examples: Id and error of the first row of each type.
         tokens: Tokens of this run.
@@ -48,6 +49,7 @@ class Progress:
         stopped: Why the run ended early, None if it did not.
     """
 
+    asked: int = 0
     answered: int = 0
     reused: int = 0
     failures: dict[str, int] = field(default_factory=dict)
@@ -55,7 +57,6 @@ class Progress:
     tokens: Tokens = field(default_factory=Tokens)
     total_tokens: Tokens = field(default_factory=Tokens)
     stopped: str | None = None
-    _asked: int = 0
     _failed_now: int = 0
     _first_failures: set[str | None] = field(default_factory=set)
 
@@ -80,9 +81,9 @@ class Progress:
             self.answered += 1
         if result.reused:
             return
-        self._asked += 1
+        self.asked += 1
         self._failed_now += result.failure is not None
-        if self._asked <= FIRST_ROWS:
+        if self.asked <= FIRST_ROWS:
             self._first_failures.add(result.failure)
         if result.tokens:
             self.tokens = self.tokens.plus(result.tokens)
@@ -92,7 +93,7 @@ class Progress:
         """Return why the failures end the run, None if they do not."""
         if limits.max_failures is not None and self._failed_now >= limits.max_failures:
             return f"--max-failures {limits.max_failures} is reached"
-        if self._asked == FIRST_ROWS and len(self._first_failures) == 1:
+        if self.asked == FIRST_ROWS and len(self._first_failures) == 1:
             (failure,) = self._first_failures
             if failure:
                 return f"the first {FIRST_ROWS} rows all failed: {self.examples[failure][1]}"

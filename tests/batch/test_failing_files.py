@@ -94,11 +94,13 @@ def test_a_stored_answer_that_no_longer_fits_is_a_failure():
     assert (result.failure, result.answer, result.reused) == ("not parsed", None, True)
 
 
-def test_the_status_shows_cost_and_pause():
-    progress = Progress(answered=3, failures={"server": 1}, tokens=Tokens(1000, 500))
+def test_the_status_shows_the_rate_of_this_run_cost_and_pause():
+    progress = Progress(answered=3, reused=9, tokens=Tokens(1000, 500))
+    progress.failures = {"server": 1, "cut": 5}  # The cut answers are those of an earlier run.
+    progress.asked = 4
     run: Any = SimpleNamespace(progress=progress, pace=SimpleNamespace(pause=lambda: 7.4))
     assert status(run, 2.0, lambda tokens: tokens.output / 1000) == (
-        "1 failed, 2.0 rows/s, 1,500 tokens, cost 0.5, waiting 7 s for the rate limit"
+        "6 failed, 2.0 rows/s, 1,500 tokens, cost 0.5, waiting 7 s for the rate limit"
     )
 
 
