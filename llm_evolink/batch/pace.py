@@ -17,7 +17,7 @@ JITTER = 0.1
 
 
 class PauseTooLongError(BatchError):
-    """The server asks for a pause that is longer than --max-wait."""
+    """The next pause, or pauses in a row without an answer, would last over max_wait seconds."""
 
 
 class Pace:
@@ -59,7 +59,7 @@ class Pace:
         """Return the seconds until a request may start; None if one in flight has to end first."""
         if self.in_flight >= int(self.limit):
             return None
-        return max(0.0, self._until - self._clock())
+        return self.pause()
 
     def pause(self) -> float:
         """Return the remaining seconds of the pause, 0 without one."""

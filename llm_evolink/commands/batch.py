@@ -225,7 +225,7 @@ def _input(
 
 def _cost(model_id: str, *, needed: bool) -> Cost | None:
     """Return the cost of tokens by llm evolink's prices, None without a price."""
-    path = llm.user_dir() / "evolink-prices.json"  # type: ignore[no-untyped-call]
+    path = llm.user_dir() / prices.FILE_NAME  # type: ignore[no-untyped-call]
     price = prices.pricing(prices.read_prices(path), {})(model_id)
     if price is None:
         if needed:

@@ -167,8 +167,10 @@ def added_models_problem() -> str | None:
 
     try:
         read_added_models(user_folder() / ADDED_MODELS_FILE)
+    except FileExistsError:
+        return None  # llm's folder is a file, which other checks report.
     except (OSError, ValueError) as error:
-        return None if isinstance(error, FileExistsError) else str(error)
+        return str(error)
     return None
 
 
