@@ -21,7 +21,10 @@ Cells = dict[str, str]
 
 
 def cell_text(value: Any) -> str:
-    """Return the text of a cell: "" for None, JSON of numbers, lists and dicts, else str(value)."""
+    """Return the text of a cell.
+
+    None is "", and what JSON has a type for is JSON, except that a string is unchanged.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, float, list, tuple, dict)):

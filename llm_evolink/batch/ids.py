@@ -26,7 +26,7 @@ class Ids:
             query = "select line from ids where id = ?"
             (first,) = self._connection.execute(query, [row_id]).fetchone()
             message = f"{unit} {line}: the id {row_id!r} is already used by {unit} {first}"
-            raise BatchError(f"{message}; choose a column of unique ids with --id") from None
+            raise BatchError(f"{message}; choose a column of unique values as the id") from None
         except sqlite3.Error as error:
             raise BatchError(f"{unit} {line}: the id cannot be stored: {error}") from None
         except UnicodeEncodeError:

@@ -100,11 +100,11 @@ class Pace:
         until = now + seconds * (1 + self._uniform(0, JITTER))
         if until - self._waiting_since > self._max_wait:
             raise PauseTooLongError(
-                f"The server asks to wait {seconds:,.0f} s, longer than --max-wait "
-                f"{self._max_wait:g}"
+                f"The server asks to wait {seconds:,.0f} s, longer than the "
+                f"maximum wait of {self._max_wait:g} s"
                 if seconds > self._max_wait
                 else "The server refuses every request, and the next pause would be longer than "
-                f"--max-wait {self._max_wait:g} s"
+                f"the maximum wait of {self._max_wait:g} s"
             )
         if until > self._until:
             paused_from = max(now, self._until)

@@ -30,9 +30,9 @@ class Limits:
     def used_up(self, spent: Tokens) -> str | None:
         """Return why the tokens of all runs end this one, None if they do not."""
         if self.max_tokens is not None and spent.input + spent.output >= self.max_tokens:
-            return f"--max-tokens {self.max_tokens} is used up"
+            return f"the limit of tokens, {self.max_tokens}, is reached"
         if self.max_cost is not None and self.cost and self.cost(spent) >= self.max_cost:
-            return f"--max-cost {self.max_cost:g} is used up"
+            return f"the limit of cost, {self.max_cost:g}, is reached"
         return None
 
 
@@ -92,7 +92,7 @@ class Progress:
     def failing(self, limits: Limits) -> str | None:
         """Return why the failures end the run, None if they do not."""
         if limits.max_failures is not None and self._failed_now >= limits.max_failures:
-            return f"--max-failures {limits.max_failures} is reached"
+            return f"the limit of failed rows, {limits.max_failures}, is reached"
         if self.asked == FIRST_ROWS and len(self._first_failures) == 1:
             (failure,) = self._first_failures
             if failure:

@@ -33,7 +33,7 @@ class Rates:
             from aiolimiter import AsyncLimiter
         except ModuleNotFoundError:
             raise BatchError(
-                "--rpm and --tpm need an extra: llm install 'llm-evolink[batch]'"
+                "rpm and tpm need an extra: llm install 'llm-evolink[batch]'"
             ) from None
         if rpm:
             # AsyncLimiter(rpm, 60) would let twice as many start in the first minute.

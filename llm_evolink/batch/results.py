@@ -18,7 +18,7 @@ NOT_LOGGED = "not logged"
 """Failure of an answer that llm's log cannot hold."""
 
 _CUTS = {
-    Ending.TOKEN_LIMIT: "The answer was cut at the token limit: raise it with -o max_tokens",
+    Ending.TOKEN_LIMIT: "The answer was cut at the token limit: raise the option max_tokens",
     Ending.FILTERED: "The answer was cut by the server's content filter: rephrase the prompt",
 }
 _TYPES: dict[str, Any] = {

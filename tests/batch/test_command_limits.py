@@ -38,7 +38,7 @@ def test_max_cost_needs_a_price_and_counts_all_runs(model, batch, table, user_pa
     for _ in range(2):
         done = batch(path, "$text", "--max-cost", "0.1", "-c", "2")
         assert done.returncode == 1
-        assert done.stderr.endswith("Error: --max-cost 0.1 is used up\n")
+        assert done.stderr.endswith("Error: the limit of cost, 0.1, is reached\n")
         assert 6 <= len(model.asked) <= 7  # 0.018 a row.
 
 
@@ -49,9 +49,7 @@ def test_rates_without_their_extra(model, batch, table, monkeypatch):
     done = batch(table(2), "$text", "--rpm", "60")
 
     assert (done.returncode, model.asked) == (1, [])
-    assert done.stderr == (
-        "Error: --rpm and --tpm need an extra: llm install 'llm-evolink[batch]'\n"
-    )
+    assert done.stderr == "Error: rpm and tpm need an extra: llm install 'llm-evolink[batch]'\n"
 
 
 def test_rates_that_allow_everything(model, batch, table):
@@ -70,7 +68,7 @@ def test_a_pause_over_max_wait_ends_the_run(model, batch, table):
     assert done.returncode == 1
     assert done.stderr.endswith(
         "To continue, run the same command again\n"
-        "Error: The server asks to wait 86,400 s, longer than --max-wait 60\n"
+        "Error: The server asks to wait 86,400 s, longer than the maximum wait of 60 s\n"
     )
     model.respond = lambda *_: "a"
     model.asked.clear()
@@ -93,9 +91,9 @@ def test_max_failures_and_max_tokens_end_the_run(model, batch, table):
     path = table(50)
     done = batch(path, "$text", "--max-failures", "1", "-c", "1")
     assert (done.returncode, len(model.asked)) == (1, 1)
-    assert done.stderr.endswith("Error: --max-failures 1 is reached\n")
+    assert done.stderr.endswith("Error: the limit of failed rows, 1, is reached\n")
 
     model.asked.clear()
     done = batch(path, "$text", "--max-tokens", "40", "-c", "1")  # 14 a row.
     assert (done.returncode, len(model.asked)) == (1, 4)
-    assert done.stderr.endswith("Error: --max-tokens 40 is used up\n")
+    assert done.stderr.endswith("Error: the limit of tokens, 40, is reached\n")

@@ -57,7 +57,7 @@ def test_a_row_that_fails_is_a_row_with_an_error(model):
         failure("The prompt is empty: there is nothing to send"),
         failure("The prompt is empty: there is nothing to send"),
         failure(
-            "The answer was cut at the token limit: raise it with -o max_tokens",
+            "The answer was cut at the token limit: raise the option max_tokens",
             tokens=TOKENS,
             response_id="response",
         ),

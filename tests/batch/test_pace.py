@@ -145,7 +145,7 @@ def test_a_pause_over_the_limit_ends_the_run(clock):
     control = pace(clock, max_wait=600)
     control.refused(control.start(), 599.0)
     with pytest.raises(
-        PauseTooLongError, match="asks to wait 86,400 s, longer than --max-wait 600"
+        PauseTooLongError, match="asks to wait 86,400 s, longer than the maximum wait of 600 s"
     ):
         control.refused(control.start(), 86_400.0)
 
@@ -156,7 +156,7 @@ def test_refusals_without_an_answer_end_the_run_after_max_wait(clock):
         control.refused(control.start(), 100.0)
         control.finish()
         clock.now += 100
-    with pytest.raises(PauseTooLongError, match="would be longer than --max-wait 600 s"):
+    with pytest.raises(PauseTooLongError, match="would be longer than the maximum wait of 600 s"):
         control.refused(control.start(), 100.0)
 
 
