@@ -25,7 +25,7 @@ FAILOVER_STATUSES = frozenset({502, 503, 521, 522, 523, 529})
 """Those of RETRY_STATUSES after which another server may succeed."""
 
 DROP_SECONDS = 1.0
-"""Seconds after a request was written. If its connection drops later, it may have been worked on."""
+"""Seconds after a request was written; if its connection drops later, it may have been billed."""
 
 _NOT_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _DROPPED = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
