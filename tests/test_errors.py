@@ -237,7 +237,6 @@ RETRY_INFO = {
 
 
 def test_the_delay_in_the_details_of_an_error(monkeypatch, way: Way):
-    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
     with serving(monkeypatch, lambda reply: reply.respond(429, {"error": RETRY_INFO})):
         outcome = ask(way)
 
@@ -247,6 +246,7 @@ def test_the_delay_in_the_details_of_an_error(monkeypatch, way: Way):
 
 @pytest.mark.parametrize("status", [402, 403, 429])
 def test_a_used_up_quota_is_not_retried_and_says_how_to_top_up(monkeypatch, way: Way, status):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "2")
     error = {"message": "No credit", "code": "insufficient_user_quota"}
     with serving(monkeypatch, lambda reply: reply.respond(status, {"error": error})) as server:
         outcome = ask(way)

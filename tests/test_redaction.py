@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import re
 from urllib.parse import quote
 
 import pytest
@@ -26,6 +27,8 @@ FORMS = [
     pytest.param(lambda key: repr(key.encode())[2:-1], id="repr of bytes"),
     pytest.param(lambda key: base64.b64encode(f"Bearer {key}".encode()).decode(), id="base64"),
 ]
+# The last character of base64 depends on what follows the key, and is left.
+LEFT = "(?:[A-Za-z0-9+/]=*)?"
 
 
 @pytest.mark.parametrize("key", [PLAIN, SPECIAL], ids=["plain", "special"])
@@ -33,9 +36,7 @@ FORMS = [
 def test_each_form_of_the_key_is_replaced(key, form):
     text = Redactor(key).text(f"Before {form(key)} after")
 
-    assert text.startswith(f"Before …{key[-4:]}")
-    assert text.endswith(" after")
-    assert form(key)[:12].lower() not in text.lower()
+    assert re.fullmatch(f"Before …{re.escape(key[-4:])}{LEFT} after", text)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -48,8 +49,7 @@ def test_each_form_is_replaced_in_deltas(form, size):
         shown += "".join(part for _, part in redactor.deltas("text", text[start : start + size]))
     shown += "".join(part for _, part in redactor.rest())
 
-    assert shown.startswith(f"Grüße! …{SPECIAL[-4:]}")
-    assert shown.endswith(" end")
+    assert re.fullmatch(f"Grüße! …{SPECIAL[-4:]}{LEFT} end", shown)
 
 
 def test_text_that_only_begins_like_the_key_is_unchanged():

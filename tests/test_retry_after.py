@@ -1,6 +1,5 @@
 """The delay that a response asks for, in each form that servers use."""
 
-import time
 from email.utils import formatdate
 from types import SimpleNamespace
 
@@ -71,7 +70,3 @@ def test_the_delay_in_seconds(monkeypatch, headers, content, seconds):
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: NOW))
 
     assert retry_after(headers, content) == (seconds and pytest.approx(seconds))
-
-
-def test_a_date_in_the_future():
-    assert 0 < retry_after({"retry-after": formatdate(time.time() + 3600)}, b"") <= 3600

@@ -88,9 +88,9 @@ def test_a_row_fails_after_three_tries_and_the_others_continue(model, status, as
 
 def test_the_transport_does_not_retry_and_keeps_the_connections(model, monkeypatch, asked):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "5")
-    model.respond = lambda text, before: Refusal(503) if before < 1 else "a"
+    model.respond = lambda *_: Refusal(500)
     results, stopped = asked(1)
-    assert (stopped, results["0"].tries, len(model.asked)) == (None, 1, 2)
+    assert (stopped, results["0"].tries, len(model.asked)) == (None, 3, 3)
 
     model.respond = lambda *_: "a"
     model.ports.clear()
@@ -142,7 +142,12 @@ def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, asked):
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(401, "set another key"), (402, "top up"), (403, "no"), (404, "check EVOLINK_BASE_URL")],
+    [
+        (401, "no; set another key with: llm keys set evolink; check with: llm evolink doctor"),
+        (402, "no; top up at https://evolink.ai/dashboard/billing"),
+        (403, "no"),
+        (404, "no; check EVOLINK_BASE_URL"),
+    ],
 )
 def test_an_error_that_every_row_would_get_ends_the_run_at_once(
     model, status, message, asked, read
@@ -150,7 +155,7 @@ def test_an_error_that_every_row_would_get_ends_the_run_at_once(
     model.respond = lambda text, _: Refusal(status) if text != "row 0" else "a"
     results, stopped = asked(500, concurrency=4)
 
-    assert message in stopped
+    assert stopped == f"{message} (status {status})"
     assert len(model.asked) <= 8
     assert set(results) == {"0"}
     assert read("select row_id from evolink_rows") == [("0",)]

@@ -10,6 +10,7 @@ import pytest
 from llm_evolink.batch import ask, ask_async
 from llm_evolink.batch.run import Run
 from llm_evolink.batch.state import State
+from tests.llm_process import TIMEOUT
 
 MODES = ("journal_mode", "synchronous")
 
@@ -40,15 +41,22 @@ def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database, asked):
     """While another connection locks the file, only as many rows are asked as may be in flight."""
     other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
     other.execute("begin immediate")
-    all_asked = threading.Event()
-    model.respond = lambda text, _: (all_asked.set() if len(model.asked) >= 3 else None) or "a"
+    third, fourth = threading.Event(), threading.Event()
+    early: list[bool] = []
+
+    def respond(text, _):
+        if len(model.asked) > 3:
+            fourth.set()
+        elif len(model.asked) == 3:
+            third.set()
+        return "a"
 
     def release():
-        assert all_asked.wait(60)
-        in_flight.append(len(model.asked))
+        assert third.wait(TIMEOUT)
+        early.append(fourth.wait(1))
         other.execute("rollback")
 
-    in_flight: list[int] = []
+    model.respond = respond
     thread = threading.Thread(target=release)
     thread.start()
     results, stopped = asked(50, concurrency=3)
@@ -56,7 +64,7 @@ def test_a_row_counts_as_in_flight_until_it_is_on_disk(model, database, asked):
     other.close()
 
     assert (len(results), stopped) == (50, None)
-    assert in_flight == [3]
+    assert early == [False]
 
 
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_committed_row(
@@ -97,7 +105,7 @@ def test_a_loop_that_is_left_saves_what_is_in_flight(
 
     def respond(text, _):
         if text != "row 0":
-            assert left.wait(60)
+            assert left.wait(TIMEOUT)
         return "a"
 
     model.respond = respond
@@ -132,7 +140,7 @@ def test_a_row_that_cannot_be_read_ends_the_run_after_what_is_in_flight(
         failed.set()
         raise ZeroDivisionError("no third row")
 
-    model.respond = lambda text, _: "a" if text == "row 0" or failed.wait(60) else "late"
+    model.respond = lambda text, _: "a" if text == "row 0" or failed.wait(TIMEOUT) else "late"
     results = []
     with pytest.raises(ZeroDivisionError, match="no third row"):
         results.extend(ask(failing(), "$text", database=database, concurrency=2))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from llm_evolink.batch import formats
 from llm_evolink.batch.errors import BatchError
 from llm_evolink.batch.ids import Ids
 from llm_evolink.batch.query import query_table
@@ -165,14 +166,23 @@ def test_a_folder_and_a_missing_file(tmp_path):
         open_table(str(tmp_path / "none.csv"))
 
 
-def test_rows_are_read_as_they_are_needed(tmp_path):
+def test_rows_are_read_as_they_are_needed(monkeypatch, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"id": n, "text": "x" * 1000}) + "\n" for n in range(3000)))
     table = open_table(str(path))
     table.check()
+    lines = []
+
+    def read_rows(*arguments):
+        for line, cells in formats.read_rows(*arguments):
+            lines.append(line)
+            yield line, cells
+
+    monkeypatch.setattr("llm_evolink.batch.table.read_rows", read_rows)
     rows = iter(table)
 
     assert next(rows).id == "0"
+    assert lines == [1]
     assert (table.ids.at(2_999), table.ids.count) == ("2999", 3000)
     rows.close()
     table.close()

@@ -230,7 +230,7 @@ def test_the_request_fits_the_published_document(sandbox):
 def test_loading_the_plugin_loads_no_http_client(environment):
     script = (
         "import sys, llm; llm.get_models(); import llm_evolink.chat;"
-        "heavy = {'httpx', 'attrs', 'generated_client.client', 'starlette'};"
+        "heavy = {'httpx', 'attr', 'generated_client.client', 'starlette'};"
         "print(heavy & sys.modules.keys())"
     )
     done = subprocess.run(

@@ -1,9 +1,7 @@
 """Failover to the next server when the first cannot be reached or keeps failing."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -155,9 +153,8 @@ def test_no_failover_after_a_part_of_the_reply(servers: Servers, way: Way):
     assert counts(started) == [1, 0]
 
 
-def test_no_failover_after_a_connection_that_broke_late(servers: Servers, monkeypatch):
-    elapsed = SimpleNamespace(monotonic=lambda: time.monotonic() + 2)
-    monkeypatch.setattr(retry, "time", elapsed)
+def test_no_failover_after_a_connection_that_broke_late(servers: Servers, later):
+    later(2)
     started = servers(cut, answer)
 
     outcome = ask(Way(asynchronous=False, stream=True))

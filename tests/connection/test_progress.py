@@ -247,6 +247,7 @@ def informational(reply: scripted_server.Reply) -> None:
     ],
 )
 def test_time_without_progress_ends_a_prompt(monkeypatch, fast_clock, handler, way: Way):
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "2")
     with serving(monkeypatch, handler) as server:
         outcome = ask(way)
 

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,13 +12,7 @@ from tests import scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask
 from tests.scripted_server import answer, serving
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Proxies and CA certificates are looked up when a client is made.
-    monkeypatch.setattr(clients, "_clients", {})
-    yield
-    clients._close()
+pytestmark = pytest.mark.usefixtures("no_clients")
 
 
 @pytest.fixture

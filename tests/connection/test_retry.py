@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from llm_evolink import errors
+from llm_evolink import errors, retry_after
 from llm_evolink.chat.server_models import server_models
 from llm_evolink.connection import failover, retry
 from tests import llm_process, scripted_server
@@ -222,16 +222,10 @@ def test_a_used_up_quota_is_not_retried(monkeypatch, delays, status, body):
 # Requests whose connection broke: the server may have worked on them.
 
 
-def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let a connection break so many seconds after its request was written."""
-    elapsed = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds)
-    monkeypatch.setattr(retry, "time", elapsed)
-
-
 def test_a_new_connection_dropped_after_more_than_a_second_is_not_retried(
-    monkeypatch, delays, way: Way
+    monkeypatch, delays, later, way: Way
 ):
-    later(monkeypatch, 1.01)
+    later(1.01)
     with serving(monkeypatch, lambda reply: reply.cut()) as server:
         outcome = ask(way)
 
@@ -243,9 +237,10 @@ def test_a_new_connection_dropped_after_more_than_a_second_is_not_retried(
     ("seconds", "texts", "requests"), [(0, ["hi", "hi"], 3), (1.01, ["hi", ""], 2)]
 )
 def test_a_reused_connection_that_is_closed_is_retried_unless_the_server_had_time_to_work(
-    monkeypatch, delays, seconds, texts, requests
+    monkeypatch, delays, later, seconds, texts, requests
 ):
-    later(monkeypatch, seconds)
+    if seconds:
+        later(seconds)
 
     def handler(reply: scripted_server.Reply) -> None:
         if len(server.requests) == 2:
@@ -322,11 +317,12 @@ def test_the_delay_of_the_server_in_each_way(monkeypatch, delays, way: Way):
 
 
 def test_the_delay_until_a_date(monkeypatch, delays):
-    with serving(monkeypatch, fails(1, 429, retry_after=formatdate(time.time() + 10, usegmt=True))):
+    now = 1_800_000_000.0
+    monkeypatch.setattr(retry_after, "time", SimpleNamespace(time=lambda: now))
+    with serving(monkeypatch, fails(1, 429, retry_after=formatdate(now + 10, usegmt=True))):
         ask(SYNC_STREAMED)
 
-    assert len(delays) == 1
-    assert 7 < delays[0] <= 10
+    assert delays == [10]
 
 
 @pytest.mark.parametrize(

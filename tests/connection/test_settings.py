@@ -1,22 +1,14 @@
 """Settings from the environment."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from llm_evolink import errors
-from llm_evolink.connection import clients, settings
+from llm_evolink.connection import settings
 from tests import scripted_server
 from tests.four_ways import Way, ask
 from tests.scripted_server import answer
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Proxies and CA certificates are looked up when a client is made.
-    monkeypatch.setattr(clients, "_clients", {})
-    yield
-    clients._close()
+pytestmark = pytest.mark.usefixtures("no_clients")
 
 
 NOT_A_SERVER = "EVOLINK_BASE_URL is not the URL of a server, such as https://direct.evolink.ai: "

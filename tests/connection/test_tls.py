@@ -5,25 +5,17 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from llm_evolink import errors
-from llm_evolink.connection import clients
 from llm_evolink.connection import tls as tls_module
 from tests import scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask
 from tests.scripted_server import answer
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Proxies and CA certificates are looked up when a client is made.
-    monkeypatch.setattr(clients, "_clients", {})
-    yield
-    clients._close()
+pytestmark = pytest.mark.usefixtures("no_clients")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from generated_client import SERVERS, AuthenticatedClient, Client, errors
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
 from tests.four_ways import KEY, Calls, connect, request
+from tests.scripted_server import in_memory, replying, time_out
 
 URL = "https://direct.evolink.ai"
 
@@ -251,22 +252,32 @@ def test_without_a_prefix_the_header_is_the_token(recorder: Recorder) -> None:
     assert "authorization" not in sent.headers
 
 
-@pytest.mark.parametrize(
-    "handler",
-    [
-        pytest.param(lambda reply: reply.respond(500, b"x"), id="unexpected response"),
-        pytest.param(lambda reply: reply.events("{"), id="invalid event"),
-        pytest.param(lambda reply: reply.events(), id="incomplete stream"),
-        pytest.param(lambda reply: reply.cut(), id="cut"),
-        pytest.param(lambda reply: reply.closed(), id="no data"),
-    ],
-)
-def test_an_error_is_without_the_token(calls: Calls, handler: scripted_server.Handler) -> None:
-    with scripted_server.serve(handler) as server:
-        [outcome] = calls.streams(
-            connect(server.url, timeout=httpx.Timeout(60, read=0.1)), body=request(seed=1)
-        )
-    error = outcome.error
-    assert isinstance(error, httpx.RequestError | errors.StreamError | errors.UnexpectedResponse)
+def check_without_the_token(error: Exception | None, expected: type[Exception]) -> None:
+    assert type(error) is expected
     assert error.__cause__ is None or isinstance(error, httpx.RequestError)
     assert KEY not in f"{error!r} {error} {vars(error)}"
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        pytest.param(replying(500, b"x"), errors.UnexpectedResponse, id="unexpected response"),
+        pytest.param(lambda reply: reply.events("{"), errors.InvalidEvent, id="invalid event"),
+        pytest.param(lambda reply: reply.events(), errors.IncompleteStream, id="incomplete stream"),
+        pytest.param(lambda reply: reply.cut(), httpx.RemoteProtocolError, id="cut"),
+    ],
+)
+def test_an_error_is_without_the_token(
+    calls: Calls, handler: scripted_server.Handler, expected: type[Exception]
+) -> None:
+    with scripted_server.serve(handler) as server:
+        [outcome] = calls.streams(connect(server.url), body=request(seed=1))
+    check_without_the_token(outcome.error, expected)
+
+
+def test_a_read_time_out_is_without_the_token(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory(monkeypatch, time_out)
+    [outcome] = calls.streams(connect(URL), body=request(seed=1))
+    check_without_the_token(outcome.error, httpx.ReadTimeout)

@@ -1,6 +1,7 @@
 """The effective document, and reading and validating a document."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ ROOT = Path(__file__).parents[2]
 OPENAPI = Path(__file__).parent / "frozen"
 CLIENT = ROOT / "generated_client"
 CONTENT_TYPES = {"application/json", "text/event-stream"}
+# Python 3.12 added the value to this message.
+with pytest.raises(ValueError, match="Out of range float values") as not_finite:
+    json.dumps(math.nan, allow_nan=False)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +197,7 @@ def test_a_message(schemas: dict[str, Any]) -> None:
 def test_a_value_in_a_response_is_an_open_string(
     schemas: dict[str, Any], schema: str, field: str
 ) -> None:
-    assert "enum" not in schemas[schema]["properties"][field]
+    assert schemas[schema]["properties"][field].keys().isdisjoint(("enum", "const"))
 
 
 def test_an_error_code_can_be_a_string(schemas: dict[str, Any]) -> None:
@@ -280,8 +284,7 @@ def bomb(group: str) -> bytes:
                           'truncated data in "<byte string>", position 2'),
         (b"a: 2026-01-01", "X is not YAML of JSON values: Object of type date is not JSON "
                            "serializable"),
-        (b"a: .nan", "X is not YAML of JSON values: Out of range float values are not JSON "
-                     "compliant"),
+        (b"a: .nan", f"X is not YAML of JSON values: {not_finite.value}"),
         (b"a: \"\\ud800\"", "X is not YAML of JSON values: 'utf-8' codec can't encode character "
                            "'\\ud800' in position 7: surrogates not allowed"),
         (b"&a {b: *a}", "X nests deeper than 50 levels"),

@@ -164,6 +164,7 @@ def test_the_server_stops_while_the_backend_runs(stream):
     thread.join(TIMEOUT)
     assert len(errors) == 1
     go_on.set()
+    assert model.finished.wait(TIMEOUT)
 
 
 def test_the_backend_is_stopped_when_the_client_disconnects():

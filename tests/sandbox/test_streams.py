@@ -137,9 +137,9 @@ def test_each_response_is_preceded_by_the_latency(delays):
     assert delays == [3]
 
 
-@pytest.mark.parametrize(("cut_after", "received"), [(0, 0), (1, 1), (3, 3), (18, 18)])
+@pytest.mark.parametrize("cut_after", [0, 1, 3, 18])
 @pytest.mark.parametrize("chunk_delay", [0, 0.001])
-def test_a_connection_is_dropped_after_cut_after_chunks(cut_after, received, chunk_delay):
+def test_a_connection_is_dropped_after_cut_after_chunks(cut_after, chunk_delay):
     lines = []
     with (
         serve(cut_after=cut_after, chunk_delay=chunk_delay) as server,
@@ -152,7 +152,7 @@ def test_a_connection_is_dropped_after_cut_after_chunks(cut_after, received, chu
         assert response.status_code == 200
     assert [json.loads(line[6:])["object"] for line in lines if line] == [
         "chat.completion.chunk"
-    ] * received
+    ] * cut_after
 
 
 def test_a_stream_shorter_than_cut_after_is_complete():
@@ -176,7 +176,7 @@ def test_a_garbled_stream_has_one_invalid_event():
 
 def test_a_stream_ends_when_its_client_disconnects():
     lines: queue.Queue[str] = queue.Queue()
-    with serve(chunk_delay=0.01, log=lines.put) as server, client_of(server) as client:
+    with serve(chunk_delay=3600, log=lines.put) as server, client_of(server) as client:
         body = {**BODY, "stream": True, "messages": [{"role": "user", "content": "x" * 40_000}]}
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             next(response.iter_lines())
