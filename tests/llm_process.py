@@ -27,8 +27,9 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -100,17 +101,56 @@ def install(folder: Path) -> None:
     command.chmod(0o755)
 
 
+def run_in_terminal(
+    *arguments: str, files: Collection[str] = ("stdout", "stderr")
+) -> subprocess.CompletedProcess[str]:
+    """Run `llm` with these of its files a terminal; return the finished process.
+
+    What the terminal shows is its stdout, or its stderr if stdout is not a terminal.
+    """
+    with (
+        Terminal() as terminal,
+        start(*arguments, **dict.fromkeys(files, terminal.fd)) as process,  # type: ignore[arg-type]
+    ):
+        output = {"stdout": terminal.read()} if "stdout" in files else {"stderr": terminal.read()}
+        for name in {"stdout", "stderr"} - output.keys() - {*files}:
+            output[name] = getattr(process, name).read()
+    assert process.returncode is not None
+    return subprocess.CompletedProcess([LLM, *arguments], process.returncode, **output)
+
+
+def line_with(file: IO[str] | None, text: str) -> str:
+    """Return the next line of the file that contains the text; fail if there is none."""
+    assert file
+    for line in file:
+        if text in line:
+            return line
+    raise AssertionError(f"no line has {text!r}")
+
+
 def run_forked(body: Callable[[], object]) -> int:
     """Run the function in a forked process; return its exit status."""
+    return os.waitpid(start_forked(body), 0)[1]
+
+
+def start_forked(body: Callable[[], object]) -> int:
+    """Start the function in a forked process; return its pid.
+
+    The exit code is 0, or 1 after an exception, whose traceback is printed.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Of threads of the test runner.
         pid = os.fork()
     if pid == 0:
+        code = 1
         try:
             body()
+            code = 0
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())  # sys.stderr is pytest's in this process.
         finally:
-            os._exit(0)
-    return os.waitpid(pid, 0)[1]
+            os._exit(code)
+    return pid
 
 
 class Terminal:
@@ -129,6 +169,14 @@ class Terminal:
         while not line.endswith(b"\n"):
             line += os.read(self._ours, 1)
         return line.decode().replace("\r", "")
+
+    def read_until(self, text: str) -> None:
+        """Read what is shown until it contains the text; fail if the terminal is closed before."""
+        output = b""
+        while text.encode() not in output:
+            part = os.read(self._ours, 4096)
+            assert part, output
+            output += part
 
     def read(self) -> str:
         """Return what is shown until the last process has closed the terminal."""

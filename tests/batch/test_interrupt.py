@@ -42,7 +42,7 @@ class Gate:
     def respond(self, text, _):
         if len(self.model.asked) >= self.first:
             self.reached.set()
-            assert self.opened.wait(60)
+            assert self.opened.wait(llm_process.TIMEOUT)
         return "a"
 
 
@@ -60,11 +60,9 @@ def test_the_first_signal_waits_for_the_requests_in_flight(model, table, databas
     gate = Gate(model, 20)
     command = ["evolink", "batch", table(500), "$text", "-d", str(database), "-c", "4"]
     with llm_process.start(*command) as process:
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(llm_process.TIMEOUT)
         process.send_signal(number)
-        line = ""
-        while "requests in flight" not in line:
-            line = process.stderr.readline()
+        llm_process.line_with(process.stderr, "requests in flight")
         gate.opened.set()
         output = process.stdout.read()
         error = process.stderr.read()
@@ -81,11 +79,9 @@ def test_a_second_ctrl_c_cancels_the_requests_in_flight(model, table, database):
     gate = Gate(model, 20)
     command = ["evolink", "batch", table(500), "$text", "-d", str(database), "-c", "4"]
     with llm_process.start(*command) as process:
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(llm_process.TIMEOUT)
         process.send_signal(signal.SIGINT)
-        line = ""
-        while "requests in flight" not in line:
-            line = process.stderr.readline()
+        llm_process.line_with(process.stderr, "requests in flight")
         process.send_signal(signal.SIGINT)
         # It ends while the server still holds the answers.
         process.stdout.read()
@@ -96,32 +92,30 @@ def test_a_second_ctrl_c_cancels_the_requests_in_flight(model, table, database):
 
 
 def test_ctrl_c_during_a_pause_ends_at_once(model, table, database):
-    paused = threading.Event()
-
-    def respond(text, _):
-        if text == "row 5":
-            paused.set()
-            return Refusal(429, headers={"retry_after": "300"})
-        return "a"
-
-    model.respond = respond
+    model.respond = lambda text, _: (
+        Refusal(429, headers={"retry_after": "300"}) if text == "row 5" else "a"
+    )
     command = ["evolink", "batch", table(50), "$text", "-d", str(database), "-c", "1"]
-    with llm_process.start(*command) as process:
-        assert paused.wait(60)
+    with (
+        llm_process.Terminal() as terminal,
+        llm_process.start(*command, stderr=terminal.fd) as process,
+    ):
+        terminal.read_until(" s for the rate limit")
         process.send_signal(signal.SIGINT)
-        process.stdout.read()
+        terminal.read()
         assert process.wait() == 130
     assert stored(database) == {0, 1, 2, 3, 4}
 
 
-def test_ctrl_c_while_the_table_is_read(environment, database):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_table_is_read(environment, database, number):
     reader, writer = os.pipe()
     command = ["evolink", "batch", "-", "$text", "-d", str(database)]
     with llm_process.start(*command, stdin=reader) as process:
         os.close(reader)
         os.write(writer, b"id,text\n" * 10_000)  # More than a pipe holds: it is being read.
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(llm_process.TIMEOUT) == 130
+        process.send_signal(number)
+        assert process.wait() == 130
     os.close(writer)
 
 
@@ -129,7 +123,7 @@ def test_a_second_process_is_refused_with_the_first_ones_pid(model, table, datab
     gate = Gate(model, 1)
     command = ["evolink", "batch", table(5), "$text", "-d", str(database)]
     with llm_process.start(*command) as first:
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(llm_process.TIMEOUT)
         second = llm_process.run(*command)
         assert second.returncode == 1
         assert second.stderr == f"Error: This batch is already being run by process {first.pid}\n"
@@ -142,20 +136,22 @@ def test_a_second_process_is_refused_with_the_first_ones_pid(model, table, datab
 def test_a_lock_ends_with_its_process(tmp_path):
     path = tmp_path / "lock"
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def hold() -> None:
         Lock(path)
         os.write(writer, b"x")
         signal.pause()
-    os.read(reader, 1)
+
+    child = llm_process.start_forked(hold)
+    os.close(writer)
+    assert os.read(reader, 1) == b"x"
     with pytest.raises(BatchError, match=f"already being run by process {child}$"):
         Lock(path)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     Lock(path).release()
     assert not path.exists()
-    for each in (reader, writer):
-        os.close(each)
+    os.close(reader)
 
 
 def kill_and_continue(model, table, database, count, kills, concurrency):
@@ -199,12 +195,12 @@ def test_each_row_is_answered_once_after_twenty_kills(model, table, database, re
     kill_and_continue(model, table, database, 500, 20, 32)
 
 
-def test_a_killed_run_leaves_a_file_that_a_dry_run_can_read(model, table, database, tmp_path):
+def test_a_killed_run_leaves_a_file_that_a_dry_run_can_read(model, table, database):
     """The rows are in the write-ahead log, which a dry run reads and does not change."""
     gate = Gate(model, 10)
     command = ["evolink", "batch", table(50), "$text", "-d", str(database), "-c", "2"]
     with llm_process.start(*command) as process:
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(llm_process.TIMEOUT)
         process.kill()
         process.wait()
         gate.opened.set()
@@ -233,8 +229,7 @@ def test_a_bar_is_shown_on_a_terminal(model, table, database, tmp_path):
         assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     last = text.split("\r")[-1]
-    assert "8/8" in last
-    assert re.search(r"100%|8/8 .* rows/s, 112 tokens", last)
+    assert re.search(r"8/8 .* rows/s, 112 tokens", last)
     assert "Answered 8, failed 0 of 8 rows" in text
     assert len((tmp_path / "out").read_text().splitlines()) == 8
 

@@ -53,19 +53,10 @@ def test_a_caller_from_python_reads_why_a_reply_ended(sandbox, way, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def in_a_terminal(*arguments):
-    """Return what `llm` with these arguments writes to a terminal."""
-    with (
-        llm_process.Terminal() as terminal,
-        llm_process.start(*arguments, stdout=terminal.fd, stderr=terminal.fd) as process,
-    ):
-        text = terminal.read()
-    assert process.returncode == 0
-    return text
-
-
 def test_in_a_terminal_the_notice_has_a_line_of_its_own(sandbox):
-    assert in_a_terminal("-m", MODEL, "hello", "-o", "max_tokens", "3") == f"{CUT_TEXT}\n{CUT}\n"
+    done = llm_process.run_in_terminal("-m", MODEL, "hello", "-o", "max_tokens", "3")
+
+    assert (done.stdout, done.returncode) == (f"{CUT_TEXT}\n{CUT}\n", 0)
 
 
 def test_the_notice_follows_a_thought_on_a_line_of_its_own(sandbox, llm_command):

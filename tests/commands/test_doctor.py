@@ -184,8 +184,7 @@ def test_a_read_timeout_is_broken(monkeypatch, llm_in_process):
         request.extensions["trace"]("http11.send_request_headers.started", {"request": sent})
         return time_out(request)
 
-    url = "http://127.0.0.1:1"
-    monkeypatch.setenv("EVOLINK_BASE_URL", url)
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
     in_memory(monkeypatch, respond)
     done = llm_in_process("evolink", "doctor")
 
@@ -194,25 +193,16 @@ def test_a_read_timeout_is_broken(monkeypatch, llm_in_process):
         r"try again, or .+"
     )
     model = ("(?:ok    |note  )", ".+")  # Other plugins are loaded in this process.
-    check_output(done, lines(url, authentication=("broken", timeout), model=model), 1)
-
-
-def in_terminal(*command: str) -> str:
-    """Return what the command writes to a terminal."""
-    with (
-        llm_process.Terminal() as terminal,
-        llm_process.start(*command, stdout=terminal.fd) as process,
-    ):
-        text = terminal.read()
-    assert process.returncode == 0
-    return text
+    check_output(done, lines(UNREACHABLE, authentication=("broken", timeout), model=model), 1)
 
 
 def test_terminal_output_is_coloured_and_wrapped(sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
 
-    shown = in_terminal("evolink", "doctor")
+    done = llm_process.run_in_terminal("evolink", "doctor", files=["stdout"])
+    shown = done.stdout
 
+    assert (done.returncode, done.stderr) == (0, "")
     assert (
         "\x1b[32mok    \x1b[0m  key               that of EVOLINK_API_KEY, ending in cdef\n"
         in shown

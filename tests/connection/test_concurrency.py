@@ -16,7 +16,7 @@ import pytest
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from tests import scripted_server
-from tests.llm_process import TIMEOUT
+from tests.llm_process import TIMEOUT, run_forked
 from tests.scripted_server import answer, serving
 
 
@@ -191,13 +191,13 @@ def test_nothing_is_left_open_at_exit(run, name):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_uses_its_own_connections(monkeypatch):
+    def prompt_in_child() -> None:
+        assert EvolinkChat().prompt("in the child").text() == "re: in the child"
+
     with serving(monkeypatch, echo) as server:
         assert EvolinkChat().prompt("before").text() == "re: before"
         with clients._lock:  # Held by another thread, say, at the time of the fork.
-            child = os.fork()
-        if not child:
-            os._exit(EvolinkChat().prompt("in the child").text() != "re: in the child")
-        _, status = os.waitpid(child, 0)
+            status = run_forked(prompt_in_child)
         assert EvolinkChat().prompt("after").text() == "re: after"
 
     assert status == 0

@@ -361,27 +361,23 @@ def test_the_environment_sets_the_maximum_delay(monkeypatch, delays):
     assert delays == [60]
 
 
-def on_a_terminal(*arguments: str) -> tuple[str, str, int]:
-    """Run `llm` with stderr a terminal; returns its stdout, what the terminal shows, and status."""
-    with (
-        llm_process.Terminal() as terminal,
-        llm_process.start(*arguments, stderr=terminal.fd) as process,
-    ):
-        text, stdout = terminal.read(), process.stdout.read()
-    return stdout, text, process.returncode
+@pytest.mark.parametrize(
+    ("seconds", "in_terminal", "notice"),
+    [
+        ("1.1", True, "EvoLink answered 429; trying again in 1 s\n"),
+        ("0.5", True, ""),
+        ("1.1", False, ""),
+    ],
+)
+def test_a_long_delay_has_a_notice_in_a_terminal(monkeypatch, seconds, in_terminal, notice):
+    prompt = ["-m", "gemini-3.5-flash", "hi"]
+    with serving(monkeypatch, fails(1, 429, retry_after=seconds)):
+        if in_terminal:
+            done = llm_process.run_in_terminal(*prompt, files=["stderr"])
+        else:
+            done = llm_process.run(*prompt)
 
-
-def test_a_long_delay_has_a_notice_in_a_terminal(monkeypatch, llm_command):
-    with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
-        shown = on_a_terminal("-m", "gemini-3.5-flash", "hi")
-    with serving(monkeypatch, fails(1, 429, retry_after="0.5")):
-        short = on_a_terminal("-m", "gemini-3.5-flash", "hi")
-    with serving(monkeypatch, fails(1, 429, retry_after="1.1")):
-        script = llm_command("-m", "gemini-3.5-flash", "hi")
-
-    assert shown == ("hi\n", "EvoLink answered 429; trying again in 1 s\n", 0)
-    assert short == ("hi\n", "", 0)
-    assert (script.stdout, script.stderr, script.returncode) == ("hi\n", "", 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("hi\n", notice, 0)
 
 
 @pytest.mark.parametrize("way", [SYNC_STREAMED], ids=way_id)

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager
 
+import click
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -246,7 +247,7 @@ def test_an_unusable_option_value_is_reported(environ, options, message):
     assert run(environ, "--port", "0", *options) == (1, f"Error: {message}")
 
 
-def test_the_command_keeps_no_requests_and_no_list_of_failures(monkeypatch):
+def test_the_command_gives_the_server_its_options_and_keeps_no_requests(monkeypatch):
     given = {}
 
     def serve(**settings):
@@ -255,10 +256,25 @@ def test_the_command_keeps_no_requests_and_no_list_of_failures(monkeypatch):
 
     monkeypatch.setattr(sandbox, "serve", serve)
     monkeypatch.setattr(sandbox, "_on_signals", lambda handle: None)
-    done = CliRunner().invoke(sandbox.sandbox, ["--fail", "503:999999999"])
+    options = ["--fail", "503:999999999", "--latency", "0.5", "--chunk-delay", "2"]
+    options += ["--cut-after", "1", "--garble", "--model", "b", "--port", "0"]
+    done = CliRunner().invoke(sandbox.sandbox, options)
     assert done.exit_code == 1
-    assert given["keep_requests"] is False
-    assert given["fail"] == ((503, 999_999_999),)
+    assert given == {
+        "backend": None,
+        "chunk_delay": 2.0,
+        "cut_after": 1,
+        "fail": ((503, 999_999_999),),
+        "garble": True,
+        "host": "127.0.0.1",
+        "keep_requests": False,
+        "latency": 0.5,
+        "log": click.echo,
+        "models": ("b",),
+        "port": 0,
+        "record": None,
+        "replies": [],
+    }
 
 
 @pytest.mark.parametrize("package", commands._SANDBOX_REQUIREMENTS)
@@ -327,8 +343,7 @@ def test_a_second_signal_ends_the_command_while_it_computes(environ, second):
                     "Authorization: Bearer a\r\nContent-Type: application/json\r\n"
                     f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
                 )
-                while process.stdout.readline() != "computing\n":
-                    pass
+                llm_process.line_with(process.stdout, "computing\n")
                 process.send_signal(signal.SIGINT)
                 # Again until it ends: two signals of one number at once count as one.
                 while process.poll() is None:
