@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -194,6 +195,37 @@ def tls(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
     return context
+
+
+@pytest.fixture
+def full_disk() -> str:
+    """The path of a file that cannot be written, as on a full disk."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    return "/dev/full"
+
+
+@pytest.fixture(scope="session")
+def ipv6() -> None:
+    """Skip the test where no server can listen on ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6")
+
+
+@pytest.fixture
+def no_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no host name have an address but those of loopback; no query is sent."""
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: str | bytes | None, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in (None, "localhost", "127.0.0.1", "::1"):
+            raise socket.gaierror(-2, "Name or service not known")
+        return resolve(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 @pytest.fixture(params=four_ways.WAYS, ids=four_ways.way_id)

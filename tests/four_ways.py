@@ -170,7 +170,7 @@ Parsed = ChatCompletionResponse | ErrorResponse
 
 def connect(url: str, **options: Any) -> AuthenticatedClient:
     """Return a client of the server at this URL, which ignores the environment's proxies."""
-    options = {"timeout": httpx.Timeout(60), "verify_ssl": False, **options}
+    options = {"timeout": httpx.Timeout(TIMEOUT), "verify_ssl": False, **options}
     return AuthenticatedClient(base_url=url, token=KEY, httpx_args={"trust_env": False}, **options)
 
 

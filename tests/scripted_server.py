@@ -13,6 +13,7 @@ error in a handler is raised where the `with` ends; a client that disconnects is
 """
 
 import json
+import os
 import socket
 import ssl
 import struct
@@ -22,6 +23,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from errno import ECONNREFUSED
 from http.client import parse_headers
 from typing import Any, BinaryIO
 
@@ -32,6 +34,7 @@ from llm_evolink.connection.bounds import EXCHANGE
 from tests.llm_process import TIMEOUT
 
 UNREACHABLE = "http://127.0.0.1:1"  # A server that refuses connections.
+REFUSED = str(ConnectionRefusedError(ECONNREFUSED, os.strerror(ECONNREFUSED)))
 DONE = "data: [DONE]\n\n"  # The last event of a stream.
 STREAM_EVENTS: list[Any] = [
     {"choices": [{"delta": {"content": "hi"}}]},
@@ -283,6 +286,11 @@ def stream(*parts: bytes | str) -> Handler:
         reply.end()
 
     return handler
+
+
+def event_stream(*events: Any) -> Handler:
+    """Return a handler that sends these events: text as it is, anything else as JSON."""
+    return lambda reply: reply.events(*events)
 
 
 def chunk(text: str) -> dict[str, Any]:

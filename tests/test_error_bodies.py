@@ -13,9 +13,7 @@ from tests.scripted_server import serving
 NO_MESSAGE = "EvoLink reported an error without a message"
 
 
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def body(message: str, **fields: Any) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def outcome(stream: bool, asynchronous: bool = False) -> tuple[Any, ...]:
     else:
         # What llm logs.
         json.dumps(response.response_json).encode()
-        assert shown.encode() is not None
+        shown.encode()
     deltas = [event.chunk for event in response._stream_events if event.type != "tool_call_args"]
     calls = [(call.name, call.arguments) for call in response._tool_calls]
     return shown, "".join(deltas), calls, response.input_tokens

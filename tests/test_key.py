@@ -16,15 +16,13 @@ from llm_evolink.connection import clients
 from llm_evolink.redaction import Redactor, keep_out_of_logs
 from tests import scripted_server
 from tests.four_ways import COMPLETE, KEY, STREAMED, SYNC_STREAMED, Way, ask, one_way, way_id
-from tests.scripted_server import answer, serving
+from tests.scripted_server import answer, replying, serving
 
 SHOWN = "…cdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
 
 
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def traces_of(outcome: Any) -> str:
@@ -37,10 +35,6 @@ def traces_of(outcome: Any) -> str:
         traces += [repr(outcome.error), repr(vars(outcome.error)), str(outcome.second_read)]
         traces += traceback.format_exception(outcome.error)
     return "\n".join(traces)
-
-
-def echo(status: int, body: Any, **headers: str) -> scripted_server.Handler:
-    return lambda reply: reply.respond(status, body, **headers)
 
 
 ECHOES = [
@@ -63,7 +57,7 @@ ECHOES = [
 @pytest.mark.parametrize(("status", "body", "headers"), ECHOES)
 @one_way
 def test_an_error_that_echoes_the_key(monkeypatch, way: Way, status, body, headers):
-    with serving(monkeypatch, echo(status, body, **headers)):
+    with serving(monkeypatch, replying(status, body, **headers)):
         outcome = ask(way)
 
     assert outcome.error
@@ -85,7 +79,7 @@ def test_an_error_that_ends_inside_the_key(monkeypatch, status, more):
 
 
 def test_the_key_is_replaced_by_its_last_four_characters(monkeypatch, way: Way):
-    with serving(monkeypatch, echo(401, {"error": {"message": f"Bad key {KEY}!"}})):
+    with serving(monkeypatch, replying(401, {"error": {"message": f"Bad key {KEY}!"}})):
         outcome = ask(way)
 
     assert str(outcome.error) == (
@@ -237,7 +231,7 @@ def test_a_short_key_is_not_redacted(monkeypatch, way: Way):
 def test_a_redirect_is_not_followed(monkeypatch, way: Way):
     with (
         scripted_server.serve(answer) as target,
-        serving(monkeypatch, echo(307, b"", location=target.url)) as server,
+        serving(monkeypatch, replying(307, b"", location=target.url)) as server,
     ):
         outcome = ask(way)
 

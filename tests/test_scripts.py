@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests import llm_process, scripted_server
 from tests.four_ways import KEY
 from tests.llm_process import TIMEOUT
+from tests.scripted_server import REFUSED, UNREACHABLE
 
 DEMO = Path(__file__).parents[1] / "scripts" / "demo"
 
@@ -25,7 +27,7 @@ def no_key(environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-def demo(*arguments: str, cwd: Path, script: Path = DEMO) -> subprocess.CompletedProcess[str]:
+def run_script(script: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [script, *arguments], cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
@@ -56,7 +58,7 @@ def processes(text: str) -> list[Path]:
 def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(
     no_key, forked_demo, tmp_path
 ):
-    done = demo("What is a pelican?", cwd=tmp_path, script=forked_demo)
+    done = run_script(forked_demo, "What is a pelican?", cwd=tmp_path)
 
     first, _, asked, answer, _, logged, *row = done.stdout.splitlines()
     assert first.startswith("No key is set: asking the sandbox at http://127.0.0.1:")
@@ -94,7 +96,7 @@ def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
     with scripted_server.serve(answer) as server:
         monkeypatch.setenv("EVOLINK_BASE_URL", server.url)
-        done = demo(cwd=tmp_path, script=forked_demo)
+        done = run_script(forked_demo, cwd=tmp_path)
 
     assert done.stdout.startswith(f"A key is set: asking gemini-3.5-flash at {server.url}.\n")
     assert "\nHello!\n" in done.stdout
@@ -105,18 +107,18 @@ def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
 
 def test_a_failure_is_one_line_and_exit_code_1(no_key, forked_demo, tmp_path, monkeypatch):
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "0")
 
-    done = demo(cwd=tmp_path, script=forked_demo)
+    done = run_script(forked_demo, cwd=tmp_path)
 
     assert done.stderr == (
-        "Error: Cannot reach 127.0.0.1:1: [Errno 111] Connection refused; "
-        "check with: llm evolink doctor\n"
+        f"Error: Cannot reach 127.0.0.1:1: {REFUSED}; check with: llm evolink doctor\n"
     )
     assert done.returncode == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_ctrl_c_stops_the_sandbox_too(no_key, tmp_path, monkeypatch):
     marker = str(tmp_path / "marked")
     os.mkdir(marker)
@@ -151,12 +153,12 @@ def test_an_incomplete_environment_is_created_again(tmp_path, monkeypatch):
     (tmp_path / "scripts").mkdir()
     shutil.copy(DEMO.with_name("install"), tmp_path / "scripts")
 
-    done = demo("sandbox", cwd=tmp_path, script=tmp_path / "scripts" / "install")
+    done = run_script(tmp_path / "scripts" / "install", "sandbox", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
         "-m pip install --quiet --disable-pip-version-check --editable .[sandbox]\n",
         "Making the environment .venv …\nInstalling llm-evolink[sandbox] into .venv …\n",
     )
 
-    done = demo("sandbox", cwd=tmp_path, script=tmp_path / "scripts" / "install")
+    done = run_script(tmp_path / "scripts" / "install", "sandbox", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -10,6 +10,7 @@ import pytest
 
 from llm_evolink.batch import BatchError, Tokens, ask, ask_async
 from llm_evolink.errors import EvolinkError
+from tests.llm_process import TIMEOUT
 from tests.scripted_server import Refusal
 
 
@@ -62,7 +63,7 @@ def test_results_come_while_rows_are_asked(model, database, rows):
 
     def all_rows():
         yield from rows(300)
-        assert handed_over.wait(60)
+        assert handed_over.wait(TIMEOUT)
         yield {"id": "last", "text": "row last"}
 
     count = 0

@@ -174,7 +174,6 @@ def test_an_llm_default_option_is_used(model, batch, table, user_path):
     batch(table(1), "$text")
 
     assert model.bodies[0]["seed"] == 3
-    assert llm.get_async_model("gemini-3.5-flash")
 
 
 def test_a_template_without_a_prompt(model, batch, table, user_path):

@@ -21,7 +21,7 @@ def test_an_answer_for_each_row_in_the_tables_order(model, batch, table, databas
     def respond(text, _):
         # The first row is answered after all others.
         if text.startswith("Sentiment: review 1,"):
-            assert first_held.wait(60)
+            assert first_held.wait(llm_process.TIMEOUT)
         elif len(model.asked) == 40:
             first_held.set()
         return f"<{text}>"
@@ -145,7 +145,7 @@ def test_a_broken_pipe_stops_asking(model, table, database, read):
 
     def respond(text, _):
         if len(model.asked) > 20:
-            assert pipe_closed.wait(60)
+            assert pipe_closed.wait(llm_process.TIMEOUT)
         return "a"
 
     model.respond = respond
@@ -162,10 +162,12 @@ def test_a_broken_pipe_stops_asking(model, table, database, read):
     assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
 
 
-def test_a_full_disk_behind_standard_output_ends_the_run_in_one_line(model, table, database, read):
+def test_a_full_disk_behind_standard_output_ends_the_run_in_one_line(
+    model, table, database, read, full_disk
+):
     command = ["evolink", "batch", table(200), "$text", "-d", str(database), "-c", "4"]
     with (
-        open("/dev/full", "w") as full,
+        open(full_disk, "w") as full,
         llm_process.start(*command, stdout=full) as process,
     ):
         error = process.stderr.read()

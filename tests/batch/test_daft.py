@@ -152,11 +152,9 @@ def test_the_ceilings_are_those_of_all_workers(environment, monkeypatch):
 
     in_flight = threading.Barrier(3)
     answering = Model(lambda text, _: "answer")
-    seen = []
 
     def handle(reply):
         in_flight.wait(TIMEOUT)
-        seen.append(in_flight.n_waiting)
         answering.handle(reply)
 
     monkeypatch.setattr(module, "Rates", Rates)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import sqlite3
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +56,8 @@ def test_a_state_below_a_file_is_reported(tmp_path):
 
 
 def test_a_file_without_the_batch_has_no_tokens(tmp_path):
-    assert Reader(tmp_path / "none.db", read_only=True).totals() == Tokens()
+    with closing(Reader(tmp_path / "none.db", read_only=True)) as reader:
+        assert reader.totals() == Tokens()
 
 
 @pytest.mark.parametrize("method", ["write", "flush"])

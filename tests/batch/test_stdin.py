@@ -13,6 +13,7 @@ import pytest
 
 from llm_evolink.batch.stdin import copied
 from llm_evolink.batch.terminal import sigterm_as_ctrl_c
+from tests.llm_process import TIMEOUT
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal as POSIX sends it")
@@ -20,7 +21,7 @@ def test_a_signal_between_two_reads_ends_the_copy(monkeypatch):
     reader, writer = os.pipe()
     wait, waits = select.select, []
     kill = ctypes.CDLL(None).kill
-    late = threading.Timer(30, os.write, (writer, b"x"))
+    late = threading.Timer(TIMEOUT, os.write, (writer, b"x"))
 
     def select_after_signal(*arguments):
         waits.append(arguments)

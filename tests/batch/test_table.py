@@ -208,8 +208,8 @@ def test_a_full_disk_for_the_ids_is_one_line(tmp_path):
     table.close()
 
 
-def test_a_full_disk_for_a_temporary_file_is_one_line(monkeypatch):
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
+def test_a_full_disk_for_a_temporary_file_is_one_line(monkeypatch, full_disk):
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open(full_disk, "r+b"))  # noqa: SIM115
 
     with pytest.raises(BatchError, match=r"The rows of --sql cannot be stored: No space left"):
         query_table("select 1 as id", [])

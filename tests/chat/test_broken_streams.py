@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from typing import Any
 
 import httpx
 import llm
@@ -12,7 +11,7 @@ from llm_evolink import errors
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Outcome, Way, ask, way_id
-from tests.scripted_server import STREAM_EVENTS, Body, in_memory, serving
+from tests.scripted_server import STREAM_EVENTS, Body, event_stream, in_memory, serving
 
 HI = {"choices": [{"delta": {"content": "Hi"}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
@@ -27,13 +26,7 @@ streamed = pytest.mark.parametrize("way", STREAMED, ids=way_id)
 complete = pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 
 
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
-
-
-def stream(*events: Any) -> scripted_server.Handler:
-    return lambda reply: reply.events(*events)
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def error_event(reply: scripted_server.Reply) -> None:
@@ -70,25 +63,25 @@ BROKEN_STREAMS = [
         id="an error event",
     ),
     pytest.param(
-        stream(HI, {"error": "Out of luck"}),
+        event_stream(HI, {"error": "Out of luck"}),
         errors.IncompleteReplyError,
         "Out of luck; try again",
         id="an error event of text",
     ),
     pytest.param(
-        stream(HI, '{"choices": [', "[DONE]"),
+        event_stream(HI, '{"choices": [', "[DONE]"),
         errors.IncompleteReplyError,
         "the server sent an event that cannot be decoded; try again",
         id="not JSON",
     ),
     pytest.param(
-        stream(HI, "[DONE]"),
+        event_stream(HI, "[DONE]"),
         errors.IncompleteReplyError,
         "the server stopped before it reported the end (no finish_reason); try again",
         id="no finish_reason",
     ),
     pytest.param(
-        stream(HI),
+        event_stream(HI),
         errors.IncompleteReplyError,
         "the server stopped before it reported the end; try again",
         id="a clean end too early",
@@ -171,7 +164,7 @@ def test_a_stream_that_breaks_off_at_the_command_line(monkeypatch, llm_command, 
     ids=["nothing", "nothing but the end", "no choices"],
 )
 def test_an_empty_stream(monkeypatch, way: Way, events, line):
-    with serving(monkeypatch, stream(*events)):
+    with serving(monkeypatch, event_stream(*events)):
         outcome = ask(way)
 
     assert str(outcome.error) == f"{line}; try again"
@@ -179,7 +172,7 @@ def test_an_empty_stream(monkeypatch, way: Way, events, line):
 
 
 def test_an_answer_that_the_caller_stopped_reading_is_not_requested_again(monkeypatch):
-    with serving(monkeypatch, stream(HI, *STREAM_EVENTS)) as server:
+    with serving(monkeypatch, event_stream(HI, *STREAM_EVENTS)) as server:
         response = EvolinkChat().prompt("hi")
         assert next(iter(response)) == "Hi"
         lines = []
@@ -199,7 +192,7 @@ def test_an_async_answer_that_the_caller_stopped_reading_can_be_read_on(monkeypa
             break
         return await response.text()
 
-    with serving(monkeypatch, stream(HI, *STREAM_EVENTS)) as server:
+    with serving(monkeypatch, event_stream(HI, *STREAM_EVENTS)) as server:
         assert asyncio.run(main()) == "Hihi"
 
     assert len(server.requests) == 1

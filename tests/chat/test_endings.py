@@ -9,13 +9,10 @@ import pytest
 
 from llm_evolink import errors
 from tests import scripted_server
-from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Outcome, Way, ask, way_id
+from tests.four_ways import COMPLETE, SYNC_STREAMED, Outcome, Way, ask, way_id
 from tests.scripted_server import serving
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def reply_of(text: str | None, finish_reason: Any, **fields: Any) -> scripted_server.Handler:
@@ -83,7 +80,6 @@ def test_a_failed_end_is_an_error(monkeypatch, reason):
     assert reason in str(outcome.error)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize(
     ("reason", "error"),
     [("MAX_TOKENS", None), ("SAFETY", None), ("error", errors.IncompleteReplyError)],
@@ -142,7 +138,6 @@ NOTICES = [
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize(("text", "reason", "notice"), NOTICES)
 def test_the_notices_of_an_answer_that_is_not_complete(
     monkeypatch, capsys, way, text, reason, notice
@@ -256,7 +251,6 @@ STREAM = (
 )
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize("body", [STREAM, json.dumps(FULL)], ids=["stream", "JSON"])
 @pytest.mark.parametrize("status", [200, 201])
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", "text/plain"])

@@ -9,9 +9,7 @@ from tests.scripted_server import answer, serving
 SURROGATE = "The prompt contains an unpaired surrogate, which is not valid Unicode"
 
 
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_a_prompt_of_20_mb(monkeypatch, way: Way):

@@ -9,15 +9,13 @@ import pytest
 from llm_evolink import errors
 from llm_evolink.chat.think_tags import ThinkTags
 from tests import scripted_server
-from tests.four_ways import COMPLETE, KEY, STREAMED, SYNC_STREAMED, WAYS, Outcome, Way, ask, way_id
+from tests.four_ways import COMPLETE, KEY, STREAMED, SYNC_STREAMED, Outcome, Way, ask, way_id
 from tests.scripted_server import serving
 
 END = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def outcome_of(monkeypatch, way: Way, choices: Any, **fields: Any) -> Outcome:
@@ -57,7 +55,6 @@ def test_the_text_is_taken_from_other_types_of_content(monkeypatch, way, content
     assert (outcome.text, outcome.error) == (text, None)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_list_of_parts_in_each_way(monkeypatch, way):
     choice = {place(way): {"content": CONTENTS[0][0]}, "finish_reason": "stop"}
     outcome = outcome_of(monkeypatch, way, [choice])
@@ -85,7 +82,6 @@ def test_the_text_is_taken_from_other_places(monkeypatch, choices):
     assert (outcome.text, outcome.error) == ("hi", None)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_fields_of_another_type_are_left_out(monkeypatch, way):
     choice = {place(way): {"content": "hi"}, "finish_reason": 3, "index": "0", "logprobs": "n/a"}
     fields = {"id": 5, "model": 6, "created": "now", "usage": "n/a", "object": None}
@@ -104,7 +100,6 @@ def test_usage_of_a_choice_counts(monkeypatch):
     assert (outcome.response.input_tokens, outcome.response.output_tokens) == (3, 4)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_refusal_is_the_answer_with_a_notice(monkeypatch, capsys, way):
     choice = {place(way): {"content": None, "refusal": "I will not."}, "finish_reason": "stop"}
     outcome = outcome_of(monkeypatch, way, [choice])
@@ -113,7 +108,6 @@ def test_a_refusal_is_the_answer_with_a_notice(monkeypatch, capsys, way):
     assert "The model refused to answer; the text is its reason" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_legacy_function_call_is_shown_with_a_notice(monkeypatch, capsys, way):
     call = {"name": "weather", "arguments": '{"city": "Paris"}'}
     choice = {place(way): {"content": None, "function_call": call}, "finish_reason": "stop"}
@@ -123,7 +117,6 @@ def test_a_legacy_function_call_is_shown_with_a_notice(monkeypatch, capsys, way)
     assert "The answer came as a function_call of weather" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize("calls", [[], [5], None], ids=str)
 def test_an_announced_tool_call_that_cannot_be_read_is_an_error(monkeypatch, way, calls):
     choice = {place(way): {"content": "x", "tool_calls": calls}, "finish_reason": "tool_calls"}
@@ -135,7 +128,6 @@ def test_an_announced_tool_call_that_cannot_be_read_is_an_error(monkeypatch, way
     )
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_an_error_of_a_choice_is_the_reason(monkeypatch, way):
     choice = {place(way): {"content": "half"}, "error": {"message": "upstream broke"}}
     outcome = outcome_of(monkeypatch, way, [choice])
@@ -144,7 +136,6 @@ def test_an_error_of_a_choice_is_the_reason(monkeypatch, way):
     assert "upstream broke" in str(outcome.error)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize("name", ["think", "thought"])
 def test_text_in_tags_at_the_beginning_is_reasoning(monkeypatch, way, name):
     content = f"\n<{name}>\nfirst\nsecond\n</{name}>\n\nThe answer"
@@ -216,7 +207,6 @@ def test_metadata_that_comes_in_parts_is_joined(monkeypatch, way):
     }
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 @pytest.mark.parametrize(
     ("depth", "text_shown"),
     [(900, "hi"), (20_000, "")],

@@ -89,7 +89,7 @@ def test_reasoning_in_each_form(scripted, way, deltas, parts):
     assert way.parts(way.prompt("hello")) == parts
 
 
-def test_reasoning_is_shown_on_stderr(sandbox, llm_command, turns):
+def test_reasoning_is_shown_on_stderr(sandbox, llm_command):
     done = llm_command("-m", MODEL, "one", "-o", "reasoning_effort", "low")
 
     assert (done.stdout, done.stderr) == (ANSWER + "\n", THOUGHT + "\n")

@@ -3,10 +3,9 @@
 import json
 
 import pydantic
-import pytest
 
 from tests.chat.test_tools import now, upper
-from tests.four_ways import MODEL, WAYS, way_id
+from tests.four_ways import MODEL
 from tests.scripted_server import serving
 
 DOG = {
@@ -102,7 +101,6 @@ def test_objects_are_read_back_from_the_log(sandbox, llm_command):
     assert json.loads(logged.stdout) == {"name": "Rex", "age": 3}
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_cut_answer_is_logged_and_exits_with_1(sandbox, llm_command, turns, way):
     """The exit code keeps a script from parsing the JSON."""
     options = ["--schema", "name, age int", "-o", "max_tokens", "3"]

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from typing import Any
 
 import pytest
 
 from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, Way, ask, way_id
-from tests.scripted_server import STREAM_EVENTS, serving
+from tests.scripted_server import STREAM_EVENTS, event_stream, serving
 
 HI = {"choices": [{"delta": {"content": "Hi"}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
@@ -17,13 +16,7 @@ STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 streamed = pytest.mark.parametrize("way", STREAMED, ids=way_id)
 
 
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
-
-
-def stream(*events: Any) -> scripted_server.Handler:
-    return lambda reply: reply.events(*events)
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def split(data: bytes, size: int) -> list[bytes]:
@@ -62,7 +55,7 @@ def test_a_valid_stream_in_any_form(monkeypatch, way: Way, data, size):
 def test_a_line_of_5_mb(monkeypatch, way: Way):
     text = "é" * 2_500_000
     with serving(
-        monkeypatch, stream({"choices": [{"delta": {"content": text}}]}, *STREAM_EVENTS[1:])
+        monkeypatch, event_stream({"choices": [{"delta": {"content": text}}]}, *STREAM_EVENTS[1:])
     ):
         outcome = ask(way)
 
@@ -74,7 +67,7 @@ def test_a_line_of_5_mb(monkeypatch, way: Way):
 def test_lone_surrogates_are_replaced(monkeypatch, way: Way):
     with serving(
         monkeypatch,
-        stream(r'{"choices": [{"delta": {"content": "a\ud800b"}}]}', *STREAM_EVENTS[1:]),
+        event_stream(r'{"choices": [{"delta": {"content": "a\ud800b"}}]}', *STREAM_EVENTS[1:]),
     ):
         outcome = ask(way)
 
@@ -86,7 +79,7 @@ def test_successive_streams_share_a_connection(monkeypatch, way: Way):
     async def main() -> list[str]:
         return [await AsyncEvolinkChat().prompt("hi").text() for _ in range(3)]
 
-    with serving(monkeypatch, stream(*STREAM_EVENTS)) as server:
+    with serving(monkeypatch, event_stream(*STREAM_EVENTS)) as server:
         if way.asynchronous:
             texts = asyncio.run(main())
         else:
@@ -98,7 +91,7 @@ def test_successive_streams_share_a_connection(monkeypatch, way: Way):
 
 @streamed
 def test_a_finish_reason_ends_a_stream_without_done(monkeypatch, way: Way):
-    with serving(monkeypatch, stream(HI, STOP)):
+    with serving(monkeypatch, event_stream(HI, STOP)):
         outcome = ask(way)
 
     assert (outcome.text, outcome.error) == ("Hi", None)
@@ -122,7 +115,7 @@ def test_a_complete_reply_to_a_request_for_a_stream(monkeypatch, way: Way):
 
 @pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 def test_a_stream_that_was_not_requested(monkeypatch, way: Way):
-    with serving(monkeypatch, stream(*STREAM_EVENTS)):
+    with serving(monkeypatch, event_stream(*STREAM_EVENTS)):
         outcome = ask(way)
 
     assert (outcome.text, outcome.error) == ("hi", None)

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 from llm.cli import cli
 
+from tests.scripted_server import UNREACHABLE
+
 METHOD = (
     "An estimate: 4 bytes of UTF-8 are counted as a token, an image of any size as 1,120 tokens, "
     "Google's figure for Gemini 3; the server can count differently\n"
@@ -16,7 +18,7 @@ METHOD = (
 @pytest.fixture(autouse=True)
 def _environment(environment, user_path, monkeypatch):
     user_path.mkdir()
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")  # Nothing is sent.
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)  # Nothing is sent.
 
 
 def count(*arguments, **options):

@@ -109,7 +109,7 @@ class Rival(llm.Model):
         raise NotImplementedError
 
 
-def test_a_plugin_that_takes_the_name_of_the_model(user_path, findings):
+def test_a_plugin_that_takes_the_name_of_the_model(findings):
     class Plugin:
         __name__ = "rival"
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from llm.cli import cli
 
 import generated_client
-from tests.four_ways import KEY, WAYS, way_id
-from tests.scripted_server import STREAM_EVENTS, serving
+from tests.four_ways import KEY
+from tests.scripted_server import STREAM_EVENTS, UNREACHABLE, replying, serving
 
 # The tests have a document of their own that describes one model.
 DOCUMENTED = "gemini-3.5-flash  described by EvoLink's document; images, tools, schemas\n"
@@ -97,7 +97,6 @@ def test_invalid_names_are_refused(user_path, arguments, error):
     assert not (user_path / "evolink-models.json").exists()
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_a_prompt_to_an_added_model(monkeypatch, way):
     models("add", "gpt-9")
 
@@ -208,15 +207,11 @@ def test_an_invalid_file_of_models(user_path, text):
     assert llm.get_model("gemini-3.5-flash")
 
 
-def listing(status, body):
-    return lambda reply: reply.respond(status, body)
-
-
 def test_the_models_of_a_server(monkeypatch):
     models("add", "gpt-9")
     body = {"data": [{"id": "gemini-3.5-flash"}, {"id": "gpt-9"}, {"id": "new\x1b[31m"}]}
 
-    with serving(monkeypatch, listing(200, body)) as server:
+    with serving(monkeypatch, replying(200, body)) as server:
         shown = models("--server")
 
     assert shown == (
@@ -244,7 +239,7 @@ NO_LIST = "The server's answer to GET /v1/models is not a list of models"
     ],
 )
 def test_a_server_that_lists_no_models(monkeypatch, status, body, error):
-    with serving(monkeypatch, listing(status, body)):
+    with serving(monkeypatch, replying(status, body)):
         (line,) = models("--server", code=1).splitlines()
 
     assert line.startswith(f"Error: {error}")
@@ -252,7 +247,7 @@ def test_a_server_that_lists_no_models(monkeypatch, status, body, error):
 
 
 def test_an_unreachable_server(monkeypatch):
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
 
     assert models("--server", code=1).startswith("Error: Cannot reach 127.0.0.1:1")
 

@@ -212,7 +212,7 @@ def test_older_history_is_counted_once(log, as_json):
     assert (total["prompts"], total["cached_tokens"]) == (2, 400)
 
 
-def test_a_log_from_before_turns_and_before_usage(user_path, as_json, tmp_path):
+def test_a_log_from_before_turns_and_before_usage(as_json, tmp_path):
     path = tmp_path / "a log?#100%.db"
     with sqlite3.connect(path) as connection:
         connection.execute(

@@ -19,10 +19,7 @@ from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, Way, ask, way_id
 from tests.scripted_server import answer, serving
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def endless(head: dict[str, Any], part: bytes) -> scripted_server.Handler:
@@ -162,7 +159,6 @@ import resource, sys
 from llm_evolink.chat import EvolinkChat
 from llm_evolink.errors import EvolinkError
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     EvolinkChat().prompt("hello", stream=sys.argv[1] == "stream").text()
 except EvolinkError as error:
@@ -180,6 +176,7 @@ ARGUMENTS = event_of(delta={"tool_calls": [{"function": {"arguments": "[]," * 10
 LOGPROBS = event_of(delta={"content": "x"}, logprobs={"content": [{"token": "x"}] * 1000})
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux alone")
 @pytest.mark.parametrize(
     ("mode", "status", "unit", "mebibytes", "error"),
     [

@@ -131,14 +131,14 @@ def test_a_client_of_a_closed_event_loop_is_forgotten(monkeypatch):
 
 
 def test_settings_can_be_changed_for_a_context(monkeypatch):
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
     with clients.changed_settings(max_retries=0, connections=32):
         with clients.changed_settings(max_wait=1.0):
             inner = clients._settings()
         outer = clients._settings()
 
-    assert inner == Settings(("http://127.0.0.1:1",), 600.0, 0, 1.0, 32)
-    assert outer == Settings(("http://127.0.0.1:1",), 600.0, 0, 20.0, 32)
+    assert inner == Settings((UNREACHABLE,), 600.0, 0, 1.0, 32)
+    assert outer == Settings((UNREACHABLE,), 600.0, 0, 20.0, 32)
     assert clients._settings() == Settings.from_environment()
 
 

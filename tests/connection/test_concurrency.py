@@ -19,10 +19,7 @@ from tests import scripted_server
 from tests.llm_process import TIMEOUT, run_forked
 from tests.scripted_server import answer, serving
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def echo(reply: scripted_server.Reply) -> None:

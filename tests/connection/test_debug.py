@@ -7,7 +7,7 @@ import pytest
 
 from llm_evolink.connection import debug
 from tests import scripted_server
-from tests.four_ways import COMPLETE, KEY, SYNC_STREAMED, WAYS, Way, ask, way_id
+from tests.four_ways import COMPLETE, KEY, SYNC_STREAMED, Way, ask
 from tests.scripted_server import serving
 
 PIXEL = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 20
@@ -33,7 +33,6 @@ def echo_key(reply: scripted_server.Reply) -> None:
     reply.end()
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_request_and_response_are_printed(monkeypatch, capfd, way: Way):
     with serving(monkeypatch, echo_key) as server:
         outcome = ask(way, "hello")

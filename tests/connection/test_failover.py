@@ -10,7 +10,7 @@ from llm_evolink import errors
 from llm_evolink.connection import failover, retry, settings
 from tests import scripted_server
 from tests.four_ways import Way, ask
-from tests.scripted_server import answer, in_memory, time_out
+from tests.scripted_server import UNREACHABLE, answer, in_memory, time_out
 
 RETRIES = 1
 
@@ -91,7 +91,7 @@ def test_each_server_has_its_own_path(servers: Servers, monkeypatch, way: Way):
 
 def test_failover_from_a_server_that_refuses_connections(servers: Servers, monkeypatch, way: Way):
     (started,) = servers(answer)
-    monkeypatch.setattr(settings, "SERVERS", ("http://127.0.0.1:1", started.url))
+    monkeypatch.setattr(settings, "SERVERS", (UNREACHABLE, started.url))
 
     assert ask(way).text == "hi"
     assert len(started.requests) == 1

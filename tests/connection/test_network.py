@@ -8,13 +8,10 @@ import pytest
 
 from llm_evolink.connection import network
 from tests import scripted_server
-from tests.four_ways import COMPLETE, SYNC_STREAMED, WAYS, Way, ask, way_id
+from tests.four_ways import COMPLETE, SYNC_STREAMED, Way, ask, way_id
 from tests.scripted_server import answer, serving
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def response(text: str) -> str:
@@ -53,7 +50,6 @@ def test_data_after_a_response_is_not_the_answer_to_the_next_prompt(monkeypatch,
     assert (len(server.requests), server.connections) == (3, 3)
 
 
-@pytest.mark.parametrize("way", WAYS, ids=way_id)
 def test_data_after_a_response_in_each_way(monkeypatch, way: Way):
     sent = threading.Semaphore(0)
 

@@ -14,10 +14,7 @@ from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, WAYS, Way, ask, way_id
 from tests.scripted_server import answer, in_memory, serving, time_out
 
-
-@pytest.fixture(autouse=True)
-def _environment(environment: None) -> None:
-    pass
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def event(delta: dict[str, Any], **choice: Any) -> bytes:

@@ -10,41 +10,46 @@ from llm_evolink import errors, redaction
 from llm_evolink.connection import clients, proxies
 from tests import scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask
-from tests.scripted_server import answer, serving
+from tests.llm_process import TIMEOUT
+from tests.scripted_server import UNREACHABLE, answer, serving
 
 pytestmark = pytest.mark.usefixtures("no_clients")
 
 
 @pytest.fixture
-def named_proxy(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def http_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a server beyond this machine that is reached over http://."""
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://evolink.invalid")
     monkeypatch.setenv("EVOLINK_ALLOW_HTTP", "1")
-    return monkeypatch
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_a_proxy_of_the_environment_is_used(named_proxy, variable, scheme):
+def test_a_proxy_of_the_environment_is_used(http_server, monkeypatch, variable, scheme):
     if variable == "HTTP_PROXY":
-        named_proxy.delenv("REQUEST_METHOD", raising=False)
+        monkeypatch.delenv("REQUEST_METHOD", raising=False)
     with scripted_server.serve(answer) as proxy:
-        named_proxy.setenv(variable, proxy.url.replace("http://", scheme))
+        monkeypatch.setenv(variable, proxy.url.replace("http://", scheme))
         assert ask(SYNC_STREAMED).text == "hi"
 
     assert proxy.requests[0].path == "http://evolink.invalid/v1/chat/completions"
 
 
-def test_no_proxy(named_proxy):
+def test_no_proxy(http_server, no_dns, monkeypatch):
     with scripted_server.serve(answer) as proxy:
-        named_proxy.setenv("HTTP_PROXY", proxy.url)
-        named_proxy.setenv("NO_PROXY", "other.example,evolink.invalid")
-        assert str(ask(SYNC_STREAMED).error).startswith("Cannot reach evolink.invalid: ")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "other.example,evolink.invalid")
+        outcome = ask(SYNC_STREAMED)
 
+    assert str(outcome.error) == (
+        "Cannot reach evolink.invalid: [Errno -2] Name or service not known; "
+        "check with: llm evolink doctor"
+    )
     assert proxy.requests == []
 
 
 def test_loopback_is_never_reached_through_a_proxy(monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", UNREACHABLE)
     with serving(monkeypatch, answer):
         assert ask(SYNC_STREAMED).text == "hi"
 
@@ -111,7 +116,7 @@ def socks_server(listener: socket.socket, server: tuple[str, int]) -> None:
         client.sendall(b"\x05\x00")
         client.recv(262)
         client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
-        client.settimeout(60)
+        client.settimeout(TIMEOUT)
 
         def copy_reply() -> None:
             while data := upstream.recv(65536):
@@ -125,12 +130,12 @@ def socks_server(listener: socket.socket, server: tuple[str, int]) -> None:
         copier.join()
 
 
-def test_a_socks_proxy(named_proxy, way: Way):
+def test_a_socks_proxy(http_server, monkeypatch, way: Way):
     with scripted_server.serve(answer) as server, socket.create_server(("127.0.0.1", 0)) as proxy:
         host, port = server.url.removeprefix("http://").split(":")
         thread = threading.Thread(target=socks_server, args=[proxy, (host, int(port))])
         thread.start()
-        named_proxy.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
         outcome = ask(way)
         clients._close()
         thread.join()
@@ -152,7 +157,7 @@ def test_a_socks_proxy(named_proxy, way: Way):
     ],
     ids=["closed", "not SOCKS", "cut", "refused"],
 )
-def test_a_socks_proxy_that_fails(named_proxy, way: Way, replies, reason):
+def test_a_socks_proxy_that_fails(http_server, monkeypatch, way: Way, replies, reason):
     """Nothing was sent to EvoLink, so nothing may have been billed."""
 
     def fail(listener: socket.socket) -> None:
@@ -165,7 +170,7 @@ def test_a_socks_proxy_that_fails(named_proxy, way: Way, replies, reason):
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         thread = threading.Thread(target=fail, args=[proxy])
         thread.start()
-        named_proxy.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
         error = ask(way).error
         thread.join()
 

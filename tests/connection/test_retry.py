@@ -13,7 +13,7 @@ from llm_evolink.chat.server_models import server_models
 from llm_evolink.connection import failover, retry
 from tests import llm_process, scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask, way_id
-from tests.scripted_server import Body, answer, in_memory, serving, time_out
+from tests.scripted_server import UNREACHABLE, Body, answer, in_memory, serving, time_out
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_a_connection_dropped_before_the_response_is_retried(monkeypatch, delays
 
 
 def test_a_refused_connection_is_retried(monkeypatch, delays, way: Way):
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
 
     assert isinstance(ask(way).error, errors.UnreachableError)
     assert len(delays) == 2
@@ -136,7 +136,7 @@ def test_nothing_is_retried_once_the_response_began(monkeypatch, delays, way: Wa
 def test_nothing_is_retried_after_a_reset(monkeypatch, delays, way: Way):
     body = Body(b'{"choices"', httpx.ReadError("[Errno 104] Connection reset by peer"))
     headers = {"content-type": "application/json"}
-    monkeypatch.setenv("EVOLINK_BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
     requests = in_memory(monkeypatch, lambda _: httpx.Response(200, headers=headers, stream=body))
     outcome = ask(way)
 

@@ -119,7 +119,7 @@ def test_ssl_cert_file_is_used_on_every_system(
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_ssl_cert_dir_is_used_on_every_system(monkeypatch, tls, certificate, tmp_path, platform):
+def test_ssl_cert_dir_is_used_on_every_system(monkeypatch, tls, tmp_path, platform):
     (tmp_path / "01234567.0").touch()
     monkeypatch.setattr(tls_module, "sys", SimpleNamespace(platform=platform))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))

@@ -16,14 +16,11 @@ from generated_client.models import (
 )
 from tests import scripted_server
 from tests.four_ways import ASYNC_CALLS, KEY, SYNC_CALLS, Calls, Parsed, connect
-
-
-def answer(status: int, body: Any, **headers: str | int) -> scripted_server.Handler:
-    return lambda reply: reply.respond(status, body, **headers)
+from tests.scripted_server import replying
 
 
 def test_detailed_gives_status_headers_content_and_model(calls: Calls) -> None:
-    handler = answer(200, b'{"id": "x"}', x_request_id="abc")
+    handler = replying(200, b'{"id": "x"}', x_request_id="abc")
     with scripted_server.serve(handler) as server:
         response = calls.detailed(connect(server.url))
     assert type(response.status_code) is int
@@ -112,7 +109,7 @@ REPLY = {
 def test_a_body_that_fits_is_parsed(
     calls: Calls, status: int, body: dict[str, Any], parsed: Parsed
 ) -> None:
-    with scripted_server.serve(answer(status, body)) as server:
+    with scripted_server.serve(replying(status, body)) as server:
         value = calls.parsed(connect(server.url))
         assert calls.detailed(connect(server.url)).parsed == value
     assert value == parsed
@@ -156,7 +153,7 @@ def test_any_other_response_is_an_error_or_none(
     status: int, body: bytes, error: type[errors.APIError]
 ) -> None:
     calls = SYNC_CALLS
-    with scripted_server.serve(answer(status, body, content_type="x/y")) as server:
+    with scripted_server.serve(replying(status, body, content_type="x/y")) as server:
         response = calls.detailed(connect(server.url))
         assert calls.parsed(connect(server.url, raise_on_unexpected_status=False)) is None
         with pytest.raises(error) as raised:
@@ -171,7 +168,7 @@ def test_any_other_response_is_an_error_or_none(
 
 def test_the_asyncio_functions_raise_too() -> None:
     calls = ASYNC_CALLS
-    with scripted_server.serve(answer(520, b"<html>")) as server:
+    with scripted_server.serve(replying(520, b"<html>")) as server:
         assert calls.detailed(connect(server.url)).parsed is None
         assert calls.parsed(connect(server.url, raise_on_unexpected_status=False)) is None
         with pytest.raises(errors.UnexpectedStatus):

@@ -11,6 +11,7 @@ from generated_client import responses
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
 from tests.four_ways import Calls, Stream, connect, request
+from tests.llm_process import TIMEOUT
 from tests.scripted_server import DONE, chunk, event
 
 # What a server does after the event, and how many connections two streams then take.
@@ -37,7 +38,7 @@ def ends_without_blank_line(reply: scripted_server.Reply, read: threading.Semaph
 
 def stays_open(reply: scripted_server.Reply, read: threading.Semaphore) -> None:
     reply.chunk(DONE)
-    assert reply.closed(60)
+    assert reply.closed()
 
 
 def trickles(reply: scripted_server.Reply, read: threading.Semaphore) -> None:
@@ -59,9 +60,9 @@ def is_cut(reply: scripted_server.Reply, read: threading.Semaphore) -> None:
 
 def is_reset(reply: scripted_server.Reply, read: threading.Semaphore) -> None:
     # A reset discards what the client has not read: it reads both events in one packet.
-    assert read.acquire(timeout=60)
+    assert read.acquire(timeout=TIMEOUT)
     reply.chunk(event("b") + DONE)
-    assert read.acquire(timeout=60)
+    assert read.acquire(timeout=TIMEOUT)
     reply.cut(reset=True)
 
 
@@ -159,10 +160,10 @@ def test_leaving_a_stream_early_closes_its_connection(
 
     def handler(reply: scripted_server.Reply) -> None:
         if len(server.requests) == 2:
-            assert closed.wait(60)
+            assert closed.wait(TIMEOUT)
         reply.start()
         reply.event(chunk("a"))
-        if reply.closed(60):
+        if reply.closed():
             closed.set()
 
     with scripted_server.serve(handler) as server:

@@ -6,8 +6,9 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from regeneration import generator, trial, update, vendored
@@ -77,6 +78,13 @@ def workspace(generated, generate_once: Callable[..., None], monkeypatch: pytest
     return generated
 
 
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let today be 2026-11-20."""
+    clock = SimpleNamespace(now=lambda zone: datetime(2026, 11, 20, tzinfo=zone))
+    monkeypatch.setattr(vendored, "datetime", clock)
+
+
 def change(workspace, *arguments: str | Path) -> tuple[list[str], list[str]]:
     """Run with --from, and return the lines of stdout and of stderr."""
     done = workspace.run("--from", *map(str, arguments))
@@ -98,7 +106,7 @@ def assert_written(workspace, document: bytes, url: str) -> None:
         f"# Where {PUBLISHED} came from. "
         "scripts/regenerate refuses a file whose sha256 differs.\n"
         f'url = "{url}"\n'
-        f"date = {datetime.now(UTC).date()}\n"
+        "date = 2026-11-20\n"
         f'sha256 = "{hashlib.sha256(document).hexdigest()}"\n'
     )
     assert workspace.run("--check").stdout == "generated_client is what the document generates\n"

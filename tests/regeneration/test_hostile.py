@@ -14,6 +14,8 @@ from regeneration.generator import BIDIRECTIONAL, RESERVED, generate_client
 from regeneration.update import read_update
 from regeneration.vendored import Effective, vendored_document, with_overlays
 
+from tests.llm_process import TIMEOUT
+
 ROOT = Path(__file__).parents[2]
 FROZEN = Path(__file__).parent / "frozen"
 OPENAPI = ROOT / "openapi"
@@ -248,7 +250,7 @@ def test_a_document_over_the_limit(workspace) -> None:
     assert err.endswith("page.md is larger than 1 MB\n")
 
 
-def test_a_pattern_that_never_ends(workspace, files) -> None:
+def test_a_pattern_that_never_ends(workspace) -> None:
     schema = f"{{type: string, pattern: '^(a+)+$', default: {'a' * 99}b}}"
     page = workspace.page(MESSAGES, f"        more: {schema}\n{MESSAGES}")
     script = "import regeneration.command_line as program; program.MOST_SECONDS = 1; program.run()"
@@ -259,7 +261,7 @@ def test_a_pattern_that_never_ends(workspace, files) -> None:
         env=workspace.environment(PYTHONPATH=str(ROOT / "scripts")),
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=TIMEOUT,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (

@@ -3,12 +3,13 @@ import json
 import stat
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from llm_evolink.sandbox import serve
+from llm_evolink.sandbox import app, serve
 from tests.four_ways import MODEL, client_of, post_to
 from tests.llm_process import TIMEOUT
 
@@ -31,12 +32,12 @@ def send(server, path="/v1/chat/completions", key=KEY, **options):
         return client.post(path, headers=headers, **options)
 
 
-def test_a_request_is_a_line(path):
+def test_a_request_is_a_line(monkeypatch, path):
+    clock = SimpleNamespace(now=lambda zone: datetime(2026, 11, 20, 12, 30, 15, 678_901, zone))
+    monkeypatch.setattr(app, "datetime", clock)
     with serve(record=path) as server:
         send(server, json=BODY)
         (entry,) = read(path)
-    time = datetime.fromisoformat(entry.pop("time"))
-    assert timedelta(0) <= datetime.now(UTC) - time < timedelta(minutes=1)
     headers = entry.pop("headers")
     assert headers.pop("user-agent").startswith("python-httpx/")
     assert headers.pop("accept-encoding")
@@ -48,6 +49,7 @@ def test_a_request_is_a_line(path):
         "host": server.url.removeprefix("http://"),
     }
     assert entry == {
+        "time": "2026-11-20T12:30:15.678+00:00",
         "method": "POST",
         "path": "/v1/chat/completions",
         "body": BODY,
@@ -166,9 +168,9 @@ def abandon(server):
         send(server, json=BODY)
 
 
-def test_a_line_that_cannot_be_written_is_reported():
+def test_a_line_that_cannot_be_written_is_reported(full_disk):
     lines = []
-    with serve(record="/dev/full", log=lines.append) as server:
+    with serve(record=full_disk, log=lines.append) as server:
         assert send(server, json=BODY).status_code == 200
         assert send(server, json=BODY).status_code == 200
     reported = [line for line in lines if not line.startswith("POST")]

@@ -8,6 +8,7 @@ import pytest
 from llm_evolink.sandbox import Server
 from llm_evolink.sandbox.document import request_schema, resolve
 from tests.four_ways import MODEL, check_documented, error_of, post_to, tool
+from tests.llm_process import TIMEOUT
 
 URL = "/v1/chat/completions"
 
@@ -29,7 +30,9 @@ def one_of(schema) -> str:
 )
 def test_a_request_without_a_valid_token_is_not_authenticated(server, authorization):
     headers = {} if authorization is None else {"Authorization": authorization}
-    response = httpx.post(server.url + URL, json={}, headers=headers, trust_env=False)
+    response = httpx.post(
+        server.url + URL, json={}, headers=headers, trust_env=False, timeout=TIMEOUT
+    )
     assert response.status_code == 401
     assert response.json() == {
         "error": {
@@ -43,7 +46,10 @@ def test_a_request_without_a_valid_token_is_not_authenticated(server, authorizat
 
 def test_the_scheme_of_the_token_can_be_in_any_case(server):
     with httpx.Client(
-        base_url=server.url, headers={"Authorization": "bearer x"}, trust_env=False
+        base_url=server.url,
+        headers={"Authorization": "bearer x"},
+        trust_env=False,
+        timeout=TIMEOUT,
     ) as client:
         assert post_to(client).status_code == 200
 
@@ -111,9 +117,6 @@ def test_an_unknown_path_or_method_is_named(http, method, path, status, error_ty
         "type": error_type,
         "fallback_suggestion": "POST /v1/chat/completions",
     }
-
-
-JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_serve_uses_a_free_port_until_the_block_ends():
         httpx.get(server.url, trust_env=False, timeout=TIMEOUT)
 
 
-def test_serve_can_listen_on_ipv6():
+def test_serve_can_listen_on_ipv6(ipv6):
     with serve(host="::1") as server, client_of(server) as client:
         assert server.url.startswith("http://[::1]:")
         assert post_to(client).status_code == 200
