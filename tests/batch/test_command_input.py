@@ -6,66 +6,81 @@ from types import SimpleNamespace
 import llm
 import pytest
 
-from tests.scripted_server import UNREACHABLE, replying, serve
+from tests.scripted_server import REFUSED, UNREACHABLE, replying, serve
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["$text"], "Give a prompt, such as 'Sentiment of this review: $text'"),
-        ([], "Give a FILE, - for standard input, or --sql"),
-        (["FILE", "$text", "more"], "Too many arguments: give FILE and PROMPT"),
-        (["FILE", "$stars"], "FILE, there is no column $stars; the columns are id, text"),
+        (["FILE"], 1, "Give a prompt, such as 'Sentiment of this review: $text'"),
+        ([], 2, "Give a FILE, - for standard input, or --sql"),
+        (["FILE", "$text", "more"], 2, "Too many arguments: give FILE and PROMPT"),
+        (["FILE", "$stars"], 1, "FILE, there is no column $stars; the columns are id, text"),
         (
             ["FILE", "$text", "--id", "key"],
+            1,
             "FILE, there is no column $key; the columns are id, text",
         ),
         (
             ["FILE", "costs $5"],
+            1,
             "The prompt has a $ without a column (line 1, col 7); write $$ for $",
         ),
-        (["FILE", "$text", "-m", "none"], "Unknown model: none"),
+        (["FILE", "$text", "-m", "none"], 1, "'Unknown model: none'"),
         (
             ["FILE", "$text", "-m", "gpt-4o-mini"],
+            1,
             "No key found - add one using 'llm keys set openai'",
         ),
-        (["FILE", "$text", "-o", "temperature", "9"], "Invalid option: temperature "),
-        (["FILE", "$text", "--schema", "none"], "The schema cannot be used: "),
-        (["FILE", "$text", "-t", "none"], "The template cannot be loaded: Invalid template: none"),
-        (["FILE", "$text", "-f", "none"], "The fragment cannot be used: Fragment 'none' not found"),
+        (["FILE", "$text", "-o", "temperature", "9"], 1, "Invalid option: temperature "),
+        (["FILE", "$text", "--schema", "none"], 1, "The schema cannot be used: "),
+        (
+            ["FILE", "$text", "-t", "none"],
+            1,
+            "The template cannot be loaded: Invalid template: none",
+        ),
+        (
+            ["FILE", "$text", "-f", "none"],
+            1,
+            "The fragment cannot be used: Fragment 'none' not found",
+        ),
         (
             ["FILE", "$text", "-t", f"{UNREACHABLE}/t.yaml"],
-            "The template cannot be loaded: [Errno ",
+            1,
+            f"The template cannot be loaded: {REFUSED}",
         ),
-        (["FILE", "$text", "-f", UNREACHABLE], "The fragment cannot be used: [Errno "),
-        (["FILE", "$text", "--schema", f"t:{UNREACHABLE}"], "The schema cannot be used: [Errno "),
+        (["FILE", "$text", "-f", UNREACHABLE], 1, f"The fragment cannot be used: {REFUSED}"),
+        (
+            ["FILE", "$text", "--schema", f"t:{UNREACHABLE}"],
+            1,
+            f"The schema cannot be used: {REFUSED}",
+        ),
         (
             ["FILE", "$text", "--name", "../x"],
+            2,
             "--name is not letters, digits, hyphens, underscores and dots",
         ),
-        (["FILE", "$text", "-T", "tool"], "No such option"),
-        (["FILE", "$text", "--attach", "a", "FILE"], "--attach needs --sql"),
-        (["--sql", "select 1 as id", "a", "b"], "Too many arguments: give PROMPT alone"),
-        (["FILE", "$text", "-c", "0"], "0 is not in the range"),
-        (["FILE", "$text", "--rpm", "0"], "0 is not in the range"),
-        (["FILE", "$text", "--rpm", "inf"], "rpm must be positive and finite"),
+        (["FILE", "$text", "-T", "tool"], 2, "No such option"),
+        (["FILE", "$text", "--attach", "a", "FILE"], 2, "--attach needs --sql"),
+        (["--sql", "select 1 as id", "a", "b"], 2, "Too many arguments: give PROMPT alone"),
+        (["FILE", "$text", "-c", "0"], 2, "Invalid value for '-c' / '--concurrency': 0 is not in"),
+        (["FILE", "$text", "--rpm", "0"], 2, "Invalid value for '--rpm': 0.0 is not in the range"),
+        (["FILE", "$text", "--rpm", "inf"], 1, "rpm must be positive and finite; 0 is no limit"),
     ],
 )
-def test_invalid_input_is_one_line_before_anything_is_written(
-    model, llm_in_process, table, user_path, monkeypatch, arguments, message
+def test_invalid_input_is_refused_before_anything_is_written(
+    model, llm_in_process, table, user_path, monkeypatch, arguments, code, message
 ):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     path = table(2)
     arguments = [path if each == "FILE" else each for each in arguments]
-    if arguments == ["$text"]:
-        arguments = [path]
     done = llm_in_process("evolink", "batch", *arguments)
 
-    assert done.returncode in (1, 2)
-    assert message.replace("FILE, there", f"{path}, there") in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert done.returncode == code
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: {message.replace('FILE, there', f'{path}, there')}")
     assert (done.stdout, model.asked) == ("", [])
     assert not (user_path / "evolink-batches").exists()
 

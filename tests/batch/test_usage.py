@@ -45,7 +45,7 @@ def test_batches_without_a_log(batches, llm_in_process, user_path):
     assert sorted((user_path / "evolink-batches").iterdir()) == before
 
 
-def test_batches_beside_the_log(batches, empty_log_with_prompt, llm_in_process):
+def test_batches_beside_the_log(batches, log_with_a_prompt, llm_in_process):
     assert counts(usage(llm_in_process)) == ({"reviews": 3, "mails": 2, None: 1}, 0)
     done = llm_in_process("evolink", "usage", "--by", "model", "--json")
     assert json.loads(done.stdout)["total"]["prompts"] == 6
@@ -60,7 +60,7 @@ def test_one_file_alone(batches, llm_in_process, user_path):
 
 
 @pytest.fixture
-def empty_log_with_prompt(_migrated, batches, user_path, llm_command):
+def log_with_a_prompt(_migrated, batches, user_path, llm_command):
     import shutil
 
     shutil.copy(_migrated, user_path / "logs.db")

@@ -288,10 +288,12 @@ def test_an_invalid_key_is_broken(monkeypatch, findings):
     assert findings("authentication") == [("note", "not checked: there is no key to send")]
 
 
-def test_a_key_in_another_variable_is_not_shown(monkeypatch):
+def test_a_key_in_another_variable_is_not_shown(monkeypatch, findings):
     monkeypatch.setenv("EVOLINK_TIMEOUT", KEY)
 
     assert not any(KEY in finding.message for finding in checks.examine())
+    problem = "EVOLINK_TIMEOUT is not a number from 0.001 to 86400: '…cdef'"
+    assert findings("settings") == [("broken", f"{problem}; change it, or unset it")]
 
 
 def test_stored_keys_that_are_not_json(user_path, findings, store):

@@ -141,13 +141,19 @@ def test_a_reply_shows_whether_the_key_is_accepted(monkeypatch, handler, finding
 
 @pytest.mark.parametrize("label", ["a..b", "a" * 64 + ".com", "xn--a"])
 def test_a_host_name_that_idna_refuses(monkeypatch, label):
-    monkeypatch.setenv("EVOLINK_BASE_URL", f"https://{label}.example")
+    url = f"https://{label}.example"
+    monkeypatch.setenv("EVOLINK_BASE_URL", url)
 
     all_findings = list(checks.examine())
 
-    broken = [finding.message for finding in all_findings if finding.status == "broken"]
-    assert len(broken) == 1
-    assert "EVOLINK_BASE_URL" in broken[0]
+    broken = [(each.check, each.message) for each in all_findings if each.status == "broken"]
+    assert broken == [
+        (
+            "settings",
+            "EVOLINK_BASE_URL is not the URL of a server, such as https://direct.evolink.ai: "
+            f"{url!r}; change it, or unset it",
+        )
+    ]
     assert all_findings[-1].check == "generated client"
 
 
@@ -158,11 +164,9 @@ def test_a_proxy_that_idna_refuses(monkeypatch, documented_servers):
     all_findings = list(checks.examine())
 
     assert not any("secret" in finding.message for finding in all_findings)
-    ((status, message),) = [
-        (finding.status, finding.message) for finding in all_findings if finding.check == "server"
-    ]
-    assert status == "broken"
-    assert "PROXY" in message or "proxy" in message
+    problem = "HTTPS_PROXY is not the URL of an http://, https:// or socks5:// proxy"
+    broken = [(each.check, each.message) for each in all_findings if each.status == "broken"]
+    assert broken == [("server", problem), ("proxy", problem)]
     assert all_findings[-1].check == "generated client"
 
 
@@ -275,7 +279,7 @@ def test_the_key_is_checked_where_a_prompt_would_end(
         assert findings("authentication") == [expected]
 
 
-def test_a_proxy_is_named_without_its_password(monkeypatch, documented_servers):
+def test_a_proxy_is_named_without_its_password(monkeypatch, documented_servers, no_dns):
     def refuse(reply: scripted_server.Reply) -> None:
         assert reply.request.method == "CONNECT"
         reply.respond(407)
@@ -292,10 +296,12 @@ def test_a_proxy_is_named_without_its_password(monkeypatch, documented_servers):
         f"to https://two.example through {proxy.url}, to https://three.example directly"
     ]
     messages = [finding.message for finding in all_findings if finding.check == "server"]
-    assert messages[0] == (
-        "Cannot reach one.example through the proxy: 407 Scripted; check the network, the proxy "
-        "and EVOLINK_BASE_URL"
-    )
+    advice = "check the network, the proxy and EVOLINK_BASE_URL"
+    assert messages == [
+        f"Cannot reach one.example through the proxy: 407 Scripted; {advice}",
+        f"Cannot reach two.example through the proxy: 407 Scripted; {advice}",
+        f"Cannot reach three.example: [Errno -2] Name or service not known; {advice}",
+    ]
 
 
 def test_loopback_is_reached_without_the_proxy(monkeypatch, findings):
