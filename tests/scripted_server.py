@@ -272,7 +272,7 @@ def answer(reply: Reply, text: str = "hi") -> None:
     reply.complete({"content": text})
 
 
-def replying(status: int, body: Any = b"", **headers: str) -> Handler:
+def replying(status: int, body: Any = b"", **headers: str | int) -> Handler:
     """Return a handler that sends this response to each request."""
     return lambda reply: reply.respond(status, body, **headers)
 

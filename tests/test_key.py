@@ -343,7 +343,7 @@ def test_log_probabilities_that_join_to_the_key_are_not_logged(monkeypatch):
     tokens = ["Hi", KEY[:3], KEY[3:10], KEY[10:], "!"]
     logprobs = {"content": [{"token": each, "bytes": [*each.encode()]} for each in tokens]}
     choice = {"message": {"content": "hi"}, "finish_reason": "stop", "logprobs": logprobs}
-    with serving(monkeypatch, lambda reply: reply.respond(200, {"choices": [choice]})):
+    with serving(monkeypatch, replying(200, {"choices": [choice]})):
         outcome = ask(COMPLETE[0])
     logged = outcome.response.response_json["logprobs"]["content"]
 

@@ -10,7 +10,7 @@ import pytest
 from llm_evolink import errors
 from tests import scripted_server
 from tests.four_ways import COMPLETE, SYNC_STREAMED, Outcome, Way, ask, way_id
-from tests.scripted_server import serving
+from tests.scripted_server import replying, serving
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -225,7 +225,7 @@ def test_an_error_inside_a_stream(monkeypatch, report):
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_error_as_a_body(monkeypatch, report, status):
-    outcome = outcome_of(monkeypatch, lambda reply: reply.respond(status, report), COMPLETE[0])
+    outcome = outcome_of(monkeypatch, replying(status, report), COMPLETE[0])
 
     assert outcome.text == ""
     assert "Out of luck" in str(outcome.error)
@@ -255,9 +255,7 @@ STREAM = (
 @pytest.mark.parametrize("status", [200, 201])
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", "text/plain"])
 def test_the_body_decides_how_it_is_read(monkeypatch, way, body, status, content_type):
-    outcome = outcome_of(
-        monkeypatch, lambda reply: reply.respond(status, body, content_type=content_type), way
-    )
+    outcome = outcome_of(monkeypatch, replying(status, body, content_type=content_type), way)
 
     assert (outcome.text, outcome.error) == ("hi", None)
 
@@ -317,9 +315,7 @@ USAGE = [
 
 @pytest.mark.parametrize(("usage", "counts"), USAGE)
 def test_the_counts_of_usage(monkeypatch, usage, counts):
-    outcome = outcome_of(
-        monkeypatch, lambda reply: reply.respond(200, {**FULL, "usage": usage}), COMPLETE[0]
-    )
+    outcome = outcome_of(monkeypatch, replying(200, {**FULL, "usage": usage}), COMPLETE[0])
     found = outcome.response.usage()
 
     assert (found.input, found.output) == counts
@@ -343,7 +339,7 @@ def test_a_later_zero_never_replaces_a_count(monkeypatch):
 
 def test_the_log_is_valid_json_and_names_the_server(monkeypatch):
     body = '{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "created": NaN}'
-    with serving(monkeypatch, lambda reply: reply.respond(200, body)) as server:
+    with serving(monkeypatch, replying(200, body)) as server:
         outcome = ask(COMPLETE[0])
     log = outcome.response.response_json
 

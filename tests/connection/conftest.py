@@ -11,7 +11,7 @@ from llm_evolink.connection import clients, retry
 
 @pytest.fixture(autouse=True)
 def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a connection break at once after its request was written, however busy the machine is."""
+    """Stop the clock: a connection breaks 0 s after its request was written, unless later()."""
     monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 

@@ -17,7 +17,7 @@ from llm_evolink.chat import size_limit
 from llm_evolink.connection import bounds, json_values
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, Way, ask, way_id
-from tests.scripted_server import answer, serving
+from tests.scripted_server import answer, replying, serving
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -113,7 +113,7 @@ def test_the_bounds_are_what_security_md_says():
 
 
 def compressed(content: bytes, coding: str, status: int = 200) -> scripted_server.Handler:
-    return lambda reply: reply.respond(status, content, content_encoding=coding)
+    return replying(status, content, content_encoding=coding)
 
 
 REPLY = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'

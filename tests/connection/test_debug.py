@@ -8,7 +8,7 @@ import pytest
 from llm_evolink.connection import debug
 from tests import scripted_server
 from tests.four_ways import COMPLETE, KEY, SYNC_STREAMED, Way, ask
-from tests.scripted_server import serving
+from tests.scripted_server import replying, serving
 
 PIXEL = "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAA" * 20
 
@@ -80,7 +80,7 @@ def test_a_key_split_over_events_is_not_printed(monkeypatch, capfd, name, parts,
 
 def test_a_string_without_an_end_is_printed(monkeypatch, capfd):
     body = '"' + '\\"' * 1000 + "\\"
-    with serving(monkeypatch, lambda reply: reply.respond(401, body)):
+    with serving(monkeypatch, replying(401, body)):
         ask(COMPLETE[0])
 
     assert f"< {body}" in capfd.readouterr().err.splitlines()
@@ -89,7 +89,7 @@ def test_a_string_without_an_end_is_printed(monkeypatch, capfd):
 def test_a_long_body_is_cut_after_the_key_is_redacted(monkeypatch, capfd):
     monkeypatch.setattr(debug, "MAX_BODY_BYTES", 40)
     body = b"x" * 30 + KEY.encode() + b"y" * 50
-    with serving(monkeypatch, lambda reply: reply.respond(401, body)):
+    with serving(monkeypatch, replying(401, body)):
         ask(COMPLETE[0])
     lines = capfd.readouterr().err.splitlines()
 
@@ -108,7 +108,7 @@ def test_images_are_shortened(monkeypatch, capfd):
 
 def test_an_error_is_printed_for_each_attempt(monkeypatch, capfd):
     monkeypatch.setenv("EVOLINK_MAX_RETRIES", "1")
-    with serving(monkeypatch, lambda reply: reply.respond(500, {"error": "no"}, retry_after=0)):
+    with serving(monkeypatch, replying(500, {"error": "no"}, retry_after=0)):
         ask(COMPLETE[0])
     lines = capfd.readouterr().err.splitlines()
 

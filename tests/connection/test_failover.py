@@ -10,7 +10,7 @@ from llm_evolink import errors
 from llm_evolink.connection import failover, retry, settings
 from tests import scripted_server
 from tests.four_ways import Way, ask
-from tests.scripted_server import UNREACHABLE, answer, in_memory, time_out
+from tests.scripted_server import UNREACHABLE, answer, in_memory, replying, time_out
 
 RETRIES = 1
 
@@ -38,7 +38,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
 
 
 def status(code: int, message: str = "") -> scripted_server.Handler:
-    return lambda reply: reply.respond(code, {"error": message})
+    return replying(code, {"error": message})
 
 
 def cut(reply: scripted_server.Reply) -> None:
@@ -172,7 +172,7 @@ def test_no_failover_from_evolink_base_url(servers: Servers, monkeypatch, way: W
 
 
 def test_failover_instead_of_a_long_delay(servers: Servers, way: Way):
-    started = servers(lambda reply: reply.respond(503, b"", retry_after=60), answer)
+    started = servers(replying(503, b"", retry_after=60), answer)
 
     assert ask(way).text == "hi"
     assert counts(started) == [1, 1]
