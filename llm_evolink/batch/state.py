@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,12 +49,15 @@ class Reader:
         """Open the file. If `read_only`, no lock is written either. Raises BatchError."""
         self.path = path
         query = "select 1 from sqlite_master where name = 'evolink_rows'"
-        try:
-            self._connection = _connect_read_only(path) if read_only else _connect(path)
-            self._cursor = self._connection.cursor()
-            self._exists = self._connection.execute(query).fetchone() is not None
-        except sqlite3.Error as error:
-            raise BatchError(f"{path} cannot be read: {error}") from None
+        with ExitStack() as opened:
+            try:
+                self._connection = _connect_read_only(path) if read_only else _connect(path)
+                opened.callback(self._connection.close)
+                self._cursor = self._connection.cursor()
+                self._exists = self._connection.execute(query).fetchone() is not None
+            except sqlite3.Error as error:
+                raise BatchError(f"{path} cannot be read: {error}") from None
+            opened.pop_all()
 
     def find(self, row_id: str) -> Record | None:
         """Return the record of a row, None if there is none. Raises BatchError."""
@@ -103,12 +106,12 @@ class State(Reader):
             self._lock = Lock(path.with_name(f"{path.name}.lock"))
         except OSError as error:
             raise BatchError(f"{path} cannot be written: {error.strerror}") from None
-        try:
+        with ExitStack() as opened:
+            opened.callback(self._lock.release)
             self._writer = Writer(path)
+            opened.callback(self._writer.close)
             super().__init__(path)
-        except BaseException:
-            self._lock.release()
-            raise
+            opened.pop_all()
 
     @staticmethod
     def _refuse_other(path: Path) -> None:

@@ -72,7 +72,7 @@ def read_prompt(
     try:
         model = llm.get_async_model(request.model_id or MODEL_ID)
     except llm.UnknownModelError as error:
-        raise BatchError(str(error)) from None
+        raise BatchError(f"{error.args[0]}; see: llm models list") from None
     if request.schema and not model.supports_schema:
         raise BatchError(f"{model.model_id} does not support schemas")
     request.model_id = model.model_id

@@ -28,7 +28,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
             1,
             "The prompt has a $ without a column (line 1, col 7); write $$ for $",
         ),
-        (["FILE", "$text", "-m", "none"], 1, "'Unknown model: none'"),
+        (["FILE", "$text", "-m", "none"], 1, "Unknown model: none; see: llm models list"),
         (
             ["FILE", "$text", "-m", "gpt-4o-mini"],
             1,
