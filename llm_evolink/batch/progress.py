@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .errors import BatchError
 from .results import Result, Tokens
 
 FIRST_ROWS = 10
@@ -26,6 +27,11 @@ class Limits:
     max_cost: float | None = None
     max_wait: float = 600.0
     cost: Callable[[Tokens], float] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise BatchError for max_cost without cost."""
+        if self.max_cost is not None and self.cost is None:
+            raise BatchError("max_cost needs cost, a function that returns the cost of tokens")
 
     def used_up(self, spent: Tokens) -> str | None:
         """Return why the tokens of all runs end this one, None if they do not."""

@@ -159,8 +159,8 @@ def _run(stack: ExitStack, **flags: Any) -> int:
 
     key = key_of(model, flags["key"])
     rates = Rates(flags["rpm"], flags["tpm"])
-    limits = Limits(flags["max_failures"], flags["max_tokens"], flags["max_cost"])
-    limits.max_wait, limits.cost = flags["max_wait"], cost
+    numbers = {name: flags[name] for name in ("max_failures", "max_tokens", "max_cost", "max_wait")}
+    limits = Limits(**numbers, cost=cost)
     state = State(database)
     stack.callback(state.close)
     if flags["again"]:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from llm_evolink.batch import Limits
+from llm_evolink.batch import BatchError, Limits
 from llm_evolink.connection import retry
 from tests.llm_process import TIMEOUT
 from tests.scripted_server import Answer, Refusal
@@ -266,3 +266,8 @@ def test_an_answer_without_usage_has_no_tokens(model, asked):
     results, _ = asked(1)
 
     assert results["0"].tokens is None
+
+
+def test_a_limit_of_cost_needs_the_cost_of_tokens():
+    with pytest.raises(BatchError, match="max_cost needs cost, a function that returns the cost"):
+        Limits(max_cost=1.0)
