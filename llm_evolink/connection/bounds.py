@@ -1,11 +1,11 @@
 """httpx transports that limit the size of a response and the time without progress."""
 
 import os
-import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import httpcore
 import httpx
 
 from ..errors import BadReplyError, IncompleteReplyError
@@ -49,8 +49,8 @@ class Connections(httpx.HTTPTransport):
         except Exception as failure:
             if unused := exchange.unused_stream():
                 unused.close()
-            if isinstance(failure, _socks_failures()):
-                raise httpx.ProxyError("its SOCKS reply is not valid") from None
+                if isinstance(failure, _socks_failures(self._pool)):
+                    raise httpx.ProxyError("its SOCKS reply is not valid") from None
             raise
         finally:
             current.reset(token)
@@ -91,8 +91,8 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         except Exception as failure:
             if unused := exchange.unused_stream():
                 await unused.aclose()
-            if isinstance(failure, _socks_failures()):
-                raise httpx.ProxyError("its SOCKS reply is not valid") from None
+                if isinstance(failure, _socks_failures(self._pool)):
+                    raise httpx.ProxyError("its SOCKS reply is not valid") from None
             raise
         finally:
             current.reset(token)
@@ -115,10 +115,13 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         await self._pool._close_connections(_idle_connections(self._pool))
 
 
-def _socks_failures() -> tuple[type[Exception], ...]:
-    """Return what httpcore raises for a SOCKS reply that is not valid: httpx does not know it."""
-    socksio = sys.modules.get("socksio")
-    return (socksio.ProtocolError, AssertionError) if socksio else ()
+def _socks_failures(pool: Any) -> tuple[type[Exception], ...]:
+    """Return what the pool raises for a SOCKS reply that is not valid: httpx does not know it."""
+    if not isinstance(pool, (httpcore.SOCKSProxy, httpcore.AsyncSOCKSProxy)):
+        return ()
+    from socksio import ProtocolError
+
+    return (ProtocolError, AssertionError)
 
 
 def _is_traced() -> bool:
