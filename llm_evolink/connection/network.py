@@ -211,7 +211,7 @@ class RecordingBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> RecordingStream:
         """Return a stream to the host. Raises httpcore.ConnectError and ConnectTimeout."""
-        # As bytes: of a text, Python would load the IDNA codec, although httpx encoded the name.
+        # As bytes, because for a str Python loads its IDNA codec, and httpx has encoded the name.
         name: Any = host.encode("ascii")
         stream = RecordingStream(
             self._backend.connect_tcp(name, port, timeout, local_address, socket_options)

@@ -9,6 +9,7 @@ import pytest
 from llm_evolink.connection import network
 from tests import scripted_server
 from tests.four_ways import COMPLETE, SYNC_STREAMED, Way, ask, way_id
+from tests.llm_process import TIMEOUT
 from tests.scripted_server import answer, serving
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -62,7 +63,7 @@ def test_data_after_a_response_in_each_way(monkeypatch, way: Way):
     with serving(monkeypatch, with_stale_data) as server:
         for _ in range(2):
             texts.append(ask(way).text)
-            assert sent.acquire(timeout=120)
+            assert sent.acquire(timeout=TIMEOUT)
 
     assert texts == ["answer 1", "answer 2"]
     assert (len(server.requests), server.connections) == (2, 2)
