@@ -1,5 +1,8 @@
 """Facts of the service that several modules need. Imports nothing."""
 
+MODEL_ID = "gemini-3.5-flash"
+"""Name of the default model, in llm and in requests."""
+
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp")
 """Media types of images that EvoLink's reference names."""
 

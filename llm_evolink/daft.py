@@ -41,8 +41,8 @@ from .batch.retry import FATAL, is_refusal, retry_delay
 from .batch.state import tokens_of
 from .batch.table import columns_error
 from .batch.template import check_options
-from .chat import MODEL_ID
 from .connection.clients import changed_settings
+from .constants import MODEL_ID
 from .errors import EvolinkError, InvalidRequestError
 
 RESULT = daft.DataType.struct(

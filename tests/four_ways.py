@@ -29,7 +29,8 @@ from generated_client.models import (
     MessageSimple,
 )
 from generated_client.types import Response
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat
+from llm_evolink.constants import MODEL_ID
 from llm_evolink.errors import EvolinkError
 from llm_evolink.sandbox import Server, serve
 from llm_evolink.sandbox.document import document
@@ -136,7 +137,7 @@ def ask(
 
     Errors other than EvolinkError are raised.
     """
-    model: Any = AsyncEvolinkChat() if way.asynchronous else EvolinkChat()
+    model: Any = AsyncEvolinkChat(MODEL_ID) if way.asynchronous else EvolinkChat(MODEL_ID)
     response = model.prompt(prompt, stream=way.stream, **options)
     outcome = Outcome(response)
 

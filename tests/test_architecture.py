@@ -9,10 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Each part of the package, and the parts that it may import. `__init__` holds the hooks of llm.
+# Each part of the package, and the parts that it may import. `__init__` holds the hooks of llm and
+# the models. The commands use it; it finds them by name when one is used.
 ALLOWED = {
-    "__init__": {"commands", "chat"},
-    "commands": {"batch", "chat", "connection", "sandbox", "failures", "errors", "GROUND"},
+    "__init__": {"chat", "errors", "constants"},
+    "commands": {
+        "__init__",
+        "batch",
+        "chat",
+        "connection",
+        "sandbox",
+        "failures",
+        "errors",
+        "GROUND",
+    },
     "batch": {"chat", "connection", "failures", "errors", "GROUND"},
     "daft": {"batch", "chat", "connection", "errors", "GROUND"},
     "chat": {"connection", "failures", "errors", "error_report", "GROUND"},

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generated_client import AuthenticatedClient
-from llm_evolink import errors, failures
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat, errors, failures
 from llm_evolink.connection import clients
+from llm_evolink.constants import MODEL_ID
 from llm_evolink.redaction import Redactor
 from llm_evolink.retry_after import retry_after
 from tests.four_ways import KEY
 
-MODEL, ASYNC_MODEL = EvolinkChat(), AsyncEvolinkChat()
+MODEL, ASYNC_MODEL = EvolinkChat(MODEL_ID), AsyncEvolinkChat(MODEL_ID)
 
 
 def examples(hundreds: float) -> Callable[[Any], Any]:

@@ -10,9 +10,9 @@ import llm
 import pytest
 
 from generated_client import AuthenticatedClient
-from llm_evolink import errors
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat, errors
 from llm_evolink.connection import clients
+from llm_evolink.constants import MODEL_ID
 from llm_evolink.redaction import Redactor, keep_out_of_logs
 from tests import scripted_server
 from tests.four_ways import COMPLETE, KEY, STREAMED, SYNC_STREAMED, Way, ask, one_way, way_id
@@ -21,6 +21,10 @@ from tests.scripted_server import answer, replying, serving
 SHOWN = "…cdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in KEY)
 
+
+BOTH_MODELS = pytest.mark.parametrize(
+    "model", [EvolinkChat(MODEL_ID), AsyncEvolinkChat(MODEL_ID)], ids=["sync", "async"]
+)
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -293,7 +297,7 @@ def test_whitespace_around_the_key_is_dropped(monkeypatch, way: Way, key):
 @pytest.mark.parametrize(
     "key", ["sk test", "sk-\n-x", "“sk”", "schlüssel", "sk\x00", "sk\x7f", "한"]
 )
-@pytest.mark.parametrize("model", [EvolinkChat(), AsyncEvolinkChat()], ids=["sync", "async"])
+@BOTH_MODELS
 def test_a_key_that_no_header_can_hold_is_refused(model, key):
     with pytest.raises(errors.AuthenticationError) as raised:
         model.get_key(key)
@@ -311,7 +315,7 @@ def test_an_invalid_key_is_refused_before_anything_is_sent(monkeypatch, way: Way
     assert server.requests == []
 
 
-@pytest.mark.parametrize("model", [EvolinkChat(), AsyncEvolinkChat()], ids=["sync", "async"])
+@BOTH_MODELS
 @pytest.mark.parametrize("key", [None, "", " \t\r\n"], ids=repr)
 def test_no_key(monkeypatch, model, key):
     monkeypatch.delenv("EVOLINK_API_KEY")

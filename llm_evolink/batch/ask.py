@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 
 import llm
 
-from ..chat import MODEL_ID
+from ..constants import MODEL_ID
 from ..errors import EvolinkError
 from .errors import BatchError
 from .formats import Cells, cell_text

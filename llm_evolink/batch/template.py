@@ -13,7 +13,7 @@ from llm.migrations import migrate
 from llm.templates import Template
 from llm.utils import resolve_schema_input
 
-from ..chat import MODEL_ID
+from ..constants import MODEL_ID
 from .errors import BatchError
 from .requests import RequestTemplate
 

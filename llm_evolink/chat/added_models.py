@@ -12,11 +12,8 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import click
-
-from . import AsyncEvolinkChat, EvolinkChat
 
 _ABILITIES = ("images", "tools", "schema")
 _MARKS = ("removed", "forgotten")
@@ -47,6 +44,12 @@ class AddedModel:
     def model_id(self) -> str:
         """The model's name in llm."""
         return self.name if self.name.startswith("evolink/") else f"evolink/{self.name}"
+
+    @property
+    def settings(self) -> dict[str, bool]:
+        """Keyword arguments of the EvolinkChat for it, besides the names."""
+        abilities = {name: getattr(self, name) for name in _ABILITIES}
+        return {**abilities, "added": True, "removed": self.removed}
 
 
 def read_added_models(path: Path) -> dict[str, AddedModel]:
@@ -86,8 +89,8 @@ def write_added_models(path: Path, models: dict[str, AddedModel]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def models_of_user(path: str) -> tuple[list[tuple[EvolinkChat, AsyncEvolinkChat]], set[str]]:
-    """Return llm's models for the added models of the file, and the names of the forgotten ones.
+def models_of_user(path: str) -> tuple[list[AddedModel], set[str]]:
+    """Return the added models of the file, and the names of the forgotten ones.
 
     For an invalid file both are empty, and a warning is printed once on stderr.
     """
@@ -96,17 +99,8 @@ def models_of_user(path: str) -> tuple[list[tuple[EvolinkChat, AsyncEvolinkChat]
     except (OSError, ValueError) as error:
         _warn(f"Warning: no added model of EvoLink is registered: {error}")
         return [], set()
-    added = [_llm_models(model) for model in models if not model.forgotten]
+    added = [model for model in models if not model.forgotten]
     return added, {model.name for model in models if model.forgotten}
-
-
-def _llm_models(model: AddedModel) -> tuple[EvolinkChat, AsyncEvolinkChat]:
-    abilities: dict[str, Any] = {name: getattr(model, name) for name in _ABILITIES}
-    abilities |= {"added": True, "removed": model.removed}
-    return (
-        EvolinkChat(model.name, model.model_id, **abilities),
-        AsyncEvolinkChat(model.name, model.model_id, **abilities),
-    )
 
 
 @cache

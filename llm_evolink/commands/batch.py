@@ -27,7 +27,7 @@ from ..batch.state import State
 from ..batch.table import open_table
 from ..batch.template import read_prompt
 from ..batch.terminal import StandardOutput, ask_rows, sigterm_as_ctrl_c, without_notices
-from ..chat import MODEL_ID
+from ..constants import MODEL_ID
 from .usage import prices
 
 INTERRUPTED = 130

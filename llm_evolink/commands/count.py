@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 import llm
 
-from ..chat import MODEL_ID
-from ..constants import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
+from ..constants import BYTES_PER_TOKEN, MODEL_ID, TOKENS_PER_IMAGE
 from .usage import prices
 
 METHOD = (

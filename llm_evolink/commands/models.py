@@ -7,7 +7,7 @@ from typing import Any
 import click
 import llm
 
-from ..chat import ADDED_MODELS_FILE
+from .. import ADDED_MODELS_FILE
 from .registered import registered_models
 
 
@@ -65,7 +65,7 @@ def _registered() -> list[dict[str, Any]]:
 
 def _on_server() -> list[dict[str, Any]]:
     """Return the models that the server lists. Raises EvolinkError."""
-    from ..chat.server_models import server_models
+    from .server_models import server_models
 
     registered = {
         model.api_name: model.model_id for model, _ in registered_models() if not model.removed

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import llm
 
-from ..chat import EvolinkChat
+from .. import EvolinkChat
 
 
 def registered_models() -> Iterator[tuple[EvolinkChat, list[str]]]:

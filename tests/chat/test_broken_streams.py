@@ -7,8 +7,8 @@ import httpx
 import llm
 import pytest
 
-from llm_evolink import errors
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat, errors
+from llm_evolink.constants import MODEL_ID
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Outcome, Way, ask, way_id
 from tests.scripted_server import STREAM_EVENTS, Body, event_stream, in_memory, serving
@@ -173,7 +173,7 @@ def test_an_empty_stream(monkeypatch, way: Way, events, line):
 
 def test_an_answer_that_the_caller_stopped_reading_is_not_requested_again(monkeypatch):
     with serving(monkeypatch, event_stream(HI, *STREAM_EVENTS)) as server:
-        response = EvolinkChat().prompt("hi")
+        response = EvolinkChat(MODEL_ID).prompt("hi")
         assert next(iter(response)) == "Hi"
         lines = []
         for _ in range(2):
@@ -187,7 +187,7 @@ def test_an_answer_that_the_caller_stopped_reading_is_not_requested_again(monkey
 
 def test_an_async_answer_that_the_caller_stopped_reading_can_be_read_on(monkeypatch):
     async def main() -> str:
-        response = AsyncEvolinkChat().prompt("hi")
+        response = AsyncEvolinkChat(MODEL_ID).prompt("hi")
         async for _ in response:
             break
         return await response.text()
@@ -221,7 +221,7 @@ async def cancel(response: llm.AsyncResponse) -> None:
 @pytest.mark.parametrize("leave", [close, cancel])
 def test_an_async_answer_that_was_closed_or_cancelled_is_incomplete(monkeypatch, leave):
     async def main() -> list[str]:
-        response = AsyncEvolinkChat().prompt("hi")
+        response = AsyncEvolinkChat(MODEL_ID).prompt("hi")
         await leave(response)
         lines = []
         for _ in range(2):

@@ -227,17 +227,17 @@ def test_the_request_fits_the_published_document(sandbox):
         jsonschema.validate(request.body, schema)
 
 
-def test_loading_the_plugin_loads_no_http_client(environment):
+def test_listing_the_models_loads_two_modules_and_no_http_client(environment):
     script = (
-        "import sys, llm; llm.get_models(); import llm_evolink.chat;"
-        "heavy = {'httpx', 'attr', 'generated_client.client', 'starlette'};"
-        "print(heavy & sys.modules.keys())"
+        "import sys, llm; llm.get_models();"
+        "ours = [name for name in sys.modules if name.startswith(('llm_evolink', 'generated'))];"
+        "print(*sorted(ours), *{'httpx', 'attr', 'starlette'} & sys.modules.keys())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
 
-    assert done.stdout == "set()\n"
+    assert done.stdout == "generated_client llm_evolink\n"
 
 
 def test_the_models_of_the_document_are_listed(environment, llm_command):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_evolink.chat import AsyncEvolinkChat
+from llm_evolink import AsyncEvolinkChat
+from llm_evolink.constants import MODEL_ID
 from tests import llm_process, scripted_server
 from tests.llm_process import TIMEOUT
 from tests.scripted_server import serving
@@ -169,7 +170,7 @@ def test_an_event_loop_that_ends_before_the_reply_prints_no_warning(environment,
 
 def test_a_reply_that_is_dropped_closes_its_connection(environment, monkeypatch):
     async def main() -> None:
-        async for _ in AsyncEvolinkChat().prompt("hi"):
+        async for _ in AsyncEvolinkChat(MODEL_ID).prompt("hi"):
             break
         gc.collect()
         assert await asyncio.to_thread(handler.disconnected.wait, TIMEOUT)

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat
+from llm_evolink.constants import MODEL_ID
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, Way, ask, way_id
 from tests.scripted_server import STREAM_EVENTS, event_stream, serving
@@ -77,13 +78,13 @@ def test_lone_surrogates_are_replaced(monkeypatch, way: Way):
 @streamed
 def test_successive_streams_share_a_connection(monkeypatch, way: Way):
     async def main() -> list[str]:
-        return [await AsyncEvolinkChat().prompt("hi").text() for _ in range(3)]
+        return [await AsyncEvolinkChat(MODEL_ID).prompt("hi").text() for _ in range(3)]
 
     with serving(monkeypatch, event_stream(*STREAM_EVENTS)) as server:
         if way.asynchronous:
             texts = asyncio.run(main())
         else:
-            texts = [EvolinkChat().prompt("hi").text() for _ in range(3)]
+            texts = [EvolinkChat(MODEL_ID).prompt("hi").text() for _ in range(3)]
 
     assert texts == ["hi"] * 3
     assert server.connections == 1

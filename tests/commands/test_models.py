@@ -271,6 +271,19 @@ def test_a_list_that_cannot_be_written_or_read_is_one_line(user_path, monkeypatc
     )
 
 
+def test_a_list_that_cannot_be_opened_is_a_warning(user_path):
+    path = user_path / "evolink-models.json"
+    path.mkdir()
+
+    done = CliRunner().invoke(cli, ["models", "-q", "evolink"])
+
+    assert (done.exit_code, done.stderr) == (
+        0,
+        f"Warning: no added model of EvoLink is registered: [Errno 21] Is a directory: '{path}'\n",
+    )
+    assert done.stdout.startswith("EvoLink: gemini-3.5-flash ")
+
+
 def test_an_unknown_command_is_named():
     assert run("evolink", "modles", code=2).endswith("Error: No such command 'modles'.\n")
 

@@ -156,11 +156,11 @@ def test_an_error_in_another_coding_is_still_that_error(monkeypatch, way: Way):
 
 BOMB = """
 import resource, sys
-from llm_evolink.chat import EvolinkChat
+from llm_evolink import EvolinkChat
 from llm_evolink.errors import EvolinkError
 
 try:
-    EvolinkChat().prompt("hello", stream=sys.argv[1] == "stream").text()
+    EvolinkChat("gemini-3.5-flash").prompt("hello", stream=sys.argv[1] == "stream").text()
 except EvolinkError as error:
     print(type(error).__name__)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -7,9 +7,10 @@ import httpcore
 import httpx
 import pytest
 
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
 from llm_evolink.connection.settings import Settings
+from llm_evolink.constants import MODEL_ID
 from tests.scripted_server import UNREACHABLE, Reply, Server, answer, chunk, serving
 
 
@@ -22,8 +23,8 @@ def _environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_least_recently_used_client_is_closed(monkeypatch):
     with serving(monkeypatch, answer) as server:
         for number in range(3 * clients.MAX_CLIENTS):
-            EvolinkChat().prompt("hi", key=f"sk-user-{number}").text()
-            EvolinkChat().prompt("hi", key="sk-used-often").text()
+            EvolinkChat(MODEL_ID).prompt("hi", key=f"sk-user-{number}").text()
+            EvolinkChat(MODEL_ID).prompt("hi", key="sk-used-often").text()
         keys = [key for _, key in clients._clients]
         open_connections = sum(
             len(connections._pool.connections)
@@ -41,10 +42,10 @@ def test_the_least_recently_used_client_is_closed(monkeypatch):
 def test_an_evicted_client_finishes_its_stream(monkeypatch):
     monkeypatch.setattr(clients, "MAX_CLIENTS", 1)
     with serving(monkeypatch, answer):
-        first = iter(EvolinkChat().prompt("hi", key="sk-first-key"))
+        first = iter(EvolinkChat(MODEL_ID).prompt("hi", key="sk-first-key"))
         text = next(first)
         transport = next(iter(clients._clients.values()))[1]
-        EvolinkChat().prompt("hi", key="sk-second-key").text()
+        EvolinkChat(MODEL_ID).prompt("hi", key="sk-second-key").text()
         text += "".join(first)
         left = [each._pool.connections for each in transport._connections.values()]
         clients._close()
@@ -56,9 +57,9 @@ def test_an_evicted_async_client_finishes_its_stream(monkeypatch):
     monkeypatch.setattr(clients, "MAX_CLIENTS", 1)
 
     async def main() -> tuple[str, int]:
-        first = aiter(AsyncEvolinkChat().prompt("hi", key="sk-first-key"))
+        first = aiter(AsyncEvolinkChat(MODEL_ID).prompt("hi", key="sk-first-key"))
         text = await anext(first)
-        await AsyncEvolinkChat().prompt("hi", key="sk-second-key").text()
+        await AsyncEvolinkChat(MODEL_ID).prompt("hi", key="sk-second-key").text()
         async for part in first:
             text += part
         return text, len(clients._async_clients)
@@ -81,7 +82,7 @@ def test_an_evicted_async_client_finishes_its_stream_when_its_key_is_used_again(
         reply.end()
 
     async def main(server: Server) -> tuple[str, list[str]]:
-        first = aiter(AsyncEvolinkChat().prompt("hi", key="sk-first-key"))
+        first = aiter(AsyncEvolinkChat(MODEL_ID).prompt("hi", key="sk-first-key"))
         text = await anext(first)
         for key in ("sk-second-key", "sk-first-key"):
             await clients.async_client(key)
@@ -109,7 +110,7 @@ def test_one_httpx_client_sends_all_prompts_of_an_event_loop(monkeypatch, timeou
 def test_many_keys_leave_few_sockets_open(monkeypatch):
     async def main() -> int:
         for number in range(3 * clients.MAX_CLIENTS):
-            await AsyncEvolinkChat().prompt("hi", key=f"sk-user-{number}").text()
+            await AsyncEvolinkChat(MODEL_ID).prompt("hi", key=f"sk-user-{number}").text()
         gc.collect()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -146,7 +147,7 @@ def test_the_setting_connections_keeps_as_many_open(monkeypatch):
     together = 20
 
     async def main() -> None:
-        model = AsyncEvolinkChat()
+        model = AsyncEvolinkChat(MODEL_ID)
         for _ in range(3):
             await asyncio.gather(*(model.prompt("hi").text() for _ in range(together)))
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from llm_evolink.chat import AsyncEvolinkChat, EvolinkChat
+from llm_evolink import AsyncEvolinkChat, EvolinkChat
 from llm_evolink.connection import clients
+from llm_evolink.constants import MODEL_ID
 from tests import scripted_server
 from tests.llm_process import TIMEOUT, run_forked
 from tests.scripted_server import answer, serving
@@ -27,7 +28,7 @@ def echo(reply: scripted_server.Reply) -> None:
 
 
 def test_sixteen_threads(monkeypatch):
-    model = EvolinkChat()
+    model = EvolinkChat(MODEL_ID)
 
     def prompt(number: int) -> str:
         return model.prompt(f"{number}", stream=bool(number % 2)).text()
@@ -59,7 +60,7 @@ def test_threads_share_a_client(monkeypatch):
 
 
 def test_three_hundred_tasks(monkeypatch):
-    model = AsyncEvolinkChat()
+    model = AsyncEvolinkChat(MODEL_ID)
 
     async def prompt(number: int) -> str:
         return await model.prompt(f"{number}", stream=bool(number % 2)).text()
@@ -74,7 +75,7 @@ def test_three_hundred_tasks(monkeypatch):
 
 
 def test_successive_event_loops(monkeypatch):
-    model = AsyncEvolinkChat()
+    model = AsyncEvolinkChat(MODEL_ID)
 
     async def main() -> str:
         first = await model.prompt("one").text()
@@ -100,7 +101,7 @@ def test_a_cancelled_task_does_not_end_others(monkeypatch):
             echo(reply)
 
     async def main() -> str:
-        model = AsyncEvolinkChat()
+        model = AsyncEvolinkChat(MODEL_ID)
         stalled = asyncio.create_task(model.prompt("stall").text())
         assert await asyncio.to_thread(received.wait, TIMEOUT)
         stalled.cancel()
@@ -117,7 +118,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Run this script with all of Python's warnings as errors; return the finished process."""
 
     def run(script: str) -> Any:
-        head = "import asyncio, logging, os, sys\nfrom llm_evolink.chat import *\n"
+        head = "import asyncio, logging, os, sys\nfrom llm_evolink import *\n"
+        head += "from llm_evolink.constants import MODEL_ID\n"
         # In development mode asyncio also warns of slow steps, such as the first import of httpx.
         head += "logging.getLogger('asyncio').setLevel('ERROR')\n"
         with serving(monkeypatch, echo):
@@ -135,17 +137,17 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 # Each process checks several uses: starting one costs as much as a hundred prompts.
 SCRIPTS = {
     "sync": """
-        print(EvolinkChat().prompt("complete", stream=False).text())
-        print(EvolinkChat().prompt("streamed").text())
-        print("left:", next(iter(EvolinkChat().prompt("hi"))))
+        print(EvolinkChat(MODEL_ID).prompt("complete", stream=False).text())
+        print(EvolinkChat(MODEL_ID).prompt("streamed").text())
+        print("left:", next(iter(EvolinkChat(MODEL_ID).prompt("hi"))))
     """,
     "async": """
         async def ask():
-            print(await AsyncEvolinkChat().prompt("streamed").text())
-            print(await AsyncEvolinkChat().prompt("complete", stream=False).text())
+            print(await AsyncEvolinkChat(MODEL_ID).prompt("streamed").text())
+            print(await AsyncEvolinkChat(MODEL_ID).prompt("complete", stream=False).text())
 
         async def cancel():
-            task = asyncio.create_task(AsyncEvolinkChat().prompt("hi").text())
+            task = asyncio.create_task(AsyncEvolinkChat(MODEL_ID).prompt("hi").text())
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             print("cancelled")
@@ -160,11 +162,11 @@ SCRIPTS = {
         asyncio.run(cancel())
     """,
     "fork": """
-        assert EvolinkChat().prompt("before").text() == "re: before"
-        assert asyncio.run(AsyncEvolinkChat().prompt("before")._force())
+        assert EvolinkChat(MODEL_ID).prompt("before").text() == "re: before"
+        assert asyncio.run(AsyncEvolinkChat(MODEL_ID).prompt("before")._force())
         child = os.fork()
-        text = EvolinkChat().prompt("sync").text()
-        reply = asyncio.run(AsyncEvolinkChat().prompt("async")._force())
+        text = EvolinkChat(MODEL_ID).prompt("sync").text()
+        reply = asyncio.run(AsyncEvolinkChat(MODEL_ID).prompt("async")._force())
         status = os.waitpid(child, 0)[1] if child else 0
         print(text, reply.text_or_raise(), sep="\\n", flush=True)
         sys.exit(status)
@@ -189,13 +191,13 @@ def test_nothing_is_left_open_at_exit(run, name):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_uses_its_own_connections(monkeypatch):
     def prompt_in_child() -> None:
-        assert EvolinkChat().prompt("in the child").text() == "re: in the child"
+        assert EvolinkChat(MODEL_ID).prompt("in the child").text() == "re: in the child"
 
     with serving(monkeypatch, echo) as server:
-        assert EvolinkChat().prompt("before").text() == "re: before"
+        assert EvolinkChat(MODEL_ID).prompt("before").text() == "re: before"
         with clients._lock:  # Held by another thread, say, at the time of the fork.
             status = run_forked(prompt_in_child)
-        assert EvolinkChat().prompt("after").text() == "re: after"
+        assert EvolinkChat(MODEL_ID).prompt("after").text() == "re: after"
 
     assert status == 0
     assert server.connections == 2

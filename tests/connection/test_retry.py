@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from llm_evolink import errors, retry_after
-from llm_evolink.chat.server_models import server_models
+from llm_evolink.commands.server_models import server_models
 from llm_evolink.connection import failover, retry
 from tests import llm_process, scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask, way_id

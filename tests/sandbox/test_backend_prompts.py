@@ -5,7 +5,8 @@ import base64
 import llm
 import pytest
 
-from llm_evolink.chat import EvolinkChat
+from llm_evolink import EvolinkChat
+from llm_evolink.constants import MODEL_ID
 from tests.four_ways import Plain, Scripted, ask_backend, text_of, tool
 from tests.scripted_server import answer, serving
 
@@ -86,7 +87,7 @@ def test_a_field_becomes_an_option_that_the_backend_has(fields, options):
 def test_a_field_named_extra_body_reaches_the_server_of_the_backend(environment, monkeypatch):
     google = {"google": {"thinking_config": {"include_thoughts": True}}}
     with serving(monkeypatch, answer) as server:
-        assert text_of(ask_backend(EvolinkChat(), extra_body=google)) == "hi"
+        assert text_of(ask_backend(EvolinkChat(MODEL_ID), extra_body=google)) == "hi"
     assert server.requests[0].json()["extra_body"] == google
 
 

@@ -10,9 +10,9 @@ from functools import partial
 
 import llm
 
-from ... import errors, text
-from ...chat import KEY_ALIAS, KEY_VARIABLE
+from ... import KEY_ALIAS, KEY_VARIABLE, EvolinkChat, errors, text
 from ...connection import settings
+from ...constants import MODEL_ID
 from ...redaction import Redactor
 from ..registered import registered_models
 from . import database, installation, servers
@@ -88,10 +88,8 @@ def _run(check: Check) -> Result:
 
 
 def _usable_key() -> str | None:
-    from ...chat import EvolinkChat
-
     with suppress(errors.EvolinkError, OSError, ValueError):  # The check `key` reports it.
-        return EvolinkChat().get_key()
+        return EvolinkChat(MODEL_ID).get_key()
     return None
 
 

@@ -19,9 +19,9 @@ import llm
 import generated_client
 from generated_client.models import ChatCompletionQuickRequest
 
-from ... import errors
-from ...chat import ADDED_MODELS_FILE, KEY_ALIAS, KEY_VARIABLE, EvolinkChat
+from ... import ADDED_MODELS_FILE, KEY_ALIAS, KEY_VARIABLE, EvolinkChat, errors
 from ...connection import settings, tls
+from ...constants import MODEL_ID
 from ...redaction import SHORTEST
 from .finding import Result
 
@@ -80,7 +80,7 @@ def _values(*names: str) -> str:
 def key() -> Result:
     """Return which key is used; a note if another one is set and not used."""
     with _reading("keys.json"):
-        used = EvolinkChat().get_key()
+        used = EvolinkChat(MODEL_ID).get_key()
         stored = llm.get_key(alias=KEY_ALIAS)
     in_environment = os.environ.get(KEY_VARIABLE, "").strip()
     if not stored:

@@ -15,9 +15,9 @@ from generated_client.models import ChatCompletionQuickRequest, ChatCompletionRe
 from generated_client.types import Response
 
 from ... import errors, failures
-from ...chat import MODEL_ID
 from ...connection import clients, settings
 from ...connection.retry import FAILOVER_STATUSES
+from ...constants import MODEL_ID
 from ...failures import request_id
 from ...redaction import Redactor
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ...chat import MODEL_ID
+from ...constants import MODEL_ID
 
 # Where token_details holds each count. The first path of each is that of chat completions, which
 # EvoLink's and llm's OpenAI models write; then OpenAI's responses, then llm-gemini.

@@ -2,17 +2,18 @@
 
 from typing import Any
 
+from .. import EvolinkChat
 from ..connection import clients
+from ..constants import MODEL_ID
 from ..errors import BadReplyError
 from ..failures import explain, from_status, request_id
 from ..redaction import Redactor
 from ..text import clean
-from . import EvolinkChat
 
 
 def server_models() -> list[str]:
     """Return the names of the models that the server lists. Raises EvolinkError."""
-    key = EvolinkChat().get_key()
+    key = EvolinkChat(MODEL_ID).get_key()
     found = None
     try:
         response = clients.client(key).get_httpx_client().get("/v1/models")
