@@ -208,8 +208,7 @@ class Run:
     def _start(self, asking: _Asking) -> None:
         asking.started = self.pace.start()
         asking.sent = asking.request is None
-        # A copy: the connection sets a context variable for each request.
-        task = asyncio.create_task(self._ask(asking), context=self._context.copy())
+        task = asyncio.create_task(self._ask(asking), context=self._context)
         self._tasks[task] = asking
         task.add_done_callback(self._ended)
 

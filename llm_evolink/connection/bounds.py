@@ -1,15 +1,17 @@
 """httpx transports that limit the size of a response and the time without progress."""
 
+import asyncio
 import os
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from threading import get_ident
 from typing import Any
 
 import httpcore
 import httpx
 
 from ..errors import BadReplyError, IncompleteReplyError
-from .network import AsyncRecordingBackend, Exchange, RecordingBackend, current, mark_unread
+from .network import AsyncRecordingBackend, Exchange, RecordingBackend, Sending, mark_unread
 from .progress import Progress
 
 MAX_REPLY_BYTES = 16 * 2**20
@@ -43,17 +45,15 @@ class Connections(httpx.HTTPTransport):
         """Return the response. Raises httpx.TransportError, BadReplyError, IncompleteReplyError."""
         _show_request(request)
         exchange = request.extensions.setdefault(EXCHANGE, Exchange())
-        token = current.set(exchange)
         try:
-            response = super().handle_request(request)
+            with Sending(exchange, get_ident()):
+                response = super().handle_request(request)
         except Exception as failure:
             if unused := exchange.unused_stream():
                 unused.close()
                 if isinstance(failure, _socks_failures(self._pool)):
                     raise httpx.ProxyError("its SOCKS reply is not valid") from None
             raise
-        finally:
-            current.reset(token)
         body = _Body(request, response)
         if body.is_stream:
             return response
@@ -85,17 +85,15 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         """As Connections.handle_request."""
         _show_request(request)
         exchange = request.extensions.setdefault(EXCHANGE, Exchange())
-        token = current.set(exchange)
         try:
-            response = await super().handle_async_request(request)
+            with Sending(exchange, asyncio.current_task()):
+                response = await super().handle_async_request(request)
         except Exception as failure:
             if unused := exchange.unused_stream():
                 await unused.aclose()
                 if isinstance(failure, _socks_failures(self._pool)):
                     raise httpx.ProxyError("its SOCKS reply is not valid") from None
             raise
-        finally:
-            current.reset(token)
         body = _Body(request, response)
         if body.is_stream:
             return response

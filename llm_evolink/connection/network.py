@@ -5,12 +5,13 @@ may be sent again depends on it, so the streams record what was written and read
 response head that arrives too slowly, and refuse to reuse a connection with unread data.
 """
 
+import asyncio
 import re
 import select
 import ssl
 import time
-from collections.abc import Iterable
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
+from threading import get_ident
 from typing import Any
 
 import httpcore
@@ -46,12 +47,38 @@ class Exchange:
         return self.connected if self.written_at is None else None
 
 
-current: ContextVar[Exchange | None] = ContextVar("evolink_exchange", default=None)
-"""The exchange of the request that is being sent in this thread or task."""
+# Exchanges of the requests that are being sent, by their thread or task. Not a context variable:
+# tasks may share a context, and what one writes would be recorded for another.
+_exchanges: dict[object, Exchange] = {}
+
+
+class Sending:
+    """Within the block, what the sender connects and writes is recorded on the exchange.
+
+    Args:
+        exchange: That of the request.
+        sender: The running thread's get_ident(), or the running task.
+    """
+
+    def __init__(self, exchange: Exchange, sender: object) -> None:
+        self._exchange = exchange
+        self._sender = sender
+
+    def __enter__(self) -> None:  # noqa: D105
+        self._outer = _exchanges.get(self._sender)
+        _exchanges[self._sender] = self._exchange
+
+    def __exit__(self, *_: object) -> None:  # noqa: D105
+        if self._outer:
+            _exchanges[self._sender] = self._outer
+        else:
+            del _exchanges[self._sender]
 
 
 class _Recorder:
     """What the sync and the async stream have in common."""
+
+    _sender: Callable[[], object]
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -61,7 +88,7 @@ class _Recorder:
         self._socket: Any = None
 
     def _note_write(self, data: bytes) -> None:
-        exchange = current.get()
+        exchange = _exchanges.get(self._sender())
         if exchange is None or data.startswith(_TO_PROXY):
             return
         if exchange is not self._exchange:
@@ -141,6 +168,8 @@ def _is_readable(connected: Any) -> bool:
 class RecordingStream(_Recorder, httpcore.NetworkStream):
     """A network stream that records the exchange it carries."""
 
+    _sender = staticmethod(get_ident)
+
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
         data: bytes = self._stream.read(max_bytes, timeout=self._limit(timeout))
@@ -168,6 +197,8 @@ class RecordingStream(_Recorder, httpcore.NetworkStream):
 
 class AsyncRecordingStream(_Recorder, httpcore.AsyncNetworkStream):
     """As RecordingStream, for an event loop."""
+
+    _sender = staticmethod(asyncio.current_task)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
@@ -216,7 +247,7 @@ class RecordingBackend(httpcore.NetworkBackend):
         stream = RecordingStream(
             self._backend.connect_tcp(name, port, timeout, local_address, socket_options)
         )
-        if exchange := current.get():
+        if exchange := _exchanges.get(get_ident()):
             exchange.connected = stream
         return stream
 
@@ -239,6 +270,6 @@ class AsyncRecordingBackend(httpcore.AsyncNetworkBackend):
         stream = AsyncRecordingStream(
             await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
-        if exchange := current.get():
+        if exchange := _exchanges.get(asyncio.current_task()):
             exchange.connected = stream
         return stream

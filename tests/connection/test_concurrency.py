@@ -1,6 +1,7 @@
 """One model used from many threads, tasks, loops and processes at once."""
 
 import asyncio
+import contextvars
 import os
 import subprocess
 import sys
@@ -72,6 +73,31 @@ def test_three_hundred_tasks(monkeypatch):
         texts = asyncio.run(main())
 
     assert texts == [f"re: {number}" for number in range(300)]
+
+
+def test_tasks_that_share_a_context_send_each_request_once(monkeypatch, later):
+    """Each request counts as written, though tasks of one context are sending others."""
+    all_arrived = threading.Barrier(4)
+
+    def drop(reply: scripted_server.Reply) -> None:
+        if len(server.requests) <= 4:
+            all_arrived.wait(TIMEOUT)
+        raise ConnectionAbortedError
+
+    async def main() -> list[BaseException | str]:
+        context = contextvars.copy_context()
+        model = AsyncEvolinkChat(MODEL_ID)
+        asking = [model.prompt(f"{number}").text() for number in range(4)]
+        tasks = [asyncio.create_task(each, context=context) for each in asking]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    later(1.01)
+    monkeypatch.setenv("EVOLINK_MAX_RETRIES", "1")
+    with serving(monkeypatch, drop) as server:
+        outcomes = asyncio.run(main())
+
+    assert ["may have been billed" in str(outcome) for outcome in outcomes] == [True] * 4
+    assert len(server.requests) == 4
 
 
 def test_successive_event_loops(monkeypatch):
