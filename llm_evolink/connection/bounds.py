@@ -1,17 +1,22 @@
 """httpx transports that limit the size of a response and the time without progress."""
 
-import asyncio
 import os
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from threading import get_ident
 from typing import Any
 
 import httpcore
 import httpx
 
 from ..errors import BadReplyError, IncompleteReplyError
-from .network import AsyncRecordingBackend, Exchange, RecordingBackend, Sending, mark_unread
+from .network import (
+    AsyncRecordingBackend,
+    AsyncSending,
+    Exchange,
+    RecordingBackend,
+    Sending,
+    mark_unread,
+)
 from .progress import Progress
 
 MAX_REPLY_BYTES = 16 * 2**20
@@ -46,7 +51,7 @@ class Connections(httpx.HTTPTransport):
         _show_request(request)
         exchange = request.extensions.setdefault(EXCHANGE, Exchange())
         try:
-            with Sending(exchange, get_ident()):
+            with Sending(exchange):
                 response = super().handle_request(request)
         except Exception as failure:
             if unused := exchange.unused_stream():
@@ -86,7 +91,7 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         _show_request(request)
         exchange = request.extensions.setdefault(EXCHANGE, Exchange())
         try:
-            with Sending(exchange, asyncio.current_task()):
+            with AsyncSending(exchange):
                 response = await super().handle_async_request(request)
         except Exception as failure:
             if unused := exchange.unused_stream():

@@ -11,8 +11,9 @@ import select
 import ssl
 import time
 from collections.abc import Callable, Iterable
-from threading import get_ident
+from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpcore
 import httpx
@@ -47,38 +48,43 @@ class Exchange:
         return self.connected if self.written_at is None else None
 
 
-# Exchanges of the requests that are being sent, by their thread or task. Not a context variable:
-# tasks may share a context, and what one writes would be recorded for another.
-_exchanges: dict[object, Exchange] = {}
+# The exchange of the request that is being sent. A thread, or greenlet, has a context of its own;
+# tasks can share one.
+_of_thread: ContextVar[Exchange | None] = ContextVar("evolink_exchange", default=None)
+_of_task: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
 
 class Sending:
-    """Within the block, what the sender connects and writes is recorded on the exchange.
+    """Within the block, what this thread connects and writes is recorded on the exchange."""
 
-    Args:
-        exchange: That of the request.
-        sender: The running thread's get_ident(), or the running task.
-    """
-
-    def __init__(self, exchange: Exchange, sender: object) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._sender = sender
 
     def __enter__(self) -> None:  # noqa: D105
-        self._outer = _exchanges.get(self._sender)
-        _exchanges[self._sender] = self._exchange
+        self._token = _of_thread.set(self._exchange)
 
     def __exit__(self, *_: object) -> None:  # noqa: D105
-        if self._outer:
-            _exchanges[self._sender] = self._outer
-        else:
-            del _exchanges[self._sender]
+        _of_thread.reset(self._token)
+
+
+class AsyncSending:
+    """As Sending, for the running task."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:  # noqa: D105
+        self._task = asyncio.current_task()
+        _of_task[self._task] = self._exchange
+
+    def __exit__(self, *_: object) -> None:  # noqa: D105
+        del _of_task[self._task]
 
 
 class _Recorder:
     """What the sync and the async stream have in common."""
 
-    _sender: Callable[[], object]
+    _current: Callable[[], Exchange | None]
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -88,7 +94,7 @@ class _Recorder:
         self._socket: Any = None
 
     def _note_write(self, data: bytes) -> None:
-        exchange = _exchanges.get(self._sender())
+        exchange = self._current()
         if exchange is None or data.startswith(_TO_PROXY):
             return
         if exchange is not self._exchange:
@@ -168,7 +174,7 @@ def _is_readable(connected: Any) -> bool:
 class RecordingStream(_Recorder, httpcore.NetworkStream):
     """A network stream that records the exchange it carries."""
 
-    _sender = staticmethod(get_ident)
+    _current = staticmethod(_of_thread.get)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
@@ -198,7 +204,7 @@ class RecordingStream(_Recorder, httpcore.NetworkStream):
 class AsyncRecordingStream(_Recorder, httpcore.AsyncNetworkStream):
     """As RecordingStream, for an event loop."""
 
-    _sender = staticmethod(asyncio.current_task)
+    _current = staticmethod(lambda: _of_task.get(asyncio.current_task()))
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
@@ -247,7 +253,7 @@ class RecordingBackend(httpcore.NetworkBackend):
         stream = RecordingStream(
             self._backend.connect_tcp(name, port, timeout, local_address, socket_options)
         )
-        if exchange := _exchanges.get(get_ident()):
+        if exchange := _of_thread.get():
             exchange.connected = stream
         return stream
 
@@ -270,6 +276,6 @@ class AsyncRecordingBackend(httpcore.AsyncNetworkBackend):
         stream = AsyncRecordingStream(
             await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
-        if exchange := _exchanges.get(asyncio.current_task()):
+        if exchange := _of_task.get(asyncio.current_task()):
             exchange.connected = stream
         return stream
