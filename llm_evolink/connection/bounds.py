@@ -53,7 +53,7 @@ class Connections(httpx.HTTPTransport):
         try:
             with Sending(exchange):
                 response = super().handle_request(request)
-        except Exception as failure:
+        except BaseException as failure:
             if unused := exchange.unused_stream():
                 unused.close()
                 if isinstance(failure, _socks_failures(self._pool)):
@@ -93,7 +93,7 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         try:
             with AsyncSending(exchange):
                 response = await super().handle_async_request(request)
-        except Exception as failure:
+        except BaseException as failure:
             if unused := exchange.unused_stream():
                 await unused.aclose()
                 if isinstance(failure, _socks_failures(self._pool)):

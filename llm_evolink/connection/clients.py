@@ -38,7 +38,7 @@ _lock = threading.Lock()
 _clients: dict[_Key, tuple[AuthenticatedClient, Transport]] = {}
 # For an event loop; with the async generator that closes the client when the loop shuts down.
 _async_clients: dict[
-    _AsyncKey, tuple[AuthenticatedClient, AsyncTransport, AsyncGenerator[None, None]]
+    _AsyncKey, tuple[AuthenticatedClient, AsyncTransport, AsyncGenerator[None, None] | None]
 ] = {}
 # Clients inherited through fork(): kept, so that their sockets are not closed under the parent.
 _inherited: list[Any] = []
@@ -101,23 +101,26 @@ async def async_client(key: str, timeout: float | None = None) -> AuthenticatedC
     settings = _settings()
     place = (asyncio.get_running_loop(), settings, key)
     with _lock:
-        for old in [old for old in _async_clients if old[0].is_closed()]:
-            del _async_clients[old]
+        # Freed outside the lock, which _close_at_shutdown takes.
+        removed = [_async_clients.pop(old) for old in [*_async_clients] if old[0].is_closed()]
         found = _async_clients.pop(place, None)
     if found is None:
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
         transport = AsyncTransport(_connections(AsyncConnections, settings), policy, _notify)
-        # A loop closes its async generators before it closes: this one then closes the client.
-        closer = _close_at_shutdown(place, transport)
         made = _authenticated(settings, key, transport)
         made.get_async_httpx_client()
+        closer = None
+        # A loop closes its async generators before it closes: this one then closes the client. Some
+        # loops do not: nest_asyncio's, and that of qasync.
+        if sys.get_asyncgen_hooks().finalizer:
+            closer = _close_at_shutdown(place, transport)
+            await anext(closer)
         found = made, transport, closer
-        await anext(closer)
     with _lock:
         _async_clients[place] = found  # Last, as the most recently used.
         while len(_async_clients) > MAX_CLIENTS:
             # Its loop closes the generator, which nothing refers to any more.
-            del _async_clients[next(iter(_async_clients))]
+            removed.append(_async_clients.pop(next(iter(_async_clients))))
     return _with_timeout(found[0], timeout)
 
 

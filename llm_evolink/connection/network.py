@@ -18,8 +18,9 @@ from weakref import WeakKeyDictionary
 import httpcore
 import httpx
 
-# Beginnings of what a proxy is sent before the request: by HTTP, by SOCKS 5, its password.
-_TO_PROXY = (b"CONNECT ", b"\x05", b"\x01")
+# Beginnings of what a proxy is sent before the request: by HTTP; by SOCKS 5, and its password.
+_CONNECT = b"CONNECT "
+_SOCKS = (b"\x05", b"\x01")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
@@ -90,17 +91,23 @@ class _Recorder:
         self._stream = stream
         self._exchange: Exchange | None = None
         self._head: bytearray | None = None  # Of the response, until it is complete.
+        self._head_expected_at = 0.0
         self.has_unread_data = False
         self._socket: Any = None
 
     def _note_write(self, data: bytes) -> None:
         exchange = self._current()
-        if exchange is None or data.startswith(_TO_PROXY):
+        # httpcore writes b"" after each request, CONNECT too.
+        if exchange is None or not data or data.startswith(_SOCKS):
             return
-        if exchange is not self._exchange:
-            self._exchange = exchange
+        now = time.monotonic()
+        is_to_proxy = data.startswith(_CONNECT)
+        if is_to_proxy or exchange is not self._exchange:
             self._head = bytearray()
-        exchange.written_at = time.monotonic()
+        self._head_expected_at = now
+        if not is_to_proxy:
+            self._exchange = exchange
+            exchange.written_at = now
 
     def _limit(self, timeout: float | None) -> float | None:
         """Return the seconds to wait for data. Raises httpcore.ReadTimeout if none are left.
@@ -108,17 +115,16 @@ class _Recorder:
         A response head has to be complete within the read time-out: informational responses and
         single bytes are no progress.
         """
-        if self._head is None or timeout is None or self._exchange is None:
+        if self._head is None or timeout is None:
             return timeout
-        left = (self._exchange.written_at or 0.0) + timeout - time.monotonic()
+        left = self._head_expected_at + timeout - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("the response did not begin in time")
         return left
 
     def _note_read(self, data: bytes) -> None:
-        if self._exchange is None or not data:
-            return
-        self._exchange.received = True
+        if self._exchange and data:
+            self._exchange.received = True
         if self._head is None:
             return
         self._head += data

@@ -31,7 +31,7 @@ def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     try:
         proxy = httpx.URL(named if "://" in named else f"http://{named}")
         usable = proxy.scheme in ("http", "https", *_SOCKS) and names_a_host(proxy)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         usable = False
     if not usable:
         raise InvalidRequestError(

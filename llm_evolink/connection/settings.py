@@ -117,9 +117,9 @@ def base_url(named: str, source: str, *, plain_allowed: bool) -> str:
     try:
         url = httpx.URL(named)
         usable = url.scheme in ("http", "https") and names_a_host(url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         usable = False
-    if not usable or url.query or url.fragment:
+    if not usable or "?" in named or "#" in named:
         raise InvalidRequestError(
             f"{source} is not the URL of a server, such as https://direct.evolink.ai: {named!r}"
         )

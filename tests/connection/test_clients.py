@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 
 import httpcore
 import httpx
@@ -129,6 +130,21 @@ def test_a_client_of_a_closed_event_loop_is_forgotten(monkeypatch):
             loop.close()
 
     assert len(clients._async_clients) == 1
+
+
+def test_an_event_loop_that_closes_no_generators(monkeypatch):
+    """As nest_asyncio's loop and that of qasync: clients are kept, and freed, all the same."""
+
+    async def main() -> None:
+        sys.set_asyncgen_hooks(None, None)
+        for number in range(2 * clients.MAX_CLIENTS):
+            await clients.async_client(f"sk-user-{number}")
+
+    monkeypatch.setenv("EVOLINK_BASE_URL", UNREACHABLE)
+    for _ in range(2):
+        asyncio.run(main())
+
+    assert len(clients._async_clients) == clients.MAX_CLIENTS
 
 
 def test_settings_can_be_changed_for_a_context(monkeypatch):

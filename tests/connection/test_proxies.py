@@ -1,15 +1,18 @@
 """Proxies of the environment. A request for an https:// server begins with CONNECT."""
 
+import itertools
 import socket
 import threading
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from generated_client import SERVERS
 from llm_evolink import errors, redaction
-from llm_evolink.connection import clients, proxies
+from llm_evolink.connection import clients, network, proxies
 from tests import scripted_server
-from tests.four_ways import SYNC_STREAMED, Way, ask
+from tests.four_ways import STREAMED, SYNC_STREAMED, Way, ask, way_id
 from tests.llm_process import TIMEOUT
 from tests.scripted_server import UNREACHABLE, answer, serving
 
@@ -67,10 +70,45 @@ def test_a_proxy_that_refuses(monkeypatch, way: Way):
     assert "authorization" not in proxy.requests[0].headers
 
 
+def test_a_proxy_that_breaks_off_is_not_the_server(monkeypatch, later, way: Way):
+    """Nothing of the request was written, so each server is tried, and nothing is billed."""
+    monkeypatch.delenv("EVOLINK_BASE_URL", raising=False)
+    later(1.01)
+    with scripted_server.serve(lambda reply: reply.cut()) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        outcome = ask(way)
+
+    assert [request.path for request in proxy.requests] == [
+        f"{httpx.URL(server).host}:443" for server in SERVERS
+    ]
+    assert isinstance(outcome.error, errors.UnreachableError)
+    assert outcome.error.may_be_billed is False
+
+
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+def test_the_reply_of_a_proxy_has_to_be_complete_in_time(monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://evolink.invalid")
+    clock = itertools.count(0.0, 400.0)
+    monkeypatch.setattr(network, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def drip(reply: scripted_server.Reply) -> None:
+        reply.send(b"H")
+        assert reply.closed()
+
+    with scripted_server.serve(drip) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        outcome = ask(way)
+
+    assert type(outcome.error) is errors.TimedOutError
+
+
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize(
     "value",
-    ["ftp://proxy", "http://me:secret@[::1", "http://p:99999", "http://", "http://u:secret@a..b:1"],
+    [
+        *("ftp://proxy", "http://me:secret@[::1", "http://p:99999", "http://"),
+        *("http://u:secret@a..b:1", "http://u:secret\udcff@127.0.0.1:1"),
+    ],
 )
 def test_a_proxy_that_cannot_be_used(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)

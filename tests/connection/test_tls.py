@@ -1,5 +1,6 @@
 """Which CA certificates are trusted."""
 
+import asyncio
 import os
 import socket
 import ssl
@@ -9,10 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from llm_evolink import errors
+from llm_evolink import AsyncEvolinkChat, errors
 from llm_evolink.connection import tls as tls_module
+from llm_evolink.constants import MODEL_ID
 from tests import scripted_server
 from tests.four_ways import SYNC_STREAMED, Way, ask
+from tests.llm_process import TIMEOUT
 from tests.scripted_server import answer
 
 pytestmark = pytest.mark.usefixtures("no_clients")
@@ -26,6 +29,24 @@ def tls(tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv(name, raising=False)
     yield tls
     tls_module.tls_context.cache_clear()
+
+
+def test_a_prompt_that_is_cancelled_in_the_handshake_closes_its_connection(monkeypatch):
+    async def main(silent: socket.socket) -> bytes:
+        prompt = asyncio.create_task(AsyncEvolinkChat(MODEL_ID).prompt("hi").text())
+        connected, _ = await asyncio.to_thread(silent.accept)
+        with connected:
+            connected.settimeout(TIMEOUT)
+            assert await asyncio.to_thread(connected.recv, 65536)
+            prompt.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await prompt
+            return await asyncio.to_thread(connected.recv, 65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(TIMEOUT)
+        monkeypatch.setenv("EVOLINK_BASE_URL", f"https://127.0.0.1:{silent.getsockname()[1]}")
+        assert asyncio.run(main(silent)) == b""
 
 
 def test_a_self_signed_certificate(monkeypatch, tls, way: Way):
