@@ -3,7 +3,7 @@
 The statuses and the form of an error body are those of the document (ErrorResponse).
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 import llm
@@ -70,6 +70,9 @@ class EvolinkError(llm.ModelError, click.ClickException):
         facts = {"status": status_code, "param": param, "request": request_id}
         where = ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact)
         super().__init__("; ".join(filter(None, parts)) + (f" ({where})" if where else ""))
+
+    def __reduce__(self) -> Any:  # noqa: D105  pickle and copy would build the message again
+        return Exception.__new__, (type(self), *self.args), vars(self)
 
     def completed(self, *, redactor: Redactor, request_id: str | None) -> "EvolinkError":
         """Return the error with the id of its request, each text redacted, printable and short."""

@@ -99,6 +99,10 @@ def explain(failure: Exception, *, began: bool) -> EvolinkError:
         return InvalidRequestError(
             "The prompt contains an unpaired surrogate, which is not valid Unicode"
         )
+    if isinstance(failure, ValueError) and "JSON compliant" in str(failure):
+        return InvalidRequestError(
+            "A tool, the schema or an option holds NaN or infinity, which JSON has no number for"
+        )
     raise failure
 
 

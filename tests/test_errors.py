@@ -1,5 +1,7 @@
 """The class, message and attributes of each failure."""
 
+import copy
+import pickle
 from typing import Any
 
 import httpx
@@ -335,3 +337,12 @@ def test_one_line_at_the_prompt_and_in_a_chat(monkeypatch, llm_command, turns):
     assert (prompted.stdout, prompted.stderr, prompted.returncode) == ("", line, 1)
     assert (chatted.stderr, chatted.returncode) == (line, 1)
     assert turns() == []
+
+
+@pytest.mark.parametrize("copied", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_can_be_copied_and_pickled(copied):
+    error = errors.IncompleteReplyError("it broke", note="a note", status_code=503)
+    other = copied(error)
+
+    assert (str(other), repr(other), vars(other)) == (str(error), repr(error), vars(error))
+    assert str(other) == "The answer is incomplete: it broke; a note; try again (status 503)"

@@ -30,6 +30,7 @@ class AsyncEvents:
         self._turn = turn
         self._stack = AsyncExitStack()
         self._is_sent = False
+        self._is_reading = False
         self._chunks: AsyncEventStream[ChatCompletionChunk] | None = None
         self._events: Iterator[StreamEvent] = iter(())
         self._last_events: Iterator[StreamEvent] | None = None
@@ -38,7 +39,20 @@ class AsyncEvents:
         return self
 
     async def __anext__(self) -> StreamEvent:
-        """Return the next event. Raises EvolinkError for any failure, at each later call too."""
+        """Return the next event.
+
+        Raises EvolinkError for any failure, at each later call too, and RuntimeError for a second
+        reader, as an asynchronous generator does.
+        """
+        if self._is_reading:
+            raise RuntimeError("the response is already being read by another task")
+        self._is_reading = True
+        try:
+            return await self._read()
+        finally:
+            self._is_reading = False
+
+    async def _read(self) -> StreamEvent:
         if self._last_events is None:
             event = None
             try:
@@ -63,6 +77,7 @@ class AsyncEvents:
     async def aclose(self) -> None:
         """Close the connection; whoever continues to read gets IncompleteReplyError."""
         if self._last_events is None:
+            self._turn.abandon()
             self._turn.fail(IncompleteReplyError("the caller stopped reading it"))
             self._last_events = self._turn.finish()
         await self._stack.aclose()

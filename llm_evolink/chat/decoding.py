@@ -68,6 +68,15 @@ def to_chunk(values: list[Any]) -> models.ChatCompletionChunk:
     return models.ChatCompletionChunk.from_dict(chunk)
 
 
+def is_json(text: str) -> bool:
+    """Return whether the text is one whole JSON value."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def reports_error(data: dict[str, Any]) -> bool:
     """Return whether a decoded chunk or completion is an error, or holds one."""
     if data.get("choices") or data.get("usage"):

@@ -32,7 +32,10 @@ _COMPLETE = {
     "eos_token",
     "stop_sequence",
 }
-_CUT = "length|max_tokens|max_output_tokens|model_length|max_length"
+_CUT = (
+    "length|max_tokens|max_output_tokens|model_length|max_length|token_limit|"
+    "model_context_window_exceeded"
+)
 _FILTERED = (
     ".*content_filter.*|.*safety.*|.*prohibited.*|.*recitation.*|.*blocklist.*|.*moderation.*|"
     ".*guardrail.*|spii|refusal|sensitive|blocked"

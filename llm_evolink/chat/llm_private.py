@@ -17,6 +17,11 @@ def printed_reasoning_last(response: Any) -> bool:
     return types[-1:] == ["reasoning"]
 
 
+def text_of(response: Any) -> str:
+    """Return the text that llm recorded of the answer."""
+    return "".join(event.chunk for event in response._stream_events if event.type == "text")
+
+
 def replace_messages(prompt: llm.Prompt, messages: list[Message]) -> None:
     """Make these the messages of the prompt, which llm logs and continues from."""
     prompt._explicit_messages = messages

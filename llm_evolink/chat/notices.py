@@ -16,10 +16,17 @@ NO_TEXT = (
     "reasoning counts too"
 )
 CUT_JSON = "The JSON of the answer is cut ({reason}) and must not be parsed: {advice}"
+_ADVICE = {
+    Ending.TOKEN_LIMIT: "raise the limit with -o max_tokens",
+    Ending.FILTERED: "rephrase the prompt",
+}
 
 
-def notices(reply: Reply, *, has_schema: bool) -> Iterator[str]:
-    """Yield a line for each thing that a person should know about the finished answer."""
+def notices(reply: Reply, *, is_cut_json: bool) -> Iterator[str]:
+    """Yield a line for each thing that a person should know about the finished answer.
+
+    `is_cut_json`: Whether the answer is JSON by a schema, and not whole.
+    """
     reason = reply.finish_reason
     if reply.has_refusal:
         yield "The model refused to answer; the text is its reason"
@@ -28,10 +35,9 @@ def notices(reply: Reply, *, has_schema: bool) -> Iterator[str]:
             f"The answer came as a function_call of {reply.function_call or 'no name'}, the legacy "
             "form of a tool call: its arguments are shown, and nothing was called"
         )
-    if has_schema and not reply.is_empty and reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
-        is_limit = reply.ending is Ending.TOKEN_LIMIT
-        advice = "raise the limit with -o max_tokens" if is_limit else "rephrase the prompt"
-        yield CUT_JSON.format(reason=reason, advice=advice)
+    if is_cut_json and not reply.is_empty:
+        advice = _ADVICE.get(reply.ending, "try again")
+        yield CUT_JSON.format(reason=reason or "no finish_reason", advice=advice)
     elif reply.ending is Ending.TOKEN_LIMIT:
         yield NO_TEXT if reply.is_empty else CUT_TEXT
     elif reply.ending is Ending.FILTERED:

@@ -120,7 +120,12 @@ class Reply:
     @property
     def is_empty(self) -> bool:
         """Whether the answer has neither text nor tool calls."""
-        return not (self.has_text or self._tool_calls)
+        return not (self.has_text or self.has_tool_calls)
+
+    @property
+    def has_tool_calls(self) -> bool:
+        """Whether the answer calls tools."""
+        return bool(self._tool_calls)
 
     @property
     def _tool_calls(self) -> ToolCalls:
@@ -241,12 +246,20 @@ class Reply:
                 self._logprobs.setdefault(name, []).extend(tokens)
 
     def _read_unknown(self, fields: dict[str, Any]) -> Iterator[StreamEvent]:
-        """Read fields that the document has elsewhere: message, legacy text, usage, error."""
-        if not self.has_text:
-            message = decoding.valid_message(fields.get("message") or fields.get("text"))
-            if message:
-                other = models.AssistantMessage.from_dict(message)
-                yield from self._read_delta(other)
+        """Read fields that the document has elsewhere: message, legacy text, usage, error.
+
+        Of a message beside deltas, what they did not bring.
+        """
+        message = decoding.valid_message(fields.get("message") or fields.get("text"))
+        if message:
+            if self.has_text:
+                message = {**message, "content": None, "refusal": None}
+            if self._has_reasoning:
+                message |= {"reasoning_content": None, "reasoning": None}
+            other = models.AssistantMessage.from_dict(message)
+            has_calls = bool(self._calls)
+            yield from self._read_delta(other)
+            if not has_calls:
                 self._read_calls(other, self._calls, is_delta=False)
         if isinstance(usage := fields.get("usage"), dict):
             update(self._usage, usage, self._limit)

@@ -38,4 +38,7 @@ def sync_events(turn: Turn) -> Iterator[StreamEvent]:
             yield from turn.read_complete(*complete)
     except Exception as failure:
         turn.fail(failure)
+    except BaseException:
+        turn.abandon()
+        raise
     yield from turn.finish()

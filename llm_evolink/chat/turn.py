@@ -47,6 +47,7 @@ class Turn:
         self._reply = Reply(self._redactor, limit)
         self._failure: Exception | None = None
         self._is_complete_reply = False
+        self._is_requested = False
         self._prompt = prompt
         self._response = response
         self._conversation = conversation
@@ -58,12 +59,20 @@ class Turn:
         self.raise_failure()
         if llm_private.has_events(self._response):
             raise IncompleteReplyError("the caller stopped reading it")
-        return build_request(self._prompt, self._conversation, stream=self.stream)
+        request = build_request(self._prompt, self._conversation, stream=self.stream)
+        self._is_requested = True
+        return request
 
     def raise_failure(self) -> None:
         """Raise the EvolinkError that the response ended with, if it failed."""
         if failure := getattr(self._response, "evolink_failure", None):
             raise failure
+
+    def abandon(self) -> None:
+        """Note that the caller stopped reading: a later read of the response fails."""
+        if self._is_requested:
+            failure = IncompleteReplyError("the caller stopped reading it")
+            self._response.evolink_failure = failure
 
     def read_headers(self, headers: Mapping[str, str]) -> None:
         """Note what the log takes from the response's headers."""
@@ -121,6 +130,7 @@ class Turn:
             return
         yield from self._reply.flush(is_cut=True)
         began = self.stream and llm_private.has_events(self._response)
+        self.abandon()  # In case that explain() raises: then it is an exception of the caller's.
         error = explain(self._failure, began=began)
         self._raise(error.completed(redactor=self._redactor, request_id=self._reply.request_id))
 
@@ -166,12 +176,23 @@ class Turn:
 
     def _notify(self) -> None:
         """Print the notices about the answer for a person at the command line."""
-        has_schema = bool(schema_of(self._prompt, self._conversation))
+        is_cut_json = self._is_cut_json()
         reasoning_last = llm_private.printed_reasoning_last(self._response)
         is_after_reasoning = self.stream and reasoning_last and not self._prompt.hide_reasoning
         is_after_text = self.stream
-        for notice in notices(self._reply, has_schema=has_schema):
+        for notice in notices(self._reply, is_cut_json=is_cut_json):
             terminal.notify(notice, after_stdout=is_after_text, after_stderr=is_after_reasoning)
             is_after_text = is_after_reasoning = False
-        if has_schema and self._reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
+        if is_cut_json:
             terminal.exit_with_failure()
+
+    def _is_cut_json(self) -> bool:
+        """Return whether the answer is to be JSON by a schema, and is not whole."""
+        reply = self._reply
+        if reply.ending is Ending.COMPLETE or reply.has_tool_calls:
+            return False
+        if not schema_of(self._prompt, self._conversation):
+            return False
+        if reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
+            return True
+        return not decoding.is_json(llm_private.text_of(self._response))

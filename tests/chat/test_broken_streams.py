@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx
 import llm
 import pytest
 
 from llm_evolink import AsyncEvolinkChat, EvolinkChat, errors
+from llm_evolink.connection import network
 from llm_evolink.constants import MODEL_ID
 from tests import scripted_server
 from tests.four_ways import COMPLETE, STREAMED, SYNC_STREAMED, Outcome, Way, ask, way_id
-from tests.scripted_server import STREAM_EVENTS, Body, event_stream, in_memory, serving
+from tests.scripted_server import STREAM_EVENTS, Body, answer, event_stream, in_memory, serving
 
 HI = {"choices": [{"delta": {"content": "Hi"}}]}
 STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
@@ -183,6 +185,48 @@ def test_an_answer_that_the_caller_stopped_reading_is_not_requested_again(monkey
 
     assert lines == ["The answer is incomplete: the caller stopped reading it; try again"] * 2
     assert len(server.requests) == 1
+
+
+class AlarmError(Exception):
+    """An exception of the caller's own, of a signal handler."""
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, AlarmError])
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_whose_wait_was_interrupted_is_not_requested_again(
+    monkeypatch, interruption, stream
+):
+    read = network.RecordingStream.read
+
+    def interrupt(*arguments: Any, **named: Any) -> bytes:
+        read(*arguments, **named)  # The server has the request.
+        raise interruption
+
+    with serving(monkeypatch, answer) as server:
+        response = EvolinkChat(MODEL_ID).prompt("hi", stream=stream)
+        with monkeypatch.context() as patch:
+            patch.setattr(network.RecordingStream, "read", interrupt)
+            with pytest.raises(interruption):
+                response.text()
+        with pytest.raises(errors.IncompleteReplyError) as raised:
+            response.text()
+
+    assert str(raised.value) == (
+        "The answer is incomplete: the caller stopped reading it; try again"
+    )
+    assert len(server.requests) == 1
+
+
+def test_a_second_reader_of_an_async_answer_leaves_it_to_the_first(monkeypatch):
+    async def main() -> list[Any]:
+        response = AsyncEvolinkChat(MODEL_ID).prompt("hi")
+        return await asyncio.gather(response.text(), response.usage(), return_exceptions=True)
+
+    with serving(monkeypatch, answer) as server:
+        text, refused = asyncio.run(main())
+
+    assert (text, len(server.requests)) == ("hi", 1)
+    assert repr(refused) == "RuntimeError('the response is already being read by another task')"
 
 
 def test_an_async_answer_that_the_caller_stopped_reading_can_be_read_on(monkeypatch):

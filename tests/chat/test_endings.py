@@ -8,6 +8,7 @@ import llm
 import pytest
 
 from llm_evolink import errors
+from llm_evolink.chat.notices import CUT_JSON
 from tests import scripted_server
 from tests.four_ways import COMPLETE, SYNC_STREAMED, Outcome, Way, ask, way_id
 from tests.scripted_server import replying, serving
@@ -170,6 +171,45 @@ def test_the_notice_at_the_command_line_with_async(monkeypatch, llm_command):
     assert done.stderr.strip() == (
         "The server ended the answer with an unknown finish_reason (weather)"
     )
+
+
+@pytest.mark.parametrize("flag", ["--async", "--no-stream"])
+@pytest.mark.parametrize(
+    ("text", "reason", "notice"),
+    [
+        ('{"name": "Re', "OTHER", CUT_JSON.format(reason="OTHER", advice="try again")),
+        (
+            '{"name": "Re',
+            "model_context_window_exceeded",
+            CUT_JSON.format(
+                reason="model_context_window_exceeded",
+                advice="raise the limit with -o max_tokens",
+            ),
+        ),
+        (
+            '{"name": "Rex"}',
+            "OTHER",
+            "The server ended the answer with an unknown finish_reason (OTHER)",
+        ),
+    ],
+)
+def test_json_that_is_not_whole_is_a_failure(
+    monkeypatch, llm_command, turns, flag, text, reason, notice
+):
+    with serving(monkeypatch, reply_of(text, reason)):
+        done = llm_command("-m", "gemini-3.5-flash", "--schema", "name str", "a dog", flag)
+
+    assert (done.stdout, done.stderr.strip()) == (f"{text}\n", notice)
+    assert done.returncode == int("Rex" not in text)
+    assert turns()[0]["response_json"]["finish_reason"] == reason
+
+
+@pytest.mark.parametrize(("text", "code"), [('{"name": "Re', 1), ('{"name": "Rex"}', 0)])
+def test_json_of_a_complete_reply_without_a_finish_reason(monkeypatch, llm_command, text, code):
+    with serving(monkeypatch, reply_of(text, None)):
+        done = llm_command("-m", "gemini-3.5-flash", "--schema", "name str", "a dog", "--no-stream")
+
+    assert (done.stdout, done.returncode) == (f"{text}\n", code)
 
 
 CALL = {"id": "c", "type": "function", "function": {"name": "wipe", "arguments": ""}}

@@ -12,6 +12,7 @@ import pytest
 
 from llm_evolink.errors import BadReplyError
 from tests.four_ways import COMPLETE, WAYS, one_way, way_id
+from tests.scripted_server import event_stream, serving
 
 STREAMED = [way for way in WAYS if way.stream]
 
@@ -267,6 +268,36 @@ def test_calls_of_a_complete_reply(scripted, way, sent, calls):
     message = {"role": "assistant", "content": "", "tool_calls": sent}
 
     assert_called(way, scripted({"message": message}, DONE), calls)
+
+
+CALL = delta("f", A, index=0, id="a")
+
+
+@pytest.mark.parametrize(
+    ("choices", "text"),
+    [
+        ([{"delta": {"tool_calls": [CALL]}, "message": {"tool_calls": [CALL]}}], ""),
+        ([{"delta": {"tool_calls": [CALL]}}, {"message": {"tool_calls": [CALL]}}], ""),
+        (
+            [
+                {"delta": {"content": "I call"}},
+                {"message": {"content": "I call", "tool_calls": [CALL]}},
+            ],
+            "I call",
+        ),
+    ],
+    ids=["in one choice", "later", "with text"],
+)
+@pytest.mark.parametrize("way", STREAMED, ids=way_id)
+@pytest.mark.usefixtures("environment")
+def test_a_message_beside_deltas_adds_what_they_lack(monkeypatch, way, choices, text):
+    events = [{"choices": [choice]} for choice in choices]
+    end = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
+    with serving(monkeypatch, event_stream(*events, end, "[DONE]")):
+        response = way.prompt("call", tools=TOOLS)
+
+    assert response.text_or_raise() == text
+    assert [each.tool_call_id for each in response.tool_calls_or_raise()] == ["a"]
 
 
 def test_text_before_a_call_is_kept(scripted, way):

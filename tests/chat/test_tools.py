@@ -7,6 +7,7 @@ import llm
 import pytest
 from llm.parts import ToolResultPart
 
+from llm_evolink import errors
 from tests.chat.test_images import PNG, data_url
 from tests.four_ways import INTRODUCTION, MODEL
 
@@ -51,6 +52,20 @@ class Notes(llm.Toolbox):
 def draw(of: str) -> llm.ToolOutput:
     """Draw a picture."""
     return llm.ToolOutput(f"a {of}", attachments=[llm.Attachment(content=PNG, type="image/png")])
+
+
+def not_a_number(a: float = float("nan")) -> str:
+    return "x"
+
+
+def test_a_default_that_json_has_no_number_for_is_refused(sandbox, way):
+    with pytest.raises(errors.InvalidRequestError) as raised:
+        way.prompt("hi", tools=[not_a_number])
+
+    assert str(raised.value) == (
+        "A tool, the schema or an option holds NaN or infinity, which JSON has no number for"
+    )
+    assert sandbox.requests == []
 
 
 def result_messages(server):
