@@ -56,8 +56,8 @@ class Connections(httpx.HTTPTransport):
         except BaseException as failure:
             if unused := exchange.unused_stream():
                 unused.close()
-                if isinstance(failure, _socks_failures(self._pool)):
-                    raise httpx.ProxyError("its SOCKS reply is not valid") from None
+            if of_proxy := _proxy_failure(failure, exchange, self._pool):
+                raise of_proxy from None
             raise
         body = _Body(request, response)
         if body.is_stream:
@@ -96,8 +96,8 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         except BaseException as failure:
             if unused := exchange.unused_stream():
                 await unused.aclose()
-                if isinstance(failure, _socks_failures(self._pool)):
-                    raise httpx.ProxyError("its SOCKS reply is not valid") from None
+            if of_proxy := _proxy_failure(failure, exchange, self._pool):
+                raise of_proxy from None
             raise
         body = _Body(request, response)
         if body.is_stream:
@@ -118,13 +118,21 @@ class AsyncConnections(httpx.AsyncHTTPTransport):
         await self._pool._close_connections(_idle_connections(self._pool))
 
 
-def _socks_failures(pool: Any) -> tuple[type[Exception], ...]:
-    """Return what the pool raises for a SOCKS reply that is not valid: httpx does not know it."""
-    if not isinstance(pool, (httpcore.SOCKSProxy, httpcore.AsyncSOCKSProxy)):
-        return ()
-    from socksio import ProtocolError
+def _proxy_failure(
+    failure: BaseException, exchange: Exchange, pool: Any
+) -> httpx.ProxyError | None:
+    """Return the exception to raise instead if the proxy failed, None if something else did."""
+    is_socks = isinstance(pool, (httpcore.SOCKSProxy, httpcore.AsyncSOCKSProxy))
+    if isinstance(failure, httpx.ConnectError) and exchange.connected is None:
+        is_proxy = is_socks or isinstance(pool, (httpcore.HTTPProxy, httpcore.AsyncHTTPProxy))
+        return httpx.ProxyError(str(failure)) if is_proxy else None
+    if is_socks and exchange.unused_stream():
+        from socksio import ProtocolError
 
-    return (ProtocolError, AssertionError)
+        # httpx does not know what the pool raises for such a reply.
+        if isinstance(failure, (ProtocolError, AssertionError)):
+            return httpx.ProxyError("its SOCKS reply is not valid")
+    return None
 
 
 def _is_traced() -> bool:

@@ -14,7 +14,7 @@ from llm_evolink.connection import clients, network, proxies
 from tests import scripted_server
 from tests.four_ways import STREAMED, SYNC_STREAMED, Way, ask, way_id
 from tests.llm_process import TIMEOUT
-from tests.scripted_server import UNREACHABLE, answer, serving
+from tests.scripted_server import REFUSED, UNREACHABLE, answer, serving
 
 pytestmark = pytest.mark.usefixtures("no_clients")
 
@@ -68,6 +68,16 @@ def test_a_proxy_that_refuses(monkeypatch, way: Way):
         "check with: llm evolink doctor"
     )
     assert "authorization" not in proxy.requests[0].headers
+
+
+def test_a_proxy_that_cannot_be_reached(monkeypatch, way: Way):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://evolink.invalid")
+    monkeypatch.setenv("HTTPS_PROXY", UNREACHABLE)
+
+    reason = "All connection attempts failed" if way.asynchronous else REFUSED
+    assert str(ask(way).error) == (
+        f"Cannot reach evolink.invalid through the proxy: {reason}; check with: llm evolink doctor"
+    )
 
 
 def test_a_proxy_that_breaks_off_is_not_the_server(monkeypatch, later, way: Way):
