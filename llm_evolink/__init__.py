@@ -124,7 +124,8 @@ class _Evolink:
     def get_key(self, explicit_key: str | None = None) -> str:
         """Return the key that llm finds, without white space around it.
 
-        Raises MissingKeyError, and AuthenticationError for a key that no header can hold.
+        Raises MissingKeyError, also for a file of keys that cannot be read, and AuthenticationError
+        for a key that no header can hold.
         """
         from . import errors
 
@@ -132,6 +133,10 @@ class _Evolink:
             key = str(super().get_key(explicit_key)).strip()  # type: ignore[misc]
         except llm.NeedsKeyException as missing:
             raise errors.MissingKeyError(str(missing)) from None
+        except (OSError, ValueError, TypeError) as failure:
+            from .llm_folder import folder_problem
+
+            raise errors.MissingKeyError(folder_problem() or str(failure)) from None
         if not key:
             raise errors.MissingKeyError(
                 f"No key found - add one using 'llm keys set {self.needs_key}' or set the "

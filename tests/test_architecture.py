@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # Each part of the package, and the parts that it may import. `__init__` holds the hooks of llm and
 # the models. The commands use it; it finds them by name when one is used.
 ALLOWED = {
-    "__init__": {"chat", "errors", "constants"},
+    "__init__": {"chat", "errors", "llm_folder", "constants"},
     "commands": {
         "__init__",
         "batch",
@@ -36,8 +36,9 @@ ALLOWED = {
     "redaction": set(),
     "terminal": set(),
     "retry_after": set(),
+    "llm_folder": set(),
 }
-GROUND = {"constants", "text", "redaction", "retry_after", "terminal"}
+GROUND = {"constants", "text", "redaction", "retry_after", "terminal", "llm_folder"}
 PRIVATE = {"_stream_events", "_explicit_messages"}
 
 

@@ -329,6 +329,57 @@ def test_no_key(monkeypatch, model, key):
     assert str(raised.value) == f"{raised_by_llm.value}; {errors.DOCTOR}"
 
 
+NOT_JSON = "not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [("{broken", NOT_JSON), ("null", "not a JSON object")]
+)
+@BOTH_MODELS
+def test_stored_keys_that_cannot_be_read(user_path, model, content, problem):
+    user_path.mkdir()
+    (user_path / "keys.json").write_text(content)
+
+    with pytest.raises(errors.MissingKeyError) as raised:
+        model.get_key()
+    assert raised.value.reason == f"{user_path}/keys.json is {problem}: correct it or remove it"
+
+
+def test_a_folder_in_place_of_the_stored_keys(user_path):
+    (user_path / "keys.json").mkdir(parents=True)
+
+    with pytest.raises(errors.MissingKeyError) as raised:
+        EvolinkChat(MODEL_ID).get_key()
+    assert raised.value.reason == (
+        f"{user_path}/keys.json cannot be used (Is a directory): change its permissions, move it "
+        "away, or name another folder in LLM_USER_PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "gemini-3.5-flash", "hi"],
+        ["-m", "gemini-3.5-flash", "hi", "--async"],
+        ["evolink", "models", "--server"],
+        ["evolink", "batch", "rows.csv", "hi"],
+    ],
+    ids=" ".join,
+)
+def test_stored_keys_that_cannot_be_read_are_one_line(llm_command, user_path, tmp_path, arguments):
+    user_path.mkdir()
+    (user_path / "keys.json").write_text("{broken")
+    (tmp_path / "rows.csv").write_text("id\n1\n")
+
+    done = llm_command(*arguments, cwd=tmp_path)
+
+    assert (done.stdout, done.stderr, done.returncode) == (
+        "",
+        f"Error: {user_path}/keys.json is {NOT_JSON}: correct it or remove it; {errors.DOCTOR}\n",
+        1,
+    )
+
+
 @pytest.mark.parametrize("way", COMPLETE, ids=way_id)
 def test_two_keys_have_two_clients(monkeypatch, way: Way):
     with serving(monkeypatch, answer) as server:

@@ -296,22 +296,30 @@ def test_a_key_in_another_variable_is_not_shown(monkeypatch, findings):
     assert findings("settings") == [("broken", f"{problem}; change it, or unset it")]
 
 
-def test_stored_keys_that_are_not_json(user_path, findings, store):
-    store("keys.json", "{")
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"),
+        ("null", "a JSON object"),
+    ],
+)
+def test_stored_keys_that_cannot_be_read(user_path, findings, store, content, problem):
+    store("keys.json", content)
 
-    ((status, message),) = findings("key")
-
-    assert status == "broken"
-    assert message.startswith(f"{user_path}/keys.json is not JSON (")
-    assert message.endswith("): correct it or remove it")
+    assert findings("key") == [
+        ("broken", f"{user_path}/keys.json is not {problem}: correct it or remove it")
+    ]
 
 
 def test_a_user_folder_that_cannot_be_created(user_path, findings):
     user_path.write_text("")
 
-    advice = "change its permissions, or name another folder in LLM_USER_PATH"
+    problem = (
+        f"{user_path} cannot be used (File exists): change its permissions, move it away, or name "
+        "another folder in LLM_USER_PATH"
+    )
     for check in ("key", "model", "logging", "database"):
-        assert findings(check) == [("broken", f"{user_path}: File exists; {advice}")]
+        assert findings(check) == [("broken", problem)]
 
 
 @pytest.mark.parametrize(

@@ -136,13 +136,14 @@ def test_a_plugin_that_takes_the_name_of_the_model(findings):
     )
 
 
-def test_aliases_that_are_not_json(user_path, findings, store):
-    store("aliases.json", "{")
+@pytest.mark.parametrize(("content", "problem"), [("{", "JSON ("), ("[]", "a JSON object:")])
+def test_aliases_that_cannot_be_read(user_path, findings, store, content, problem):
+    store("aliases.json", content)
 
     ((status, message),) = findings("model")
 
     assert status == "broken"
-    assert message.startswith(f"{user_path}/aliases.json is not JSON (")
+    assert message.startswith(f"{user_path}/aliases.json is not {problem}")
 
 
 def database(user_path: Path) -> Path:

@@ -13,6 +13,7 @@ import llm
 from ... import KEY_ALIAS, KEY_VARIABLE, EvolinkChat, errors, text
 from ...connection import settings
 from ...constants import MODEL_ID
+from ...llm_folder import folder_problem
 from ...redaction import Redactor
 from ..registered import registered_models
 from . import database, installation, servers
@@ -64,7 +65,8 @@ def _model_checks() -> Iterator[tuple[str, Check]]:
                 added.append(model.model_id)
             else:
                 yield "model", partial(installation.documented_model, model.model_id)
-    except (OSError, ValueError):  # llm cannot read its folder or aliases.json.
+    except (OSError, ValueError, TypeError, AttributeError):
+        # llm cannot read its folder or aliases.json.
         yield "model", installation.readable_models
     for model_id in added:
         yield "model", partial(installation.added_model, model_id)
@@ -79,16 +81,12 @@ def _run(check: Check) -> Result:
     except errors.EvolinkError as error:
         return "broken", servers.with_advice(error)
     except Exception as error:  # The other checks still run.
-        if isinstance(error, OSError) and error.filename:
-            return "broken", (
-                f"{error.filename}: {error.strerror}; change its permissions, or name another "
-                "folder in LLM_USER_PATH"
-            )
-        return "broken", f"the check failed: {type(error).__name__}: {error}"
+        failed = f"the check failed: {type(error).__name__}: {error}"
+        return "broken", folder_problem() or failed
 
 
 def _usable_key() -> str | None:
-    with suppress(errors.EvolinkError, OSError, ValueError):  # The check `key` reports it.
+    with suppress(errors.EvolinkError):  # The check `key` reports it.
         return EvolinkChat(MODEL_ID).get_key()
     return None
 
@@ -102,6 +100,6 @@ def _usable_servers() -> tuple[str, ...]:
 def _redactors() -> list[Redactor]:
     """Return a redactor for each key that is set, the longest key first."""
     keys = [os.environ.get(KEY_VARIABLE, "").strip()]
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError):
         keys.append(str(llm.get_key(alias=KEY_ALIAS)).strip())
     return [Redactor(key) for key in sorted(keys, key=len, reverse=True)]

@@ -6,8 +6,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from ...llm_folder import user_folder
 from .finding import Result
-from .installation import user_folder
 
 LOCK_TIMEOUT = 5.0
 """Seconds to wait for a locked database, as long as llm does."""

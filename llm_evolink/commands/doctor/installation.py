@@ -5,12 +5,10 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from difflib import get_close_matches
 from importlib.metadata import entry_points, version
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,6 +20,7 @@ from generated_client.models import ChatCompletionQuickRequest
 from ... import ADDED_MODELS_FILE, KEY_ALIAS, KEY_VARIABLE, EvolinkChat, errors
 from ...connection import settings, tls
 from ...constants import MODEL_ID
+from ...llm_folder import user_folder
 from ...redaction import SHORTEST
 from .finding import Result
 
@@ -34,11 +33,6 @@ _SETTINGS: dict[str, Callable[[], object]] = {
 _SWITCHES = ("EVOLINK_ALLOW_HTTP", "EVOLINK_DEBUG")
 VARIABLES = (KEY_VARIABLE, *_SETTINGS, *_SWITCHES)
 """The environment variables that the plugin reads."""
-
-
-def user_folder() -> Path:
-    """Return llm's user folder, which is created if it is missing. Raises OSError."""
-    return Path(llm.user_dir())  # type: ignore[no-untyped-call]
 
 
 def versions() -> Result:
@@ -79,9 +73,8 @@ def _values(*names: str) -> str:
 
 def key() -> Result:
     """Return which key is used; a note if another one is set and not used."""
-    with _reading("keys.json"):
-        used = EvolinkChat(MODEL_ID).get_key()
-        stored = llm.get_key(alias=KEY_ALIAS)
+    used = EvolinkChat(MODEL_ID).get_key()
+    stored = llm.get_key(alias=KEY_ALIAS)
     in_environment = os.environ.get(KEY_VARIABLE, "").strip()
     if not stored:
         return "ok", f"that of {KEY_VARIABLE}, {_ending(used)}"
@@ -99,17 +92,6 @@ def _ending(secret: str) -> str:
     return f"ending in {secret[-4:]}" if len(secret) >= SHORTEST else f"of {len(secret)} characters"
 
 
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Raise EvolinkError, naming this file of llm's folder, if llm finds that it is not JSON."""
-    try:
-        yield
-    except ValueError as error:
-        raise errors.InvalidRequestError(
-            f"{user_folder() / name} is not JSON ({error}): correct it or remove it"
-        ) from None
-
-
 def certificates() -> Result:
     """Return where the trusted CA certificates come from."""
     tls.tls_context()  # Raises InvalidRequestError for an unusable SSL_CERT_FILE.
@@ -124,8 +106,7 @@ def certificates() -> Result:
 
 def documented_model(name: str) -> Result:
     """Return whether llm uses EvoLink's model for this name of the document."""
-    with _reading("aliases.json"):
-        claims = [each for each in llm.get_models_with_aliases() if _claims(each, name)]
+    claims = [each for each in llm.get_models_with_aliases() if _claims(each, name)]
     *others, last = [each.model for each in claims]  # llm uses the last.
     if not isinstance(last, EvolinkChat):
         return "broken", (
@@ -150,9 +131,8 @@ def _plugin(model: llm.Model) -> str:
 
 
 def readable_models() -> Result:
-    """Return ok if llm can list its models. Raises EvolinkError or OSError."""
-    with _reading("aliases.json"):
-        llm.get_models_with_aliases()
+    """Return ok if llm can list its models. Raises the exception of llm if not."""
+    llm.get_models_with_aliases()
     return "ok", "llm lists its models"
 
 
