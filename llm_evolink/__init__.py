@@ -212,6 +212,11 @@ class EvolinkGroup(click.Group):
         command: click.Command | None = _commands().load_command(name)
         return command
 
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; one line for a folder of llm or a standard output that is unusable."""
+        with import_module(".commands.surroundings", __package__).checked():
+            return super().invoke(context)
+
 
 def _commands() -> Any:
     """Return the package of the commands: by name, because the commands import this module."""

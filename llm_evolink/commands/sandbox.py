@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -133,19 +133,16 @@ def run(reply: Path | None, backend: str | None, **settings: Any) -> None:
     model = None if backend is None else _model(backend)
     replies = _replies(reply) if reply else []
     _on_signals(_stop)
-    try:
-        with (
-            suppress(KeyboardInterrupt),
-            serve(
-                backend=model, replies=replies, keep_requests=False, log=click.echo, **settings
-            ) as server,
-        ):
-            _introduce(server.url, model)
-            while True:
-                # Short: a signal that the server's thread receives does not wake this one.
-                time.sleep(TICK)
-    except OSError as error:
-        raise click.ClickException(_explain(error, settings)) from None
+    serving = serve(backend=model, replies=replies, keep_requests=False, log=click.echo, **settings)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        try:
+            server = stack.enter_context(serving)
+        except OSError as error:
+            raise click.ClickException(_explain(error, settings)) from None
+        _introduce(server.url, model)
+        while True:
+            # Short: a signal that the server's thread receives does not wake this one.
+            time.sleep(TICK)
 
 
 def _on_signals(handle: Callable[[int, Any], None]) -> None:
