@@ -72,6 +72,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--from",
         dest="source",
         metavar="SOURCE",
+        type=_not_empty,
         help="use the document of this page: the https URL of EvoLink's documentation page, or a "
         "file with the page or the document; print what changed and try the new client first",
     )
@@ -86,6 +87,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--allow-server",
         dest="allowed_hosts",
         metavar="HOST",
+        type=_not_empty,
         action="append",
         default=[],
         help="with --from: accept this new server, to which prompts and the API key are sent; can "
@@ -102,7 +104,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     ):
         add(
             f"--{name}",
-            type=Path,
+            type=lambda text: Path(_not_empty(text)),
             default=ROOT / default,
             metavar="DIR",
             help=f"folder {what} (default: {default})",
@@ -116,6 +118,13 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
             hint = "; without it, --check writes nothing" if option == "dry_run" else ""
             parser.error(f"--{name} needs --from{hint}")
     return arguments
+
+
+def _not_empty(text: str) -> str:
+    """Return the text. An empty one, such as an unset variable, is a usage error."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,6 +1,7 @@
 """`llm evolink usage --html`: a page with charts, also as drawn by Chromium."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -61,6 +62,13 @@ def test_the_page_loads_nothing_and_runs_nothing(page):
     Parser().feed(text)
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_standard_output(page, usage):
+    done = usage("--all", *PRICES, "--html", "-")
+
+    assert done.stdout == page.read_text(encoding="utf-8")
+    assert not os.path.exists("-")
 
 
 def test_an_empty_page(database, usage, tmp_path):

@@ -88,6 +88,19 @@ def test_invalid_options_are_reported_in_one_line(database, usage, arguments, me
 
 
 @pytest.mark.parametrize(
+    "option", ["--since", "--until", "-m / --model", "--html", "-d / --database"]
+)
+def test_an_empty_value_is_refused(database, usage, option):
+    names = option.split(" / ")
+
+    done = usage(names[-1], "")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    shown = " / ".join(map(repr, names))
+    assert done.stderr.endswith(f"Error: Invalid value for {shown}: it is empty\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "note"),
     [
         ([], f"No prompts of {NAMES} are logged; --all counts every model"),

@@ -377,6 +377,14 @@ def test_a_missing_tool(tmp_path: Path, python: str, message: str, files) -> Non
     assert files(root / "generated_client") == files(ROOT / "generated_client")
 
 
+@pytest.mark.parametrize("option", ["--from", "--allow-server", "--openapi", "--client"])
+def test_an_empty_value_is_refused(workspace, option: str) -> None:
+    done = workspace.run(option, "")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"scripts/regenerate: error: argument {option}: it is empty\n")
+
+
 def test_help(workspace) -> None:
     done = workspace.run("--help")
     assert done.returncode == 0

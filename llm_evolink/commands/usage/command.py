@@ -5,13 +5,14 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import llm
 
 from ..registered import registered_models
 from . import output, prices
-from .chart import read_days, write_page
+from .page import as_page, read_days, write_page
 from .log import Selection, log_paths
 from .period import period
 from .report import LABELS, Report, report
@@ -26,6 +27,13 @@ def _price(value: str) -> float:
     raise click.BadParameter(f"{value!r} is not a price")
 
 
+def _not_empty(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Return the value. Raises click.BadParameter for an empty one: an unset variable, say."""
+    if "" in (value if isinstance(value, tuple) else [value]):
+        raise click.BadParameter("it is empty")
+    return value
+
+
 @click.command()
 @click.option(
     "--by",
@@ -37,11 +45,13 @@ def _price(value: str) -> float:
 @click.option(
     "--since",
     metavar="WHEN",
+    callback=_not_empty,
     help="From this date (2026-11-23, today, yesterday) or time ago (7d, 24h).",
 )
 @click.option(
     "--until",
     metavar="WHEN",
+    callback=_not_empty,
     help="Up to and including this date (2026-11-30), or up to a time ago (7d).",
 )
 @click.option("--utc", is_flag=True, help="Use days of UTC instead of your time zone's.")
@@ -50,6 +60,7 @@ def _price(value: str) -> float:
     "--model",
     "models",
     multiple=True,
+    callback=_not_empty,
     help="Count this model instead of EvoLink's. Repeatable.",
 )
 @click.option("--all", "every", is_flag=True, help="Count every model.")
@@ -67,11 +78,18 @@ def _price(value: str) -> float:
 @click.option("--csv", "csv_", is_flag=True, help="Output as CSV.")
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Write a web page with charts by day and model to FILE.",
+    callback=_not_empty,
+    help="Write a web page with charts by day and model to FILE, - for standard output.",
 )
-@click.option("-d", "--database", type=click.Path(dir_okay=False), help="Path to log database.")
+@click.option(
+    "-d",
+    "--database",
+    type=click.Path(dir_okay=False),
+    callback=_not_empty,
+    help="Path to log database.",
+)
 def usage(
     by: str,
     since: str | None,
@@ -84,7 +102,7 @@ def usage(
     price_cached: float | None,
     json_: bool,
     csv_: bool,
-    html: Path | None,
+    html: str | None,
     database: str | None,
 ) -> None:
     """Show how many tokens were used, from llm's log and the files of batches.
@@ -117,8 +135,8 @@ def usage(
 
     found = report(*paths, by=by, selection=selection, price_of=price_of)
     if html:
-        write_page(html, read_days(paths, selection, price_of))
-        click.echo(html)
+        page = as_page(read_days(paths, selection, price_of))
+        _write(html, page)
     else:
         _print(found, json_=json_, csv_=csv_)
     lines = output.notes(
@@ -131,6 +149,15 @@ def usage(
         lines.append("Logging is off, so new prompts are not counted; turn it on with: llm logs on")
     for line in lines:
         click.echo(line, err=True)
+
+
+def _write(html: str, page: str) -> None:
+    """Write the page to the file and print its path, or to standard output for `-`."""
+    if html == "-":
+        click.echo(page.encode(), nl=False)
+        return
+    write_page(Path(html), page)
+    click.echo(html)
 
 
 def _model_ids(models: tuple[str, ...]) -> list[str]:

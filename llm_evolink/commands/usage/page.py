@@ -70,11 +70,11 @@ def read_days(paths: Sequence[Path], selection: Selection, price_of: PriceOf) ->
     return [days[key] for key in sorted(days)]
 
 
-def write_page(path: Path, days: Sequence[Day]) -> None:
+def write_page(path: Path, page: str) -> None:
     """Write the page to the file. Raises ClickException; the file is then unchanged."""
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        scratch.write_text(as_page(days), encoding="utf-8")
+        scratch.write_text(page, encoding="utf-8")
         os.replace(scratch, path)
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
