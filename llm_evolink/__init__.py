@@ -195,9 +195,12 @@ class AsyncEvolinkChat(_Evolink, llm.AsyncKeyModel):  # type: ignore[misc]  # at
 @llm.hookimpl
 def register_commands(cli: click.Group) -> None:
     """Register `llm evolink`."""
-    cli.add_command(
-        EvolinkGroup("evolink", help="Check the set-up of EvoLink, count and add up tokens, …")
+    about = (
+        "Ask about each row of a table, count tokens and add up what was used, check the set-up of "
+        "EvoLink, and run a local server that answers in its place."
     )
+    brief = "Batches, token usage, checks and a sandbox for EvoLink."
+    cli.add_command(EvolinkGroup("evolink", help=about, short_help=brief))
 
 
 class EvolinkGroup(click.Group):

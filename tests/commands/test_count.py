@@ -89,3 +89,15 @@ def test_help_lists_the_commands_in_the_order_of_use():
 
     names = re.findall(r"^  (\w+)  +\S", shown.partition("Commands:\n")[2], re.MULTILINE)
     assert names == ["doctor", "models", "usage", "count", "batch", "sandbox"]
+
+
+def test_no_help_is_cut():
+    runner = CliRunner()
+
+    assert "  evolink       Batches, token usage, checks and a sandbox for EvoLink.\n" in (
+        runner.invoke(cli, ["--help"]).stdout
+    )
+    for command in ([], ["models"]):
+        shown = runner.invoke(cli, ["evolink", *command, "--help"]).stdout
+        assert "..." not in shown.partition("Options:")[2]
+        assert "…" not in shown

@@ -12,8 +12,8 @@ import llm
 
 from ..registered import registered_models
 from . import output, prices
-from .page import as_page, read_days, write_page
 from .log import Selection, log_paths
+from .page import as_page, read_days, write_page
 from .period import period
 from .report import LABELS, Report, report
 from .table import as_table
@@ -34,7 +34,7 @@ def _not_empty(context: click.Context, option: click.Parameter, value: Any) -> A
     return value
 
 
-@click.command()
+@click.command(short_help="Show how many tokens were used, and what they cost.")
 @click.option(
     "--by",
     type=click.Choice(list(LABELS)),
