@@ -55,12 +55,16 @@ class AddedModel:
 def read_added_models(path: Path) -> dict[str, AddedModel]:
     """Return the models of the file by name; none without a file.
 
-    Raises OSError for a file that cannot be read, and ValueError, naming the file, for its content.
+    Raises ValueError, naming the file and what to do, for one that cannot be used.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        from ..llm_folder import unusable
+
+        raise ValueError(unusable(error)) from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}): correct it or remove it") from None
     try:
@@ -96,7 +100,7 @@ def models_of_user(path: str) -> tuple[list[AddedModel], set[str]]:
     """
     try:
         models = read_added_models(Path(path)).values()
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         _warn(f"Warning: no added model of EvoLink is registered: {error}")
         return [], set()
     added = [model for model in models if not model.forgotten]

@@ -8,6 +8,7 @@ import click
 import llm
 
 from .. import ADDED_MODELS_FILE
+from .cells import cells, padded
 from .registered import registered_models
 
 
@@ -33,9 +34,9 @@ def models(context: click.Context, server: bool, json_: bool) -> None:
     if json_:
         click.echo(json.dumps(listed, indent=2))
         return
-    width = max((len(model["name"]) for model in listed), default=0)
+    width = max((cells(model["name"]) for model in listed), default=0)
     for model in listed:
-        click.echo(f"{model['name'].ljust(width)}  {_describe(model)}")
+        click.echo(f"{padded(model['name'], width)}  {_describe(model)}")
 
 
 def _describe(model: dict[str, Any]) -> str:
@@ -85,15 +86,22 @@ def add(name: str, no_images: bool, no_tools: bool, no_schema: bool) -> None:
     """
     from ..chat.added_models import AddedModel
 
-    _check_name(name)
     path, added = _read()
-    added[name] = AddedModel(name, not no_images, not no_tools, not no_schema)
+    _check_name(name)
+    model = AddedModel(name, not no_images, not no_tools, not no_schema)
+    for other in added.values():
+        if other.model_id == model.model_id and name != other.name and not other.forgotten:
+            raise click.ClickException(
+                f"{other.model_id} is already the name of your model {other.name}; to use it for "
+                f"{name}, first run: llm evolink models forget {other.name}"
+            )
+    added[name] = model
     _write(path, added)
-    click.echo(f"Added: llm -m {added[name].model_id}")
+    click.echo(f"Added: llm -m {model.model_id}")
 
 
 def _check_name(name: str) -> None:
-    if not name.isprintable() or not name.strip() or " " in name:
+    if not name.isprintable() or not name.removeprefix("evolink/") or " " in name:
         raise click.ClickException(
             f"{name!r} is not the name of a model: it is empty or has a space or control character"
         )
@@ -152,8 +160,6 @@ def _read() -> tuple[Path, dict[str, Any]]:
         return path, read_added_models(path)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _write(path: Path, added: dict[str, Any]) -> None:
@@ -166,8 +172,10 @@ def _write(path: Path, added: dict[str, Any]) -> None:
 
 
 def _find(name: str, added: dict[str, Any]) -> str:
-    """Return the model's name in the file, for that name or its name in llm."""
-    for model in added.values():
-        if name in (model.name, model.model_id) and not model.forgotten:
-            return str(model.name)
+    """Return the model's name in the file, for that name or else its name in llm."""
+    known = [model for model in added.values() if not model.forgotten]
+    for attribute in ("name", "model_id"):
+        for model in known:
+            if name == getattr(model, attribute):
+                return str(model.name)
     raise click.ClickException(f"{name!r} is not an added model; see: llm evolink models")

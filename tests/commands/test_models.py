@@ -83,6 +83,7 @@ NAME_RULE = "it is empty or has a space or control character"
     ]
     + [
         (["add", ""], "'' is not the name of a model: " + NAME_RULE),
+        (["add", "evolink/"], "'evolink/' is not the name of a model: " + NAME_RULE),
         (["add", "two words"], "'two words' is not the name of a model: " + NAME_RULE),
         (["add", "a\x1b[31m"], "'a\\x1b[31m' is not the name of a model: " + NAME_RULE),
         (["remove", "gpt-9"], "'gpt-9' is not an added model; see: llm evolink models"),
@@ -95,6 +96,35 @@ NAME_RULE = "it is empty or has a space or control character"
 def test_invalid_names_are_refused(user_path, arguments, error):
     assert models(*arguments, code=1) == f"Error: {error}\n"
     assert not (user_path / "evolink-models.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("gpt-9", "evolink/gpt-9"), ("evolink/gpt-9", "gpt-9")]
+)
+def test_a_name_in_llm_that_another_model_has(user_path, first, second):
+    models("add", first, "--no-tools")
+
+    assert models("add", second, code=1) == (
+        f"Error: evolink/gpt-9 is already the name of your model {first}; to use it for {second}, "
+        f"first run: llm evolink models forget {first}\n"
+    )
+    path = user_path / "evolink-models.json"
+    assert json.loads(path.read_text()) == {first: {"tools": False}}
+
+    # A file that holds both all the same.
+    path.write_text(json.dumps({first: {}, second: {}}))
+    models("forget", second)
+    assert json.loads(path.read_text()) == {first: {}}
+
+
+def test_the_columns_of_the_list_are_aligned():
+    models("add", "モデル")
+    models("add", "gpt-9")
+
+    assert models() == (
+        DOCUMENTED + "evolink/モデル    added by you; images, tools, schemas\n"
+        "evolink/gpt-9     added by you; images, tools, schemas\n"
+    )
 
 
 def test_a_prompt_to_an_added_model(monkeypatch, way):
@@ -198,7 +228,7 @@ def test_an_invalid_file_of_models(user_path, text):
     path = user_path / "evolink-models.json"
     path.write_text(text)
 
-    error = models("add", "gpt-9", code=1).splitlines()[-1]
+    (error,) = models("add", "gpt-9", code=1).splitlines()
 
     assert error.startswith(f"Error: {path} is not ")
     assert error.endswith(": correct it or remove it")
@@ -256,7 +286,7 @@ def test_options_of_the_list_are_refused_with_a_command():
     assert "give them without a command" in models("--json", "add", "gpt-9", code=2)
 
 
-def test_a_list_that_cannot_be_written_or_read_is_one_line(user_path, monkeypatch):
+def test_a_list_that_cannot_be_written_is_one_line(user_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -264,10 +294,6 @@ def test_a_list_that_cannot_be_written_or_read_is_one_line(user_path, monkeypatc
     monkeypatch.setattr("llm_evolink.chat.added_models.write_added_models", fail)
     assert models("add", "other", code=1) == (
         f"Error: {path} cannot be written: No space left on device\n"
-    )
-    monkeypatch.setattr("llm_evolink.chat.added_models.read_added_models", fail)
-    assert models("remove", "other", code=1) == (
-        f"Error: {path} cannot be read: No space left on device\n"
     )
 
 
@@ -277,10 +303,15 @@ def test_a_list_that_cannot_be_opened_is_a_warning(user_path):
 
     done = CliRunner().invoke(cli, ["models", "-q", "evolink"])
 
+    problem = (
+        f"{path} cannot be used (Is a directory): change its permissions, move it away, or name "
+        "another folder in LLM_USER_PATH\n"
+    )
     assert (done.exit_code, done.stderr) == (
         0,
-        f"Warning: no added model of EvoLink is registered: [Errno 21] Is a directory: '{path}'\n",
+        f"Warning: no added model of EvoLink is registered: {problem}",
     )
+    assert models("remove", "other", code=1) == f"Error: {problem}"
     assert done.stdout.startswith("EvoLink: gemini-3.5-flash ")
 
 

@@ -147,10 +147,10 @@ def added_models_problem() -> str | None:
 
     try:
         read_added_models(user_folder() / ADDED_MODELS_FILE)
-    except FileExistsError:
-        return None  # llm's folder is a file, which other checks report.
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return str(error)
+    except OSError:
+        return None  # Of llm's folder, which other checks report.
     return None
 
 

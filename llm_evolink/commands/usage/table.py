@@ -1,10 +1,10 @@
 """A usage report as a table for a terminal, with bars."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from ..cells import cells, padded
 from .output import printable
 from .report import LABELS, Report, tokens
 
@@ -65,12 +65,12 @@ def as_table(report: Report, width: int, encoding: str = "utf-8") -> str:
         for key, heading in _HEADINGS.items()
         if key not in _OPTIONAL or any(row[key] for row in totals.values())
     }
-    label_width = max(map(_cells, labels))
+    label_width = max(map(cells, labels))
     room = _drop_columns(columns, width - label_width, _name_room(report))
     label_width = min(label_width, width)
     tails = [*_tails(report, room - len(_GAP), bar, ellipsis), *[""] * len(totals)]
     lines = zip(
-        [_padded(label, label_width, ellipsis) for label in labels],
+        [_fitted(label, label_width, ellipsis) for label in labels],
         *columns.values(),
         tails,
         strict=True,
@@ -81,7 +81,7 @@ def as_table(report: Report, width: int, encoding: str = "utf-8") -> str:
 
 def _name_room(report: Report) -> int:
     """Return the cells for the names of conversations and their gap; 0 without names."""
-    longest = max((_cells(name) for name in _names(report)), default=0)
+    longest = max((cells(name) for name in _names(report)), default=0)
     return min(longest, _MAX_NAME) + len(_GAP) if longest else 0
 
 
@@ -104,7 +104,7 @@ def _drop_columns(columns: dict[str, list[str]], width: int, name_room: int) -> 
 def _tails(report: Report, room: int, bar: str, ellipsis: str) -> list[str]:
     """Return the last columns, with their heading: bars, and the names of conversations."""
     names = ["name", *_names(report)]
-    name_width = min(max((_cells(name) for name in names[1:]), default=0), room)
+    name_width = min(max((cells(name) for name in names[1:]), default=0), room)
     if name_width < _MIN_NAME:
         name_width = 0
     bar_width = min(_MAX_BAR, room - name_width - (len(_GAP) if name_width else 0))
@@ -117,7 +117,7 @@ def _tails(report: Report, room: int, bar: str, ellipsis: str) -> list[str]:
     for drawn, name in zip(bars, names, strict=True):
         parts = [drawn.ljust(bar_width)] if bar_width >= _MIN_BAR and longest else []
         if name_width:
-            parts.append(_padded(name, name_width, ellipsis))
+            parts.append(_fitted(name, name_width, ellipsis))
         tails.append(_GAP.join(parts))
     return tails
 
@@ -141,15 +141,10 @@ def _right_aligned(cells: Sequence[str]) -> list[str]:
     return [cell.rjust(width) for cell in cells]
 
 
-def _cells(text: str) -> int:
-    """Return the maximum number of cells of the text in a terminal."""
-    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-
-
-def _padded(text: str, width: int, ellipsis: str) -> str:
+def _fitted(text: str, width: int, ellipsis: str) -> str:
     """Return the text cut or padded to the width."""
-    if _cells(text) > width:
-        while _cells(text) > width - 1:
+    if cells(text) > width:
+        while cells(text) > width - 1:
             text = text[:-1]
         text += ellipsis
-    return text + " " * (width - _cells(text))
+    return padded(text, width)
