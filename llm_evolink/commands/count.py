@@ -70,14 +70,14 @@ def count(
 ) -> None:
     """Estimate the input tokens of a prompt, and what they cost.
 
-    -s, -f and -a are those of `llm prompt`. Nothing is sent to EvoLink: 4 bytes of text
-    are counted as a token, and an image of any size as 1,120 tokens, which is Google's
-    approximate figure for Gemini 3. The cost uses your price, from evolink-prices.json
-    in the folder of `llm logs path`.
+    -s, -f and -a are those of `llm prompt`; an image that a prompt would refuse is an
+    error here too. Nothing is sent to EvoLink: 4 bytes of text are counted as a token,
+    and an image of any size as 1,120 tokens, which is Google's approximate figure for
+    Gemini 3. The cost uses your price, from evolink-prices.json in the folder of
+    `llm logs path`.
     """
     for attachment in attachments:
-        if attachment != "-" and "://" not in attachment and not Path(attachment).is_file():
-            raise click.ClickException(f"There is no file {attachment}")
+        _check_image(attachment)
     texts = [
         text for text in (system, *_fragments(fragments), _prompt(prompt, attachments)) if text
     ]
@@ -94,6 +94,20 @@ def count(
     cost = "" if found.cost is None else f", cost about {found.cost:.6f}"
     click.echo(f"about {found.input_tokens:,} input tokens{cost}")
     click.echo(METHOD, err=True)
+
+
+def _check_image(attachment: str) -> None:
+    """Raise ClickException for an attachment that a prompt would refuse. A URL is not fetched."""
+    from ..chat.images import image_part
+
+    if attachment == "-":
+        image_part(llm.Attachment(content=sys.stdin.buffer.read()))
+    elif "://" in attachment:
+        image_part(llm.Attachment(url=attachment))
+    elif Path(attachment).is_file():
+        image_part(llm.Attachment(path=attachment))
+    else:
+        raise click.ClickException(f"There is no file {attachment}")
 
 
 def _prompt(prompt: str | None, attachments: tuple[str, ...]) -> str:

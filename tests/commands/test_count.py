@@ -9,6 +9,7 @@ from llm.cli import cli
 
 from tests.scripted_server import UNREACHABLE
 
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 8
 METHOD = (
     "An estimate: 4 bytes of UTF-8 are counted as a token, an image of any size as 1,120 tokens, "
     "Google's figure for Gemini 3; the server can count differently\n"
@@ -36,16 +37,17 @@ def count(*arguments, **options):
         ([], "hello", 2),
         (["four", "-s", "four"], "", 2),
         (["four", "-f", "{file}", "-f", "{file}"], "", 11),
-        (["four", "-a", "{file}", "-a", "https://one.example/a.png"], "", "2,241"),
-        (["-a", "-"], "\x89PNG", "1,120"),
+        (["four", "-a", "{image}", "-a", "https://one.example/a.png"], "", "2,241"),
+        (["-a", "-"], PNG, "1,120"),
         (["\ud800"], "", 1),
     ],
 )
 def test_the_estimated_tokens(tmp_path, arguments, piped, tokens):
-    file = tmp_path / "file"
+    file, image = tmp_path / "file", tmp_path / "image"
     file.write_text("x" * 18)
+    image.write_bytes(PNG)
 
-    done = count(*[each.format(file=file) for each in arguments], input=piped)
+    done = count(*[each.format(file=file, image=image) for each in arguments], input=piped)
 
     assert (done.stdout, done.stderr) == (f"about {tokens} input tokens\n", METHOD)
 
@@ -73,12 +75,27 @@ def test_the_estimated_cost(user_path):
     [
         ([], "There is nothing to count: give a prompt, -s, -f or -a"),
         (["-a", "none.png"], "There is no file none.png"),
+        (["-a", "."], "There is no file ."),
+        (["-a", "notes.txt"], "notes.txt is text/plain; send text as a fragment: -f notes.txt"),
+        (["-a", "a.csv"], "a.csv is of an unknown type; send text as a fragment: -f a.csv"),
+        (["-a", "large.png"], "large.png has 10.1 MB; an image may have 10 MB"),
+        (["-a", "-"], "The attachment is empty"),
+        (
+            ["-a", "https://one.example/a.pdf"],
+            "https://one.example/a.pdf is application/pdf; EvoLink's document names images only "
+            "(image/jpeg, image/png, image/webp)",
+        ),
         (["-f", "none"], "A fragment cannot be read: Fragment 'none' not found"),
         (["-f", "."], "A fragment cannot be read: [Errno 21] Is a directory: '.'"),
         (["hi", "-m", "none"], "'none' is not a model; see: llm models list"),
     ],
 )
-def test_invalid_input_is_named(arguments, error):
+def test_invalid_input_is_named(monkeypatch, tmp_path, arguments, error):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("Pelicans are large.\n")
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    (tmp_path / "large.png").write_bytes(PNG.ljust(10 * 2**20 + 1))
+
     done = count(*arguments)
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {error}\n")
