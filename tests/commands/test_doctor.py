@@ -198,6 +198,8 @@ def test_a_read_timeout_is_broken(monkeypatch, llm_in_process):
 
 def test_terminal_output_is_coloured_and_wrapped(sandbox, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
 
     done = llm_process.run_in_terminal("evolink", "doctor", files=["stdout"])
     shown = done.stdout
@@ -210,6 +212,16 @@ def test_terminal_output_is_coloured_and_wrapped(sandbox, monkeypatch):
     plain = re.sub(r"\x1b\[\d+m", "", shown).splitlines()
     # A path is not wrapped.
     assert max(len(line) for line in plain if "/logs.db" not in line) <= 70
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_terminal_output_without_colours(sandbox, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    done = llm_process.run_in_terminal("evolink", "doctor")
+
+    assert "\x1b" not in done.stdout
+    assert "ok      key               that of EVOLINK_API_KEY, ending in cdef\n" in done.stdout
 
 
 @pytest.mark.parametrize(

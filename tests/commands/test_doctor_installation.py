@@ -60,9 +60,9 @@ def test_the_servers_are_checked_whatever_the_timeout_is(monkeypatch, findings):
 @pytest.mark.parametrize(
     ("name", "note"),
     [
-        ("EVOLINK_MAX_RETIRES", ": did you mean EVOLINK_MAX_RETRIES?"),
-        ("EVOLINK_KEY", ": did you mean EVOLINK_API_KEY?"),
-        ("EVOLINK_BASEURL", ": did you mean EVOLINK_BASE_URL?"),
+        ("EVOLINK_MAX_RETIRES", " (did you mean EVOLINK_MAX_RETRIES?)"),
+        ("EVOLINK_KEY", " (did you mean EVOLINK_API_KEY?)"),
+        ("EVOLINK_BASEURL", " (did you mean EVOLINK_BASE_URL?)"),
         ("EVOLINK_COLOUR", " and has no effect"),
     ],
 )
@@ -70,6 +70,19 @@ def test_an_unknown_variable_is_a_note(monkeypatch, name, note, findings):
     monkeypatch.setenv(name, "secret")
 
     assert findings("settings") == [("note", f"{name} is not a setting{note}")]
+
+
+def test_two_unknown_variables_are_two_sentences(monkeypatch, findings):
+    for name in ("EVOLINK_COLOUR", "EVOLINK_BASEURL"):
+        monkeypatch.setenv(name, "secret")
+
+    assert findings("settings") == [
+        (
+            "note",
+            "EVOLINK_BASEURL is not a setting (did you mean EVOLINK_BASE_URL?). "
+            "EVOLINK_COLOUR is not a setting and has no effect",
+        )
+    ]
 
 
 def test_every_variable_of_the_plugin_is_known():

@@ -1,5 +1,6 @@
 """`llm evolink doctor`."""
 
+import os
 import shutil
 import sys
 
@@ -16,7 +17,7 @@ def doctor(json_: bool) -> None:
 
     Each check is a line: ok; note, for what works and may surprise you; or broken,
     with what to do. Exits with 1 if something is broken. --json prints a list of
-    objects with check, status and message.
+    objects with check, status and message. NO_COLOR=1 turns colours off.
 
     Each server is sent one request without messages, which it has to refuse: its
     answer shows whether it accepts the key, and nothing is generated or billed. The
@@ -25,10 +26,12 @@ def doctor(json_: bool) -> None:
     """
     findings = []
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    color = False if is_plain else None  # None: where standard output is a terminal.
     for finding in examine():
         findings.append(finding)
         if not json_:
-            click.echo(as_lines(finding, width, sys.stdout.encoding))
+            click.echo(as_lines(finding, width, sys.stdout.encoding), color=color)
     if json_:
         click.echo(as_json(findings))
     if any(finding.status == "broken" for finding in findings):

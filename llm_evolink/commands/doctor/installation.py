@@ -62,7 +62,7 @@ def settings_check() -> Result:
 def _unknown(name: str) -> str:
     """Return the note about a variable that is not in VARIABLES, without its value."""
     similar = get_close_matches(name, VARIABLES, n=1, cutoff=0.7)
-    hint = f": did you mean {similar[0]}?" if similar else " and has no effect"
+    hint = f" (did you mean {similar[0]}?)" if similar else " and has no effect"
     return f"{name} is not a setting{hint}"
 
 
