@@ -42,6 +42,16 @@ def test_publish_refuses_a_wrong_tag_and_missing_release_notes(checkout, tag, er
     assert not (checkout / "dist").exists()
 
 
+@pytest.mark.parametrize("arguments", [[], ["v1.2.3", "v1.2.4"]], ids=["none", "two"])
+def test_publish_needs_one_tag(checkout, arguments):
+    done = subprocess.run(
+        [checkout / "scripts/publish", *arguments], capture_output=True, text=True, check=False
+    )
+
+    error = "Error: give the tag of the release, such as v0.2.0\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
+
+
 def test_ci_reads_the_python_versions_from_the_classifiers():
     workflow = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     (program,) = re.findall(r"<<'PYTHON'\n(.*?)\n +PYTHON\n", workflow, re.DOTALL)

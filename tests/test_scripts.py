@@ -83,6 +83,52 @@ def test_without_a_key_the_demo_asks_a_sandbox_and_shows_what_was_logged(
     assert list((tmp_path / "home").rglob("*.db")) == []
 
 
+def test_the_demo_takes_a_prompt_of_several_arguments(no_key, forked_demo, tmp_path):
+    done = run_script(forked_demo, "What", "is", "a", "pelican?", cwd=tmp_path)
+
+    assert "\n$ llm -m gemini-3.5-flash 'What is a pelican?'\n" in done.stdout
+    assert 'You said: "What is a pelican?"\n' in done.stdout
+
+
+def test_the_help_of_the_demo(forked_demo, tmp_path):
+    done = run_script(forked_demo, "--help", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        'Ask gemini-3.5-flash something: scripts/demo ["a prompt"]',
+        "Over EvoLink when a key is set, else against a sandbox on this machine. Your logs stay "
+        "untouched.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("demo", ["--bogus"], "there is no option --bogus; see: scripts/demo --help"),
+        ("check", ["--bogus"], "scripts/check takes no arguments"),
+        ("format", ["tests"], "scripts/format takes no arguments"),
+    ],
+)
+def test_arguments_that_a_script_does_not_know(tmp_path, name, arguments, error):
+    done = run_script(DEMO.with_name(name), *arguments, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
+
+
+def test_compat_reads_its_arguments_before_it_installs(tmp_path):
+    script = DEMO.with_name("compat")
+
+    done = run_script(script, "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: scripts/compat [-h] [NAME ...]\n")
+
+    done = run_script(script, "bogus", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    usage, error = done.stderr.splitlines()
+    assert usage == "usage: scripts/compat [-h] [NAME ...]"
+    assert error.startswith("scripts/compat: error: argument NAME: invalid choice: 'bogus' ")
+
+
 def test_with_a_key_the_demo_asks_the_server_and_leaves_the_log_alone(
     no_key, forked_demo, tmp_path, monkeypatch, user_path
 ):

@@ -1,18 +1,20 @@
 """scripts/compat: run each program's three tasks, print a table, exit with 1 if a task fails."""
 
+import argparse
 import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, call
 
 from .servers import COMPAT, LLM, MODEL, ROOT, execute, litellm_proxy, prism, sandbox
 
 TASKS = ("tools", "stream", "schema")
 HEADINGS = ("program", "tool chain", "stream", "schema")
 PYTHON_CLIENTS = ("openai", "langchain", "pydantic-ai", "litellm", "haystack")
+PROGRAMS = (*PYTHON_CLIENTS, "npm-openai", "litellm-proxy", "prism")
 
 ECHO = "This is the EvoLink sandbox, not gemini-3.5-flash."
 ANSWERS = {"tools": f"{ECHO} The tool add returned: 11", "stream": f'{ECHO} You said: "hello"'}
@@ -37,16 +39,24 @@ Run = Callable[[str], CompletedProcess[str]]
 """Runs the task of this name and returns the finished process, which has printed the result."""
 
 
-def main(names: list[str]) -> int:
-    """Run the programs of these names, or all, and return the exit code."""
-    known = [*PYTHON_CLIENTS, "npm-openai", "litellm-proxy", "prism"]
-    if unknown := sorted(set(names) - set(known)):
-        print(f"Error: no program is called {unknown[0]}; those are {', '.join(known)}")
-        return 1
+def main(argv: list[str]) -> int:
+    """Install all programs, run those that are named, or all, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/compat",
+        description="Run other OpenAI clients and servers against the sandbox and the plugin. They "
+        "are installed into .venv/compat, from PyPI and npm (about 1 GB). Needs node 20 and npm.",
+        epilog=f"Names: {', '.join(PROGRAMS)}",
+    )
+    parser.add_argument(
+        "names", nargs="*", choices=PROGRAMS, metavar="NAME", help="run this program (default: all)"
+    )
+    names = parser.parse_args(argv).names
+    if code := call([ROOT / "scripts" / "compatibility" / "install"]):
+        return code
     failed = False
     with tempfile.TemporaryDirectory() as folder, sandbox(Path(folder)) as url:
         print(_row(HEADINGS))
-        for name in names or known:
+        for name in names or PROGRAMS:
             cells = _cells(name, url, Path(folder))
             failed |= cells != ["ok"] * len(TASKS)
             print(_row([name, *cells]), flush=True)
