@@ -24,13 +24,6 @@ OF_THE_DOCUMENT = (
     *("--key invalid", "-o extra_body"),
 )
 
-REVIEWS = """\
-id,text
-r1,"The soup was cold, and the waiter laughed."
-r2,A wonderful evening. We will be back!
-r3,It was all right.
-"""
-
 
 def png(width: int, height: int) -> bytes:
     """An orange image."""
@@ -74,7 +67,8 @@ def folder(sandbox, llm_command, tmp_path, monkeypatch) -> Path:
     llm_process.install(commands)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "pelican.png").write_bytes(png(640, 480))
-    (tmp_path / "reviews.csv").write_text(REVIEWS)
+    (reviews,) = re.findall(r"^```csv\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "reviews.csv").write_text(reviews)
     (tmp_path / "notes.txt").write_text("Pelicans are large.\n")
     (tmp_path / "page.md").write_text(changed_page(), encoding="utf-8")
     llm_command("-m", "gemini-3.5-flash", "What is a pelican?")

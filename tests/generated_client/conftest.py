@@ -1,3 +1,5 @@
+"""A fixture of the tests of the generated client: its sync and its async functions."""
+
 import pytest
 
 from tests.four_ways import ASYNC_CALLS, SYNC_CALLS, Calls

@@ -1,3 +1,5 @@
+"""Fixtures of the tests of the sandbox: a running server, and a request to it."""
+
 from collections.abc import Callable, Iterator
 from typing import Any
 

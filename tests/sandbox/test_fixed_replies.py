@@ -1,3 +1,5 @@
+"""Your own replies: `llm evolink sandbox --reply FILE`, and serve(replies=…)."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""The file of requests that the sandbox received: --record FILE."""
+
 import base64
 import json
 import stat

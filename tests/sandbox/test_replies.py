@@ -1,3 +1,5 @@
+"""The sandbox's generated replies: their fields, text and token counts."""
+
 import base64
 import json
 import struct

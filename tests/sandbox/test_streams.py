@@ -1,3 +1,5 @@
+"""The sandbox's replies as event streams."""
+
 import asyncio
 import json
 import queue

@@ -1,3 +1,5 @@
+"""The sandbox's calls of tools that a prompt names."""
+
 import json
 
 import pytest
