@@ -1,10 +1,12 @@
 """`llm evolink usage` counts the files of batches."""
 
 import json
+import os
 
 import pytest
 
 from llm_evolink.batch import ask
+from llm_evolink.commands.usage import report
 
 
 @pytest.fixture
@@ -29,10 +31,6 @@ def counts(found):
 @pytest.fixture(autouse=True)
 def _our_server(model, monkeypatch):
     """Have the test's server count as EvoLink's; the report separates others."""
-    import os
-
-    from llm_evolink.commands.usage import report
-
     servers = frozenset({os.environ["EVOLINK_BASE_URL"]})
     monkeypatch.setattr(report, "_evolink_servers", lambda: servers)
 
@@ -50,7 +48,23 @@ def test_batches_beside_the_log(batches, log_with_a_prompt, llm_in_process):
     done = llm_in_process("evolink", "usage", "--by", "model", "--json")
     assert json.loads(done.stdout)["total"]["prompts"] == 6
     shown = llm_in_process("evolink", "usage", "--by", "batch")
-    assert "reviews" in shown.stdout
+    assert [line.split("  ")[0] for line in shown.stdout.splitlines()] == (
+        ["batch", "reviews", "mails", "no batch", "total"]
+    )
+
+
+def test_a_batch_that_another_server_answered(batches, llm_in_process, monkeypatch):
+    monkeypatch.setattr(report, "_evolink_servers", frozenset)
+
+    prices = ["--price-in", "1", "--price-out", "1"]
+    found = usage(llm_in_process, *prices)
+    assert counts(found) == ({"reviews": 3, "mails": 2}, 5)
+    assert (found["total"]["prompts"], found["total"]["cost"]) == (5, None)
+    done = llm_in_process("evolink", "usage", "--by", "batch", *prices)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == (
+        ["batch", "reviews", "mails", "total"]
+    )
+    assert done.stderr.endswith("), which are not priced\n")
 
 
 def test_one_file_alone(batches, llm_in_process, user_path):

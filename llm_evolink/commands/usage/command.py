@@ -113,7 +113,7 @@ def usage(
     terminal shows fewer columns; --json and --csv have all.
 
     Prompts that a server other than EvoLink's answered, such as the sandbox, are
-    counted apart and have no cost; --by server shows them all.
+    counted apart and have no cost; --by server and --by batch show them all.
 
     Prices can be kept in evolink-prices.json, in the folder of `llm logs path`:
 

@@ -28,7 +28,7 @@ def notes(report: Report, *, models: Sequence[str], limited: bool, priced: bool)
     if unknown := report.total["unknown_usage"]:
         lines.append(f"The server did not report the complete usage of {unknown:,} prompts")
     if report.other_urls:
-        apart = "" if report.by == "server" else " and are counted apart; see --by server"
+        apart = " and are counted apart; see --by server" if report.others_apart else ""
         lines.append(
             f"{other['prompts']:,} prompts with {tokens(other):,} tokens were answered by servers "
             f"other than EvoLink's ({', '.join(map(printable, report.other_urls))}), which are not "

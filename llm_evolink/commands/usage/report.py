@@ -52,10 +52,10 @@ class Report:
     Attributes:
         by: By what rows are grouped, one of LABELS.
         rows: A dict for each row, as `--json` shows it; periods in time order, other rows with the
-            most tokens first. Prompts that another server answered are left out, except by server.
+            most tokens first. Prompts that another server answered are left out if `others_apart`.
         total: The same for all rows together, without a label.
         other_servers: The same for the prompts that a server other than EvoLink's answered, which
-            have no cost; by server they are in `total` as well.
+            have no cost; they are in `total` as well unless `others_apart`.
         other_urls: URLs of those servers.
         unpriced: Models whose tokens are not in `cost`, because they have no price.
     """
@@ -66,6 +66,15 @@ class Report:
     other_servers: dict[str, Any]
     other_urls: list[str]
     unpriced: list[str]
+
+    @property
+    def others_apart(self) -> bool:
+        """Whether prompts that another server answered are left out of the rows and `total`."""
+        return _others_apart(self.by)
+
+
+def _others_apart(by: str) -> bool:
+    return by not in ("server", "batch")
 
 
 def report(
@@ -100,7 +109,7 @@ def report(
                 other.add(part, durations, None)
             elif not price:
                 unpriced.add(part["model"])
-            if by == "server" or not is_other:
+            if not (is_other and _others_apart(by)):
                 row.add(part, durations, cost)
                 total.add(part, durations, cost)
             if by == "conversation":

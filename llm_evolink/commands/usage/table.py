@@ -55,10 +55,11 @@ def as_table(report: Report, width: int, encoding: str = "utf-8") -> str:
         bar, ellipsis = "#", "~"
     label = LABELS[report.by][0]
     totals = {"total": report.total}
-    if report.other_servers["prompts"] and report.by != "server":
+    if report.other_servers["prompts"] and report.others_apart:
         totals["other servers"] = {**report.other_servers, "cost": ""}
     labels = [report.by if label == "period" else label]
-    labels += [printable(row[label]) for row in report.rows] + [*totals]
+    none = "no batch" if report.by == "batch" else None
+    labels += [printable(row[label] or none) for row in report.rows] + [*totals]
     rows = [*report.rows, *totals.values()]
     columns = {
         key: _right_aligned([heading, *(_number(key, row[key], report) for row in rows)])
