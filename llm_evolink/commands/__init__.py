@@ -1,6 +1,5 @@
 """The commands of `llm evolink`, each imported when it is used or listed."""
 
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -30,22 +29,24 @@ def load_command(name: str) -> click.Command | None:
         return None
     if name == "sandbox" and not all(map(find_spec, _SANDBOX_REQUIREMENTS)):
         about = "Run a local server that answers in the format of EvoLink."
-        return _unusable(name, about, _missing_packages)
+        return _unusable(name, about, _missing_packages())
     if name == "batch" and not find_spec("fcntl"):
         about = "Ask about each row of a table, and print an answer for each."
-        return _unusable(name, about, lambda: _NO_LOCKS)
+        return _unusable(name, about, _NO_LOCKS)
     command: click.Command = getattr(import_module(f".{COMMANDS[name]}", __package__), name)
     return command
 
 
-def _unusable(name: str, about: str, reason: Callable[[], str]) -> click.Command:
-    """Return a command that fails with the reason, whatever its arguments."""
+def _unusable(name: str, about: str, reason: str) -> click.Command:
+    """Return a command that fails with the reason, which its help names as well."""
 
     def fail() -> None:
-        raise click.ClickException(reason())
+        raise click.ClickException(reason)
 
     any_arguments = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, any_arguments, callback=fail, help=about, add_help_option=False)
+    # \b is click's mark for a paragraph that keeps its lines.
+    text = f"{about}\n\n\b\nIt cannot be used here: {reason}"
+    return click.Command(name, any_arguments, callback=fail, help=text)
 
 
 def _missing_packages() -> str:

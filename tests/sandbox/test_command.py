@@ -281,14 +281,19 @@ def test_the_command_gives_the_server_its_options_and_keeps_no_requests(monkeypa
 @pytest.mark.parametrize("package", commands._SANDBOX_REQUIREMENTS)
 def test_a_missing_extra_is_reported(monkeypatch, package):
     monkeypatch.setattr(commands, "find_spec", lambda name: None if name == package else object())
-    for arguments in ([], ["--port", "0", "more"], ["--help"]):
+    reason = (
+        r"the sandbox needs packages that are not installed; "
+        r"add them with: llm install '.*\[sandbox\]'\n"
+    )
+    for arguments in ([], ["--port", "0", "more"]):
         done = CliRunner().invoke(EvolinkGroup("evolink"), ["sandbox", *arguments])
         assert (done.exit_code, done.stdout) == (1, "")
-        assert re.fullmatch(
-            r"Error: the sandbox needs packages that are not installed; "
-            r"add them with: llm install '.*\[sandbox\]'\n",
-            done.stderr,
-        )
+        assert re.fullmatch(f"Error: {reason}", done.stderr)
+
+    done = CliRunner().invoke(EvolinkGroup("evolink"), ["sandbox", "--help"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "  Run a local server that answers in the format of EvoLink.\n" in done.stdout
+    assert re.search(f"\n  It cannot be used here: {reason}", done.stdout)
 
 
 def test_a_system_without_file_locks_is_reported(monkeypatch):
