@@ -111,9 +111,8 @@ def test_help_lists_the_commands_in_the_order_of_use():
 def test_no_help_is_cut():
     runner = CliRunner()
 
-    assert "  evolink       Batches, token usage, checks and a sandbox for EvoLink.\n" in (
-        runner.invoke(cli, ["--help"]).stdout
-    )
+    brief = r"\n  evolink +Batches, token usage, checks and a sandbox for EvoLink\.\n"
+    assert re.search(brief, runner.invoke(cli, ["--help"]).stdout)
     for command in ([], ["models"]):
         shown = runner.invoke(cli, ["evolink", *command, "--help"]).stdout
         assert "..." not in shown.partition("Options:")[2]

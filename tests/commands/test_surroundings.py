@@ -59,31 +59,39 @@ def test_aliases_that_are_not_json(llm_in_process, user_path, arguments):
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "unbuffered"),
-    [
-        (["models"], ""),
-        (["models"], "1"),
-        (["models", "--json"], ""),
-        (["models", "add", "gpt-9"], ""),
-        (["usage", "--help"], ""),
-        (["count", "hi"], ""),
-        (["doctor"], ""),
-        (["sandbox", "--port", "0"], ""),
-    ],
-    ids=str,
-)
-def test_a_full_disk(environment, full_disk, monkeypatch, arguments, unbuffered):
-    if unbuffered:
-        monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+FULL_DISK = "Error: Standard output cannot be written: No space left on device\n"
+
+
+def run_on_a_full_disk(full_disk, *arguments):
+    """Return what the command prints on standard error, and its exit code."""
     with (
         open(full_disk, "w") as file,
         llm_process.start("evolink", *arguments, stdout=file) as process,
     ):
         error = process.stderr.read()
+    return error, process.returncode
 
-    assert error == "Error: Standard output cannot be written: No space left on device\n"
-    assert process.returncode == 1
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models", "add", "gpt-9"],
+        ["usage", "--help"],
+        ["count", "hi"],
+        ["doctor"],
+        ["sandbox", "--port", "0"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk(environment, full_disk, arguments):
+    assert run_on_a_full_disk(full_disk, *arguments) == (FULL_DISK, 1)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_with_and_without_a_buffer(environment, full_disk, monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+
+    assert run_on_a_full_disk(full_disk, "models") == (FULL_DISK, 1)
 
 
 def test_a_closed_pipe_is_no_error(environment):
