@@ -29,8 +29,9 @@ REFUSALS = (429, 503)
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return whether the server asks for a pause."""
-    return getattr(error, "status_code", None) in REFUSALS
+    """Return whether the server asks for a pause, without having worked on the request."""
+    refused = getattr(error, "status_code", None) in REFUSALS
+    return refused and not getattr(error, "may_be_billed", False)
 
 
 def retry_delay(error: Exception, tries: int) -> float | None:

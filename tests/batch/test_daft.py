@@ -17,7 +17,7 @@ from llm_evolink.batch import BatchError  # noqa: E402
 from llm_evolink.daft import ask  # noqa: E402
 from tests import four_ways, scripted_server  # noqa: E402
 from tests.llm_process import TIMEOUT  # noqa: E402
-from tests.scripted_server import Answer, Model, Refusal  # noqa: E402
+from tests.scripted_server import Answer, Model, Refusal, chunk, event_stream, serving  # noqa: E402
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 TOKENS = {"input": 10, "output": 4, "cached": 0}
@@ -115,6 +115,22 @@ def test_a_row_is_asked_again(model, monkeypatch, refusals, requests, error):
     (found,) = results(table("row"))
 
     assert (found["error"], len(model.asked)) == (error, requests)
+
+
+def test_a_row_whose_answer_breaks_off_with_a_refusal_is_asked_once(environment, monkeypatch):
+    error = {"error": {"code": 503, "message": "overloaded"}}
+
+    def handler(reply):
+        if len(server.requests) == 1:
+            event_stream(chunk("half"), error)(reply)
+        else:
+            scripted_server.answer(reply)
+
+    with serving(monkeypatch, handler) as server:
+        (found,) = results(table("row"))
+
+    assert len(server.requests) == 1
+    assert found["error"].startswith("The answer is incomplete: overloaded; ")
 
 
 @pytest.mark.parametrize(

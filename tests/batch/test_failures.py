@@ -7,7 +7,7 @@ import pytest
 from llm_evolink.batch import BatchError, Limits
 from llm_evolink.connection import retry
 from tests.llm_process import TIMEOUT
-from tests.scripted_server import Answer, Refusal
+from tests.scripted_server import Answer, Refusal, answer, chunk, event_stream, serving
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -37,6 +37,26 @@ def test_a_row_with_an_incomplete_answer_is_asked_once_in_a_run(model, asked):
     assert results["2"].error == (
         f"The answer is incomplete: the server ended it with error; try again; {BILLED}"
     )
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_row_whose_answer_breaks_off_with_a_refusal_is_asked_once_in_a_run(
+    environment, monkeypatch, status, asked
+):
+    error = {"error": {"code": status, "message": "overloaded"}}
+
+    def handler(reply):
+        if len(server.requests) == 1:
+            event_stream(chunk("half"), error)(reply)
+        else:
+            answer(reply)
+
+    with serving(monkeypatch, handler) as server:
+        results, stopped = asked(1)
+
+    assert (stopped, len(server.requests)) == (None, 1)
+    assert results["0"].failure == "incomplete reply"
+    assert results["0"].error.startswith("The answer is incomplete: overloaded; ")
 
 
 def test_a_row_whose_connection_broke_late_is_asked_once_in_a_run(model, monkeypatch, asked):
