@@ -18,7 +18,7 @@ from .formats import Cells, cell_text
 from .ids import Ids
 from .progress import Limits
 from .rates import Rates
-from .requests import Requests, RequestTemplate
+from .requests import Requests, RequestTemplate, server_of
 from .results import Result
 from .run import NOT_READ, Run
 from .state import State
@@ -135,8 +135,8 @@ def _open(
         schema=options.get("schema"),
         options=options.get("options", {}),
     )
-    requests = Requests(template)
     model = llm.get_async_model(template.model_id)
+    requests = Requests(template, server_of(model))
     key = key_of(model, options.get("key"))
     rates = Rates(options.get("rpm"), options.get("tpm"))
     state = State(Path(options["database"]))

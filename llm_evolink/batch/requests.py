@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import llm
 
+from ..connection.settings import other_server
 from .errors import BatchError
 from .formats import Cells
 
@@ -20,7 +21,7 @@ class Request(NamedTuple):
     """The request of one row.
 
     Attributes:
-        hash: Hexadecimal digest of everything that is sent.
+        hash: Hexadecimal digest of everything that is sent, and of a server other than EvoLink's.
     """
 
     prompt: str
@@ -68,8 +69,11 @@ class Requests:
         columns: Names of the columns that the templates use.
     """
 
-    def __init__(self, template: RequestTemplate) -> None:
-        """Compile the templates. Raises BatchError for one that is not valid."""
+    def __init__(self, template: RequestTemplate, server: str | None = None) -> None:
+        """Compile the templates. Raises BatchError for one that is not valid.
+
+        `server` is that of server_of(model).
+        """
         if not template.prompt and not template.attachments and not template.fragments:
             raise BatchError("Give a prompt, such as 'Sentiment of this review: $text'")
         self.template = template
@@ -86,6 +90,7 @@ class Requests:
             self.columns -= {"input"}
         constant: list[Any] = [template.model_id, template.fragments, template.system_fragments]
         constant += [template.schema, sorted(template.options.items())]
+        constant += [server] if server else []
         self._hash = blake2b(json.dumps(constant, default=str).encode(), digest_size=16)
 
     def build(self, cells: Cells) -> Request:
@@ -108,6 +113,14 @@ class Requests:
         for attachment in attachments:
             digest.update(f"{attachment.type}:{_content_id(attachment)}".encode())
         return Request(prompt, system, attachments, digest.hexdigest())
+
+
+def server_of(model: Any) -> str | None:
+    """Return the URL of the model's server, None for EvoLink's own and models of other plugins.
+
+    Raises InvalidRequestError for an EVOLINK_BASE_URL that cannot be used.
+    """
+    return other_server() if getattr(model, "needs_key", None) == "evolink" else None
 
 
 def _compiled(text: str | None, what: str, used: set[str]) -> str | None:

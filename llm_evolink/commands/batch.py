@@ -20,7 +20,7 @@ from ..batch.preview import preview
 from ..batch.progress import Limits
 from ..batch.query import query_table
 from ..batch.rates import Rates
-from ..batch.requests import Requests
+from ..batch.requests import Requests, server_of
 from ..batch.results import CUT, Tokens
 from ..batch.run import Run
 from ..batch.state import State
@@ -141,7 +141,7 @@ def _run(stack: ExitStack, **flags: Any) -> int:
         schema=flags["schema"],
         options=dict(flags["options"]),
     )
-    requests = Requests(template)
+    requests = Requests(template, server_of(model))
     cost = _cost(model.model_id, needed=flags["max_cost"] is not None)
     if flags["sql"]:
         table = query_table(flags["sql"], flags["attach"], flags["id_column"])

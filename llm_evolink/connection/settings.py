@@ -70,6 +70,17 @@ def servers() -> tuple[str, ...]:
     return tuple(base_url(server, source, plain_allowed=plain_allowed) for server in SERVERS)
 
 
+def other_server() -> str | None:
+    """Return the server of EVOLINK_BASE_URL, None if it is unset or names one of EvoLink's.
+
+    Raises InvalidRequestError.
+    """
+    if not os.environ.get("EVOLINK_BASE_URL", "").strip():
+        return None
+    (named,) = map(httpx.URL, servers())
+    return None if named in map(httpx.URL, SERVERS) else str(named)
+
+
 def timeout() -> float:
     """Return the seconds of EVOLINK_TIMEOUT. Raises InvalidRequestError."""
     return _number("EVOLINK_TIMEOUT", TIMEOUT, float, *TIMEOUT_RANGE)

@@ -11,7 +11,7 @@ import pytest
 from llm_evolink.batch import BatchError, Tokens, ask, ask_async
 from llm_evolink.errors import EvolinkError
 from tests.llm_process import TIMEOUT
-from tests.scripted_server import Refusal
+from tests.scripted_server import Model, Refusal, serving
 
 
 def test_each_row_is_answered_and_logged_in_llms_format(model, asked, read):
@@ -120,6 +120,18 @@ def test_rows_are_asked_again_when_the_request_changes(model, options, asked, re
 
     assert len(model.asked) == 4
     assert len(read("select * from turns")) == 4
+
+
+def test_answers_of_another_server_are_not_reused(model, asked, monkeypatch):
+    asked(2)
+    other = Model(lambda *_: "of another server")
+    with serving(monkeypatch, other.handle) as server:
+        results, _ = asked(2)
+        assert {result.answer for result in results.values()} == {"of another server"}
+        monkeypatch.setenv("EVOLINK_BASE_URL", f"{server.url}/v1/")
+        asked(2)
+
+    assert (len(model.asked), len(other.asked)) == (2, 2)
 
 
 def test_again_asks_every_row_and_can_be_resumed(model, asked):

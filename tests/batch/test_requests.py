@@ -1,9 +1,12 @@
 """Requests from templates: what is rendered, what is refused, what the hash covers."""
 
+import llm
 import pytest
 
 from llm_evolink.batch.errors import BatchError
-from llm_evolink.batch.requests import RequestError, Requests, RequestTemplate
+from llm_evolink.batch.requests import RequestError, Requests, RequestTemplate, server_of
+from llm_evolink.connection import settings
+from llm_evolink.errors import InvalidRequestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 
@@ -89,6 +92,41 @@ def test_the_hash_covers_all_that_is_asked():
     again = [Requests(asked).build({**cells, "other": "z"}).hash for asked in variants]
     assert again == hashes
     assert Requests(variants[0]).build({"text": "x!"}).hash not in hashes[:1]
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        (None, None),
+        (" ", None),
+        ("https://first.example", None),
+        ("https://SECOND.example:443/v1/", None),
+        ("https://other.example/v1", "https://other.example"),
+        ("https://first.example/other", "https://first.example/other"),
+    ],
+)
+def test_the_hash_covers_a_server_other_than_evolinks(environment, monkeypatch, url, server):
+    monkeypatch.setattr(settings, "SERVERS", ("https://first.example", "https://second.example"))
+    monkeypatch.delenv("EVOLINK_BASE_URL", raising=False)
+    if url:
+        monkeypatch.setenv("EVOLINK_BASE_URL", url)
+    template = RequestTemplate("m", "$text")
+    found = server_of(llm.get_async_model("gemini-3.5-flash"))
+
+    assert found == server
+    requests = Requests(template, found)
+    # State files hold this hash.
+    assert (requests.build({"text": "x"}).hash == "d2be8dd776ae5169f6856e6b7afd286f") == (
+        server is None
+    )
+
+
+def test_the_server_is_that_of_evolinks_models(environment, monkeypatch):
+    monkeypatch.setenv("EVOLINK_BASE_URL", "ftp://example.com")
+
+    assert server_of(llm.get_async_model("gpt-4o-mini")) is None
+    with pytest.raises(InvalidRequestError, match="EVOLINK_BASE_URL is not the URL of a server"):
+        server_of(llm.get_async_model("gemini-3.5-flash"))
 
 
 def test_an_image_counts_by_its_bytes(tmp_path):
