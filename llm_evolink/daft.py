@@ -138,8 +138,10 @@ def ask(
         schema=schema,
         options=check_options(llm.get_async_model(model), dict(options or {})),
     )
-    if missing := Requests(template).columns - set(names):
+    requests = Requests(template)
+    if missing := requests.columns - set(names):
         raise columns_error(missing, names)
+    requests.refuse_constant(names)
     rpm = rpm / workers if rpm else None
     Rates(rpm, None)
     share = max(1, concurrency // workers)

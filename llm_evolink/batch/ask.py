@@ -146,7 +146,7 @@ def _open(
     if options.get("again"):
         state.forget()
     return Run(
-        _rows(rows, options.get("id"), requests.columns, ids),
+        _rows(rows, options.get("id"), requests, ids),
         requests,
         state,
         model,
@@ -194,7 +194,7 @@ def key_of(model: Any, key: str | None) -> str | None:
 
 
 def _rows(
-    rows: Iterable[Mapping[str, Any]], id_column: str | None, needed: set[str], ids: Ids
+    rows: Iterable[Mapping[str, Any]], id_column: str | None, requests: Requests, ids: Ids
 ) -> Iterator[Row]:
     """Yield the rows with their ids. Raises BatchError for a row that cannot be asked."""
     for position, row in enumerate(rows):
@@ -202,7 +202,9 @@ def _rows(
         if not cells:
             raise BatchError(f"row {position + 1} is empty")
         column = id_column or next(iter(cells))
-        if column not in cells or not needed <= cells.keys():
-            raise columns_error((needed | {column}) - cells.keys(), cells)
+        if missing := (requests.columns | {column}) - cells.keys():
+            raise columns_error(missing, cells)
+        if position == 0:
+            requests.refuse_constant(list(cells))
         ids.add(position + 1, cells[column], "row")
         yield Row(position, cells[column], cells)

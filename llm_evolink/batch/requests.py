@@ -1,8 +1,9 @@
 """Builds the request of a row: texts from templates, attachments, and a hash of everything."""
 
 import json
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from mimetypes import guess_type
@@ -15,6 +16,24 @@ import llm
 from ..connection.settings import other_server
 from .errors import BatchError
 from .formats import Cells
+
+_LATIN = "_a-zA-ZÀ-ÖØ-öø-ɏ"
+NAME = rf"[{_LATIN}][{_LATIN}0-9]*|[^\W\d]\w*"
+"""Pattern of a name after $.
+
+A name that begins with a Latin letter ends before a letter of another script: "$text的" is $text.
+"""
+
+_Render = Callable[[Mapping[str, str]], str]
+"""Returns the text of a template for the cells of a row."""
+
+
+class _Template(string.Template):
+    """Template with ${any text} and with names in any script."""
+
+    idpattern = NAME
+    braceidpattern = "[^}]+"
+    flags = re.NOFLAG
 
 
 class Request(NamedTuple):
@@ -78,20 +97,34 @@ class Requests:
             raise BatchError("Give a prompt, such as 'Sentiment of this review: $text'")
         self.template = template
         used: set[str] = set()
-        self._input = _compiled(template.input, "The prompt", used)
         self._prompt = _compiled(template.prompt, "The prompt", used)
         self._system = _compiled(template.system, "The system prompt", used)
         self._attachments = [
             (_compiled(path, "The attachment", used), media_type)
             for path, media_type in template.attachments
         ]
+        if template.input is not None:
+            used.discard("input")
+        self._input = _compiled(template.input, "The prompt", used)
+        self._used = used
         self.columns = used - template.defaults.keys()
-        if self._input is not None:
-            self.columns -= {"input"}
         constant: list[Any] = [template.model_id, template.fragments, template.system_fragments]
         constant += [template.schema, sorted(template.options.items())]
         constant += [server] if server else []
         self._hash = blake2b(json.dumps(constant, default=str).encode(), digest_size=16)
+
+    def refuse_constant(self, columns: Sequence[str], advice: str = "") -> None:
+        """Raise BatchError if no template uses one of the table's columns.
+
+        `advice` is what the message adds; `{}` in it is a placeholder of a column.
+        """
+        if columns and self._used.isdisjoint(columns):
+            name = columns[-1]
+            placeholder = f"${name}" if re.fullmatch(NAME, name) else f"${{{name}}}"
+            raise BatchError(
+                f"The prompt uses no column ({', '.join(columns)}), so every row would be asked "
+                f"the same: use one, such as {placeholder}{advice.format(placeholder)}"
+            )
 
     def build(self, cells: Cells) -> Request:
         """Return the request of a row. Raises RequestError for an unreadable attachment."""
@@ -99,14 +132,14 @@ class Requests:
             {**self.template.defaults, **cells} if self.template.defaults else cells
         )
         if self._input is not None:
-            values = {**values, "input": self._input % values}
-        prompt = self._prompt % values if self._prompt else ""
-        system = self._system % values if self._system else None
+            values = {**values, "input": self._input(values)}
+        prompt = self._prompt(values) if self._prompt else ""
+        system = self._system(values) if self._system else None
         digest = self._hash.copy()
         text = f"{len(prompt)} {len(system or '')} {prompt}{system or ''}"
         digest.update(text.encode("utf-8", "surrogatepass"))
         attachments = [
-            _attachment(template % values, media_type)
+            _attachment(template(values), media_type)
             for template, media_type in self._attachments
             if template
         ]
@@ -123,23 +156,30 @@ def server_of(model: Any) -> str | None:
     return other_server() if getattr(model, "needs_key", None) == "evolink" else None
 
 
-def _compiled(text: str | None, what: str, used: set[str]) -> str | None:
-    """Return the template as a format for %, and add the names it uses. Raises BatchError.
+def _compiled(text: str | None, what: str, used: set[str]) -> _Render | None:
+    """Return what renders the template, and add the names it uses. Raises BatchError.
 
     Formatting with % takes a quarter of the time of Template.substitute().
     """
     if text is None:
         return None
-    template = string.Template(text)
-    names = template.get_identifiers()
+    template = _Template(text)
+    names: list[str] = []
     try:
-        template.substitute(dict.fromkeys(names, ""))
+        template.substitute(dict.fromkeys(template.get_identifiers(), ""))
     except ValueError as error:
         reason = str(error).removeprefix("Invalid placeholder in string: ")
         raise BatchError(f"{what} has a $ without a column ({reason}); write $$ for $") from None
+
+    def placeholder(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "$"
+        names.append((match["named"] or match["braced"]).replace("%%", "%"))
+        return "%s"
+
+    text_format = _Template.pattern.sub(placeholder, text.replace("%", "%%"))
     used.update(names)
-    escaped = string.Template(text.replace("%", "%%"))
-    return escaped.substitute({name: f"%({name})s" for name in names})
+    return lambda values: text_format % tuple([values[name] for name in names])
 
 
 def _attachment(value: str, media_type: str | None) -> llm.Attachment:

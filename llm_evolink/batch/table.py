@@ -113,6 +113,6 @@ def open_table(
 
 
 def columns_error(missing: Iterable[str], columns: Iterable[str]) -> BatchError:
-    """Return the error for a template that uses columns which the table does not have."""
-    names = ", ".join(f"${name}" for name in sorted(missing))
+    """Return the error for columns that are used and that the table does not have."""
+    names = ", ".join(sorted(missing))
     return BatchError(f"there is no column {names}; the columns are {', '.join(columns)}")

@@ -33,6 +33,9 @@ from .usage import prices
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM."""
 
+QUOTES = "; put the prompt in single quotes, so that the shell leaves {} alone"
+"""What to do where the shell may have replaced a column."""
+
 POSITIVE = click.FloatRange(min=0, min_open=True)
 COUNT = click.IntRange(min=1)
 
@@ -111,7 +114,8 @@ def batch(**flags: Any) -> None:
         llm evolink batch reviews.csv 'Sentiment of this review: $text' \\
           --schema 'label, confidence float' > answers.jsonl
 
-    $NAME is the text of a column, $$ a dollar sign. The same command again asks only the
+    $NAME or ${ANY NAME} is the text of a column, $$ a dollar sign. Put the prompt in single
+    quotes: in double quotes, the shell replaces $NAME. The same command again asks only the
     rows that are new, changed or failed. The answers are stored in llm's log format in
     evolink-batches/ID.db in llm's folder.
 
@@ -151,6 +155,7 @@ def _run(stack: ExitStack, **flags: Any) -> int:
     name = flags["name"] or batch_id(path, flags["sql"], flags["attach"], template)
     database = state_path(flags["database"], name)
     table.check(requests.columns)
+    requests.refuse_constant(table.columns, QUOTES)
     count = min(table.ids.count, flags["limit"] or table.ids.count)
     if flags["dry_run"]:
         for line in preview(islice(table, count), requests, database, again=flags["again"]):

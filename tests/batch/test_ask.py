@@ -163,7 +163,7 @@ def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"id": 1, "body": "a"}], r"there is no column \$text; the columns are id, body"),
+        ([{"id": 1, "body": "a"}], r"there is no column text; the columns are id, body"),
         ([{"id": 1, "text": "a"}, {"id": 1, "text": "b"}], "row 2: the id '1' is already"),
         ([{"id": "", "text": "a"}], "row 1: the id is empty"),
         ([{}], "row 1 is empty"),
@@ -172,6 +172,15 @@ def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows)
 def test_rows_that_cannot_be_asked(model, database, rows, message):
     with pytest.raises(BatchError, match=message):
         list(ask(rows, "$text", database=database))
+
+
+def test_a_prompt_without_a_column_is_refused(model, asked):
+    assert asked(2, "Sentiment: ") == (
+        {},
+        "The prompt uses no column (id, text), so every row would be asked the same: use one, "
+        "such as $text",
+    )
+    assert model.asked == []
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,19 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (["FILE"], 1, "Give a prompt, such as 'Sentiment of this review: $text'"),
         ([], 2, "Give a FILE, - for standard input, or --sql"),
         (["FILE", "$text", "more"], 2, "Too many arguments: give FILE and PROMPT"),
-        (["FILE", "$stars"], 1, "FILE, there is no column $stars; the columns are id, text"),
+        (["FILE", "$stars"], 1, "FILE, there is no column stars; the columns are id, text"),
         (
             ["FILE", "$text", "--id", "key"],
             1,
-            "FILE, there is no column $key; the columns are id, text",
+            "FILE, there is no column key; the columns are id, text",
         ),
+        (
+            ["FILE", "Sentiment: "],
+            1,
+            "The prompt uses no column (id, text), so every row would be asked the same: use one, "
+            "such as $text; put the prompt in single quotes, so that the shell leaves $text alone",
+        ),
+        (["FILE", "Sentiment: ", "--dry-run"], 1, "The prompt uses no column (id, text), so "),
         (
             ["FILE", "costs $5"],
             1,
@@ -137,6 +144,24 @@ def test_a_template_with_tools_is_refused(model, batch, table, user_path, field)
     assert done.returncode == 1
     name = field.partition(":")[0]
     assert done.stderr == f"Error: The template t has '{name}', which a batch cannot use\n"
+
+
+def test_a_prompt_and_a_template_that_both_name_input(model, batch, table, user_path):
+    (user_path / "templates").mkdir(parents=True)
+    (user_path / "templates" / "rate.yaml").write_text("prompt: 'Rate $input'\n")
+    path = table(1)
+    done = batch(path, "<$input>", "-t", "rate")
+
+    assert (done.returncode, model.asked) == (1, [])
+    assert done.stderr == f"Error: {path}, there is no column input; the columns are id, text\n"
+
+
+def test_columns_of_any_name(model, batch, tmp_path, answers):
+    path = tmp_path / "reviews.csv"
+    path.write_text("id,テキスト,Review text (100%)\n1,良い,good\n", encoding="utf-8")
+    done = batch(str(path), "$テキスト: ${Review text (100%)}")
+
+    assert answers(done)[0]["answer"] == "answer to 良い: good"
 
 
 def test_images_and_fragments(model, batch, tmp_path, answers):

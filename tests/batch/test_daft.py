@@ -230,9 +230,15 @@ def test_the_key_is_not_in_what_is_sent_to_workers(environment, tmp_path):
     [
         ([], {}, "Give prompt=, a template over the columns, or one column of prompts"),
         (["a", "b"], {}, "Give prompt=, a template over the columns, or one column of prompts"),
-        (["a", "b"], {"prompt": "$a $c"}, "there is no column $c; the columns are a, b"),
+        (["a", "b"], {"prompt": "$a $c"}, "there is no column c; the columns are a, b"),
         (["a", "b"], {"prompt": ""}, "Give a prompt, such as "),
-        (["a"], {"system": "$b"}, "there is no column $b; the columns are prompt"),
+        (["a"], {"system": "$b"}, "there is no column b; the columns are prompt"),
+        (
+            ["a"],
+            {"prompt": "Sentiment: "},
+            "The prompt uses no column (a), so every row would be asked the same: use one, such "
+            "as $a",
+        ),
         (["a"], {"prompt": "5 $"}, "The prompt has a $ without a column"),
         (["a"], {"options": {"seed": "x"}}, "Invalid option: seed "),
         (["a"], {"workers": 0}, "workers and concurrency must be at least 1"),

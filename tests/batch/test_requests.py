@@ -22,6 +22,11 @@ def build(cells, **asked):
         ("${a}b $a", {"a": "1"}, "1b 1"),
         ("$$5 for $a", {"a": "$b ${c} $$"}, "$5 for $b ${c} $$"),
         ("none", {}, "none"),
+        ("${Review text}: $a", {"Review text": "good", "a": "%s"}, "good: %s"),
+        ("100% ${100%} ${a)b(} ${%(a)s}", {"100%": "1", "a)b(": "2", "%(a)s": "3"}, "100% 1 2 3"),
+        ("$テキスト! ${テキスト}の", {"テキスト": "良"}, "良! 良の"),
+        ("$größe $été", {"größe": "1", "été": "2"}, "1 2"),
+        ("评价$text的情感, $a\xd7$a", {"text": "good", "a": "2"}, "评价good的情感, 2\xd72"),
     ],
 )
 def test_a_prompt_is_rendered(prompt, cells, text):
@@ -45,6 +50,48 @@ def test_input_is_the_prompt_of_the_command_line():
     assert requests.build({"text": "hi", "lang": "Greek"}).prompt == "Translate to Greek: <hi>"
 
 
+def test_the_prompt_of_the_command_line_can_use_a_column_named_input():
+    requests = Requests(RequestTemplate("m", "Translate: $input", input="<$input>"))
+
+    assert requests.columns == {"input"}
+    assert requests.build({"input": "hi"}).prompt == "Translate: <hi>"
+
+
+@pytest.mark.parametrize(
+    ("asked", "columns", "example"),
+    [
+        ({"prompt": "Sentiment: "}, ["id", "text"], "$text"),
+        ({"prompt": "costs $$5", "system": "Be brief"}, ["id", "Review text"], "${Review text}"),
+        ({"prompt": "Rate $input", "input": "this"}, ["id", "テキスト"], "$テキスト"),
+        ({"prompt": "in $lang", "defaults": {"lang": "French"}}, ["id", "text"], "$text"),
+        ({"attachments": [("a.png", None)]}, ["id"], "$id"),
+    ],
+)
+def test_a_prompt_without_a_column_is_refused(asked, columns, example):
+    requests = Requests(RequestTemplate("m", **asked))
+
+    with pytest.raises(BatchError) as error:
+        requests.refuse_constant(columns, "; not {}")
+    assert str(error.value) == (
+        f"The prompt uses no column ({', '.join(columns)}), so every row would be asked the same: "
+        f"use one, such as {example}; not {example}"
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt": "$text"},
+        {"prompt": "a", "system": "$text"},
+        {"prompt": "a", "attachments": [("$text.png", None)]},
+        {"prompt": "Rate $input", "input": "$text"},
+        {"prompt": "in $text", "defaults": {"text": "French"}},
+    ],
+)
+def test_a_prompt_with_a_column_is_not_refused(asked):
+    Requests(RequestTemplate("m", **asked)).refuse_constant(["id", "text"])
+
+
 def test_the_columns_that_are_used():
     asked = RequestTemplate("m", "$a ${b} $$c", system="$d", attachments=[("img/$e.png", None)])
 
@@ -59,6 +106,8 @@ def test_the_columns_that_are_used():
             r"The prompt has a \$ without a column \(line 1, col 7\); write \$\$",
         ),
         ({"prompt": "a", "system": "100 $"}, "The system prompt has a"),
+        ({"prompt": "${}"}, r"The prompt has a \$ without a column \(line 1, col 1\)"),
+        ({"prompt": "%%%\n${a"}, r"The prompt has a \$ without a column \(line 2, col 1\)"),
         ({"prompt": None}, "Give a prompt"),
         ({"prompt": ""}, "Give a prompt"),
     ],

@@ -124,7 +124,7 @@ def test_a_query_that_cannot_be_used(tmp_path, sql, message):
         ("a.csv", "id,text\n1,a\n2,\xe9\n", "line 3: not UTF-8"),
         ("a.csv", "", "line 1: there is no header"),
         ("a.csv", "id,id\n1,2\n", "line 1: two columns are named 'id'"),
-        ("a.csv", "id,text\n1,a\n", "there is no column \\$stars; the columns are id, text"),
+        ("a.csv", "id,text\n1,a\n", "there is no column stars; the columns are id, text"),
         ("a.jsonl", '{"id": 1, "stars": 2}\n{"id": 2}\n', "line 2 has no column stars; it has id"),
         ("a.jsonl", '{"id": 1, "stars": 1}\n{"id":\n', "line 2: not a JSON object"),
         ("a.jsonl", '{"id": 1, "stars": 1}\n[1]\n', "line 2: not a JSON object"),
