@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -27,13 +28,44 @@ def batch_id(
 
 def state_path(database: str | None, name: str) -> Path:
     """Return the path of the state file. Raises click.UsageError for one that cannot be used."""
-    folder: Path = llm.user_dir()  # type: ignore[no-untyped-call]
     if database:
-        if Path(database).resolve() == (folder / "logs.db").resolve():
+        if is_same_file(database, log_path()):
             raise click.UsageError(
                 "-d cannot be logs.db: other prompts could not be logged while the batch runs"
             )
+        folder = os.path.dirname(database) or "."
+        if not os.path.exists(folder):
+            raise click.UsageError(f"-d cannot be {database}: there is no folder {folder}")
         return Path(database)
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
         raise click.UsageError("--name is not letters, digits, hyphens, underscores and dots")
-    return folder / "evolink-batches" / f"{name}.db"
+    return log_path().parent / "evolink-batches" / f"{name}.db"
+
+
+def check_output(
+    path: str, source: str, attached: Iterable[tuple[str, str]], database: Path
+) -> None:
+    """Raise click.UsageError if the output would replace a file that the batch uses.
+
+    `source` is the path of the table, "" with --sql.
+    """
+    used: list[tuple[str | Path, str]] = [(file, "is a database of --sql") for _, file in attached]
+    used += [(database, "is the state file"), (log_path(), "is llm's log")]
+    if source not in ("", "-"):
+        used.append((source, "is the input"))
+    for file, what in used:
+        if is_same_file(path, file):
+            raise click.UsageError(f"-O cannot be {path}, which {what}: name another file")
+
+
+def log_path() -> Path:
+    """Return the path of llm's log."""
+    folder: Path = llm.user_dir()  # type: ignore[no-untyped-call]
+    return folder / "logs.db"
+
+
+def is_same_file(path: str | Path, other: str | Path) -> bool:
+    """Return whether two paths name one file, which need not exist."""
+    with suppress(OSError):
+        return os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)

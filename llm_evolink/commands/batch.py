@@ -14,7 +14,7 @@ from ..batch.ask import key_of
 from ..batch.display import Cost, estimate, summary
 from ..batch.errors import BatchError
 from ..batch.formats import FORMATS
-from ..batch.location import batch_id, state_path
+from ..batch.location import batch_id, check_output, state_path
 from ..batch.output import AtomicFile, Output
 from ..batch.preview import preview
 from ..batch.progress import Limits
@@ -40,13 +40,34 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 COUNT = click.IntRange(min=1)
 
 
+def _not_empty(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the value. Raises click.BadParameter for "": the shell's variable may be unset."""
+    if value == "":
+        raise click.BadParameter("it is empty")
+    return value
+
+
+def _file(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return the path, None for "-". Raises click.BadParameter for an empty one."""
+    return None if value == "-" else _not_empty(context, option, value)
+
+
 @click.command()
 @click.argument("arguments", nargs=-1, metavar="[FILE|-] [PROMPT]")
 @click.option("--format", "file_format", type=click.Choice(FORMATS), help="Format of the file.")
 @click.option(
-    "--id", "id_column", metavar="COLUMN", help="Column of unique ids.  [default: the first]"
+    "--id",
+    "id_column",
+    metavar="COLUMN",
+    callback=_not_empty,
+    help="Column of unique ids.  [default: the first]",
 )
-@click.option("--sql", metavar="QUERY", help="Ask about the rows of this query instead of a file.")
+@click.option(
+    "--sql",
+    metavar="QUERY",
+    callback=_not_empty,
+    help="Ask about the rows of this query instead of a file.",
+)
 @click.option(
     "--attach",
     type=(str, click.Path(exists=True, dir_okay=False)),
@@ -55,10 +76,22 @@ COUNT = click.IntRange(min=1)
     help="SQLite database for --sql, under this alias. Repeatable.",
 )
 @click.option("-s", "--system", help="System prompt, with columns as in the prompt.")
-@click.option("-t", "--template", help="Template of llm; its variables are columns.")
-@click.option("-m", "--model", "model_id", help=f"Model to use.  [default: {MODEL_ID}]")
+@click.option(
+    "-t", "--template", callback=_not_empty, help="Template of llm; its variables are columns."
+)
+@click.option(
+    "-m",
+    "--model",
+    "model_id",
+    callback=_not_empty,
+    help=f"Model to use.  [default: {MODEL_ID}]",
+)
 @click.option("-o", "--option", "options", type=(str, str), multiple=True, help="Model option.")
-@click.option("--schema", help="JSON schema, concise schema, file or schema id, as in llm.")
+@click.option(
+    "--schema",
+    callback=_not_empty,
+    help="JSON schema, concise schema, file or schema id, as in llm.",
+)
 @click.option(
     "-a",
     "--attachment",
@@ -68,10 +101,16 @@ COUNT = click.IntRange(min=1)
 @click.option(
     "-f", "--fragment", multiple=True, help="Fragment of llm before each prompt. Repeatable."
 )
-@click.option("--key", help="API key to use.")
-@click.option("--name", help="Id of the batch.  [default: a hash of input and request]")
+@click.option("--key", callback=_not_empty, help="API key to use.")
 @click.option(
-    "-d", "--database", type=click.Path(dir_okay=False), help="State file with the answers."
+    "--name", callback=_not_empty, help="Id of the batch.  [default: a hash of input and request]"
+)
+@click.option(
+    "-d",
+    "--database",
+    type=click.Path(dir_okay=False),
+    callback=_not_empty,
+    help="State file with the answers.",
 )
 @click.option("--again", is_flag=True, help="Also ask the rows that have an answer.")
 @click.option(
@@ -102,6 +141,7 @@ COUNT = click.IntRange(min=1)
     "-O",
     "--output",
     type=click.Path(dir_okay=False),
+    callback=_file,
     help="Replace this file by the output when all rows are done.",
 )
 @click.option(
@@ -154,6 +194,8 @@ def _run(stack: ExitStack, **flags: Any) -> int:
     stack.callback(table.close)
     name = flags["name"] or batch_id(path, flags["sql"], flags["attach"], template)
     database = state_path(flags["database"], name)
+    if flags["output"]:
+        check_output(flags["output"], path, flags["attach"], database)
     table.check(requests.columns)
     requests.refuse_constant(table.columns, QUOTES)
     count = min(table.ids.count, flags["limit"] or table.ids.count)

@@ -69,6 +69,25 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
             2,
             "--name is not letters, digits, hyphens, underscores and dots",
         ),
+        *[
+            (["FILE", "$text", option, ""], 2, f"Invalid value for {names}: it is empty")
+            for option, names in (
+                ("-O", "'-O' / '--output'"),
+                ("-d", "'-d' / '--database'"),
+                ("-m", "'-m' / '--model'"),
+                ("-t", "'-t' / '--template'"),
+                ("--name", "'--name'"),
+                ("--id", "'--id'"),
+                ("--key", "'--key'"),
+                ("--sql", "'--sql'"),
+                ("--schema", "'--schema'"),
+            )
+        ],
+        (
+            ["FILE", "$text", "-d", "/nonexistent/folder/x.db"],
+            2,
+            "-d cannot be /nonexistent/folder/x.db: there is no folder /nonexistent/folder",
+        ),
         (["FILE", "$text", "-T", "tool"], 2, "No such option"),
         (["FILE", "$text", "--attach", "a", "FILE"], 2, "--attach needs --sql"),
         (["--sql", "select 1 as id", "a", "b"], 2, "Too many arguments: give PROMPT alone"),

@@ -119,6 +119,48 @@ def test_an_output_that_cannot_be_written_is_reported_before_anything_is_asked(
     assert model.asked == []
 
 
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("reviews.csv", "is the input"),
+        ("link.csv", "is the input"),
+        ("state.db", "is the state file"),
+        ("new.db", "is the state file"),
+        ("shop.db", "is a database of --sql"),
+        ("user/logs.db", "is llm's log"),
+    ],
+)
+def test_an_output_that_is_a_file_of_the_batch_is_refused(
+    model, llm_in_process, table, database, tmp_path, user_path, monkeypatch, output, what
+):
+    monkeypatch.chdir(tmp_path)
+    table(2)
+    (tmp_path / "link.csv").symlink_to("reviews.csv")
+    (tmp_path / "shop.db").touch()
+    (tmp_path / "user").symlink_to(user_path)
+    state = "./new.db" if output == "new.db" else "state.db"
+    source = ["reviews.csv"]
+    if output == "shop.db":
+        source = ["--sql", "select 1 as id", "--attach", "shop", "shop.db"]
+    before = (tmp_path / "reviews.csv").read_bytes(), database.read_bytes()
+    done = llm_in_process("evolink", "batch", *source, "$id", "-d", state, "-O", output)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: -O cannot be {output}, which {what}: name another file"
+    )
+    assert ((tmp_path / "reviews.csv").read_bytes(), database.read_bytes()) == before
+    assert model.asked == []
+
+
+def test_a_hyphen_as_output_is_standard_output(model, batch, table, tmp_path, monkeypatch, answers):
+    monkeypatch.chdir(tmp_path)
+    done = batch(table(1), "$text", "-O", "-")
+
+    assert answers(done)[0]["answer"] == "answer to review 1, good"
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_cut_answer_prints_no_notice_of_the_model(model, batch, table, answers):
     model.respond = lambda *_: Answer("half", "length")
     done = batch(table(2), "$text")
