@@ -2,6 +2,10 @@
 
 import json
 import os
+import resource
+import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -79,3 +83,34 @@ def log_with_a_prompt(_migrated, batches, user_path, llm_command):
 
     shutil.copy(_migrated, user_path / "logs.db")
     assert llm_command("-m", "gemini-3.5-flash", "hello").returncode == 0
+
+
+@pytest.fixture
+def few_files():
+    """Limit the files that this process may have open at once to 128."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_more_batches_than_files_that_may_be_open(batches, llm_in_process, user_path, few_files):
+    folder = user_path / "evolink-batches"
+    for number in range(150):
+        shutil.copy(folder / "mails.db", folder / f"{number}.db")
+
+    found = llm_in_process("evolink", "usage", "--json")
+
+    assert (found.returncode, json.loads(found.stdout)["total"]["prompts"]) == (0, 305)
+
+
+def test_a_file_of_a_batch_that_was_killed_as_it_began_is_skipped(
+    batches, llm_in_process, user_path
+):
+    folder = user_path / "evolink-batches"
+    (folder / "empty.db").touch()
+    with closing(sqlite3.connect(folder / "begun.db")) as connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("create table evolink_rows (row_id)")
+
+    assert counts(usage(llm_in_process)) == ({"reviews": 3, "mails": 2}, 0)

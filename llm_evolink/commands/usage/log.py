@@ -27,6 +27,7 @@ _DETAILS = {
     ),
     "image_tokens": ("prompt_tokens_details.image_tokens",),
 }
+_BATCHES = "evolink-batches"  # The folder of state files, in llm's folder.
 _COLUMNS = (
     "model",
     "datetime_utc",
@@ -62,7 +63,7 @@ class Selection:
 
 def log_paths(folder: Path) -> list[Path]:
     """Return the paths of llm's log and of the state files of batches, in llm's folder."""
-    log, batches = folder / "logs.db", sorted((folder / "evolink-batches").glob("*.db"))
+    log, batches = folder / "logs.db", sorted((folder / _BATCHES).glob("*.db"))
     return [log, *batches] if log.exists() or not batches else batches
 
 
@@ -70,9 +71,11 @@ def read_groups(paths: Sequence[Path], by: str, selection: Selection) -> Iterato
     """Yield sums for each label, model and server; groups with the same label are adjacent.
 
     Sums are floats, None where no prompt has the count. Raises ClickException when a database
-    is missing, unreadable or not one of llm.
+    is missing, unreadable or not one of llm. Files without a log are skipped in the folder of
+    batches.
     """
-    groups = [_read(path, by, selection) for path in paths]
+    # Each database is closed before the next is opened: there can be more than open files.
+    groups = [list(_read(path, by, selection)) for path in paths]
     return merge(*groups, key=lambda group: group["key"] or "")
 
 
@@ -87,6 +90,8 @@ def _read(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
             connection.row_factory = sqlite3.Row
             columns = _columns(connection)
             if not columns.keys() & {"turns", "responses"}:
+                if path.parent.name == _BATCHES:
+                    return
                 raise click.ClickException(f"{path} is not a log database of llm")
             where, parameters = _where(selection)
             is_batch = "evolink_rows" in columns
