@@ -23,6 +23,7 @@ from .results import Result
 from .run import NOT_READ, Run
 from .state import State
 from .table import Row, columns_error
+from .template import check_options
 
 
 class Options(TypedDict, total=False):
@@ -136,6 +137,9 @@ def _open(
         options=options.get("options", {}),
     )
     model = llm.get_async_model(template.model_id)
+    # One hash for an alias and the id, and for 0 and 0.0.
+    template.model_id = model.model_id
+    template.options = check_options(model, template.options)
     requests = Requests(template, server_of(model))
     key = key_of(model, options.get("key"))
     rates = Rates(options.get("rpm"), options.get("tpm"))

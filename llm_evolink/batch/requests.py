@@ -16,6 +16,7 @@ import llm
 from ..connection.settings import other_server
 from .errors import BatchError
 from .formats import Cells
+from .results import check_schema
 
 _LATIN = "_a-zA-ZÀ-ÖØ-öø-ɏ"
 NAME = rf"[{_LATIN}][{_LATIN}0-9]*|[^\W\d]\w*"
@@ -95,6 +96,8 @@ class Requests:
         """
         if not template.prompt and not template.attachments and not template.fragments:
             raise BatchError("Give a prompt, such as 'Sentiment of this review: $text'")
+        if template.schema is not None:
+            check_schema(template.schema)
         self.template = template
         used: set[str] = set()
         self._prompt = _compiled(template.prompt, "The prompt", used)

@@ -1,12 +1,14 @@
 """Result of a row: an answer or a failure."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..chat.finish_reason import Ending, classify
 from ..failures import BILLED
+from .errors import BatchError
 
 CUT = "cut"
 """Failure of an answer that the token limit or a content filter cut."""
@@ -89,6 +91,19 @@ def cut_error(response_json: Any) -> str | None:
     return _CUTS.get(classify(str(reason or "")))
 
 
+def check_schema(schema: Any) -> None:
+    """Raise BatchError for a JSON Schema whose parts that parse() reads are not valid."""
+    if not isinstance(schema, dict):
+        raise BatchError("The schema is not a JSON Schema: it must be an object")
+    properties = schema.get("properties", {})
+    if not isinstance(properties, dict):
+        raise BatchError("The schema is not a JSON Schema: 'properties' must be an object")
+    for each in (schema, *properties.values()):
+        required = each.get("required", []) if isinstance(each, dict) else []
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            raise BatchError("The schema is not a JSON Schema: 'required' must be a list of names")
+
+
 def parse(text: str, schema: dict[str, Any] | None) -> Any:
     """Return the text, or with a schema its JSON value. Raises ValueError.
 
@@ -97,28 +112,33 @@ def parse(text: str, schema: dict[str, Any] | None) -> Any:
     if schema is None:
         return text
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         raise ValueError("The answer is not JSON") from None
     _check(value, schema, "The answer")
-    for name, property_schema in (schema.get("properties") or {}).items():
+    for name, property_schema in schema.get("properties", {}).items():
         if isinstance(value, dict) and name in value and isinstance(property_schema, dict):
             _check(value[name], property_schema, f"{name!r}")
     return value
 
 
-def _refuse_constant(name: str) -> None:
-    """Raise ValueError for NaN and Infinity, which are not JSON."""
-    raise ValueError(name)
+def _finite(text: str) -> float:
+    """Return the number. Raises ValueError for one that JSON cannot hold, such as 1e999 and NaN."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _check(value: Any, schema: dict[str, Any], what: str) -> None:
     expected = schema.get("type")
     wanted = _TYPES.get(expected) if isinstance(expected, str) else None
+    if expected == "integer" and isinstance(value, float) and value.is_integer():
+        return  # JSON Schema takes 1.0 as an integer.
     is_wrong_bool = isinstance(value, bool) and expected in ("integer", "number")
     if wanted and (not isinstance(value, wanted) or is_wrong_bool):
         raise ValueError(f"{what} does not fit the schema: it is not of type {expected}")
     if isinstance(value, dict):
-        missing = [name for name in schema.get("required") or () if name not in value]
+        missing = [name for name in schema.get("required", ()) if name not in value]
         if missing:
             raise ValueError(f"{what} does not fit the schema: it lacks {', '.join(missing)}")

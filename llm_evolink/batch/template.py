@@ -87,10 +87,8 @@ def check_options(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     try:
         values = {name: value for name, value in model.Options(**options) if value is not None}
     except pydantic.ValidationError as error:
-        problems = [
-            f"{each['loc'][0] if each['loc'] else ''} {each['msg']}" for each in error.errors()
-        ]
-        raise BatchError(f"Invalid option: {'; '.join(problems)}") from None
+        problems = [": ".join([*map(str, each["loc"]), each["msg"]]) for each in error.errors()]
+        raise BatchError(f"Invalid option {'; '.join(problems)}") from None
     return values
 
 

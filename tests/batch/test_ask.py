@@ -174,6 +174,38 @@ def test_rows_that_cannot_be_asked(model, database, rows, message):
         list(ask(rows, "$text", database=database))
 
 
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ("label", "it must be an object"),
+        ([], "it must be an object"),
+        ({"properties": [1]}, "'properties' must be an object"),
+        ({"required": True}, "'required' must be a list of names"),
+        ({"required": [1]}, "'required' must be a list of names"),
+        ({"properties": {"n": {"required": "n"}}}, "'required' must be a list of names"),
+    ],
+    ids=str,
+)
+def test_a_schema_that_is_none_is_refused(model, asked, schema, problem):
+    assert asked(2, schema=schema) == ({}, f"The schema is not a JSON Schema: {problem}")
+    assert model.asked == []
+
+
+def test_an_option_that_cannot_be_used_is_refused(model, asked):
+    message = "Invalid option temperature: Input should be less than or equal to 2"
+
+    assert asked(2, options={"temperature": 9}) == ({}, message)
+    assert model.asked == []
+
+
+def test_an_alias_and_a_number_of_another_type_are_the_same_request(model, asked):
+    asked(2, options={"temperature": 0})
+    asked(2, options={"temperature": 0.0}, model="evolink/gemini-3.5-flash")
+    asked(2, options={"temperature": "0"})
+
+    assert len(model.asked) == 2
+
+
 def test_a_prompt_without_a_column_is_refused(model, asked):
     assert asked(2, "Sentiment: ") == (
         {},

@@ -41,7 +41,22 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
             1,
             "No key found - add one using 'llm keys set openai'",
         ),
-        (["FILE", "$text", "-o", "temperature", "9"], 1, "Invalid option: temperature "),
+        (["FILE", "$text", "-o", "temperature", "9"], 1, "Invalid option temperature: Input "),
+        (
+            ["FILE", "$text", "-o", "foo", "1"],
+            1,
+            "Invalid option foo: There is no such option; llm models --options lists them",
+        ),
+        (
+            ["FILE", "$text", "--schema", '{"required": true}'],
+            1,
+            "The schema is not a JSON Schema: 'required' must be a list of names",
+        ),
+        (
+            ["FILE", "$text", "--schema", "[1].json"],
+            1,
+            "The schema is not a JSON Schema: it must be an object",
+        ),
         (["FILE", "$text", "--schema", "none"], 1, "The schema cannot be used: "),
         (
             ["FILE", "$text", "-t", "none"],
@@ -97,9 +112,11 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
     ],
 )
 def test_invalid_input_is_refused_before_anything_is_written(
-    model, llm_in_process, table, user_path, monkeypatch, arguments, code, message
+    model, llm_in_process, table, user_path, tmp_path, monkeypatch, arguments, code, message
 ):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "[1].json").write_text("[1]")
     path = table(2)
     arguments = [path if each == "FILE" else each for each in arguments]
     done = llm_in_process("evolink", "batch", *arguments)

@@ -1,5 +1,6 @@
 """Rows that fail: what is tried again, and what ends a run."""
 
+import json
 import threading
 
 import pytest
@@ -258,6 +259,8 @@ def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(
     [
         ("not json", "The answer is not JSON"),
         ('{"n": NaN}', "The answer is not JSON"),
+        ('{"n": 1, "m": 1e999}', "The answer is not JSON"),
+        ('{"n": 1.5}', "'n' does not fit the schema: it is not of type integer"),
         ("[1]", "The answer does not fit the schema: it is not of type object"),
         ("{}", "The answer does not fit the schema: it lacks n"),
         ('{"n": "1"}', "'n' does not fit the schema: it is not of type integer"),
@@ -279,6 +282,19 @@ def test_an_answer_that_does_not_parse_fails_keeps_its_text_and_is_asked_again(
     assert len(model.asked) == 2
     results, _ = asked(1, schema=SCHEMA)
     assert (results["0"].answer, results["0"].reused) == ({"n": 1}, True)
+
+
+@pytest.mark.parametrize("text", ['{"n": 1.0}', '{"n": 1e2}'])
+def test_an_integer_may_be_written_as_a_number_with_a_fraction_of_zero(model, text, asked):
+    model.respond = lambda *_: text
+    for _ in range(2):
+        results, _ = asked(1, schema=SCHEMA)
+
+    assert (results["0"].error, results["0"].answer, len(model.asked)) == (
+        None,
+        json.loads(text),
+        1,
+    )
 
 
 def test_an_answer_without_usage_has_no_tokens(model, asked):
