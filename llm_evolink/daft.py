@@ -32,7 +32,7 @@ except ModuleNotFoundError as error:
 
 from .batch.ask import key_of
 from .batch.errors import BatchError
-from .batch.formats import cell_text
+from .batch.formats import cells_of
 from .batch.pace import Pace, PauseTooLongError
 from .batch.rates import Rates
 from .batch.requests import Request, Requests, RequestTemplate
@@ -192,7 +192,7 @@ class _Asker:
 
     async def ask(self, values: Sequence[Any]) -> dict[str, Any]:
         """Return the result of a row. Raises an Exception for a row that cannot be answered."""
-        cells = dict(zip(self._job.columns, map(cell_text, values), strict=True))
+        cells = cells_of(zip(self._job.columns, values, strict=True))
         request = self._requests.build(cells)
         self._rows += 1
         try:

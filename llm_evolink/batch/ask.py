@@ -14,7 +14,7 @@ import llm
 from ..constants import MODEL_ID
 from ..errors import EvolinkError
 from .errors import BatchError
-from .formats import Cells, cell_text
+from .formats import cells_of
 from .ids import Ids
 from .progress import Limits
 from .rates import Rates
@@ -202,7 +202,10 @@ def _rows(
 ) -> Iterator[Row]:
     """Yield the rows with their ids. Raises BatchError for a row that cannot be asked."""
     for position, row in enumerate(rows):
-        cells: Cells = {str(name): cell_text(value) for name, value in row.items()}
+        try:
+            cells = cells_of(row.items())
+        except BatchError as error:
+            raise BatchError(f"row {position + 1}: {error}") from None
         if not cells:
             raise BatchError(f"row {position + 1} is empty")
         column = id_column or next(iter(cells))

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,30 +21,50 @@ Cells = dict[str, str]
 
 
 def cell_text(value: Any) -> str:
-    """Return the text of a cell.
+    """Return the text of a cell. Raises BatchError for binary data.
 
     None is "", and what JSON has a type for is JSON, except that a string is unchanged.
     """
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, float, list, tuple, dict)):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return json.dumps(value, ensure_ascii=False, default=cell_text)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        raise BatchError("binary data, which cannot be part of a prompt")
     return "" if value is None else str(value)
 
 
+def cells_of(columns: Iterable[tuple[Any, Any]]) -> Cells:
+    """Return the cells of a row from names and values. Raises BatchError for binary data."""
+    cells: Cells = {}
+    for name, value in columns:
+        try:
+            cells[str(name)] = cell_text(value)
+        except BatchError as error:
+            raise BatchError(f"the column {name} holds {error}") from None
+    return cells
+
+
 def guess_format(file: BinaryIO, path: str) -> str:
-    """Return the format that the suffix of the path names, else that of the first line."""
+    """Return the format that the suffix of the path names, else that of the first line.
+
+    Raises BatchError for a file that is not text.
+    """
     if suffix := _SUFFIXES.get(Path(path).suffix.lower()):
         return suffix
-    first = file.readline(65536).removeprefix(b"\xef\xbb\xbf").strip()
-    if first.startswith(b"["):
+    first = file.readline(65536)
+    if b"\0" in first:
+        raise BatchError("is not text: give a file in CSV, TSV, JSON or JSON lines")
+    start = first.removeprefix(b"\xef\xbb\xbf").strip()
+    if start.startswith(b"["):
         return "json"
-    if first.startswith(b"{"):
+    if start.startswith(b"{"):
+        rest = b"" if first.endswith(b"\n") else file.readline()
         with suppress(ValueError, RecursionError):
-            json.loads(first)
+            json.loads(start + rest)
             return "nl"
         return "json"
-    return "tsv" if b"\t" in first and b"," not in first else "csv"
+    return "tsv" if b"\t" in start and b"," not in start else "csv"
 
 
 def read_rows(file: BinaryIO, file_format: str) -> Iterator[tuple[int, Cells]]:
@@ -136,7 +156,7 @@ def _json(file: BinaryIO) -> Iterator[tuple[int, Cells]]:
 def _object(row: Any, where: str) -> Cells:
     if not isinstance(row, Mapping) or not row:
         raise BatchError(f"{where}: not a JSON object")
-    return {name: cell_text(value) for name, value in row.items()}
+    return cells_of(row.items())
 
 
 def refuse_duplicates(names: list[str]) -> None:

@@ -42,6 +42,7 @@ def _shown(requests: Requests, row_id: str, request: Request) -> dict[str, Any]:
         "id": row_id,
         "model": template.model_id,
         "system": request.system,
+        "system_fragments": template.system_fragments,
         "fragments": template.fragments,
         "prompt": request.prompt,
         "attachments": [each.path or each.url for each in request.attachments],

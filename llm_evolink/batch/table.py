@@ -107,6 +107,9 @@ def open_table(
     except OSError:
         file.close()
         raise BatchError(f"{path} cannot be read twice; use - to read a pipe") from None
+    except BatchError as error:
+        file.close()
+        raise BatchError(f"{name} {error}") from None
     chosen = file_format
     unit = "item" if chosen == "json" else "line"
     return Table(name, lambda: read_rows(file, chosen), id_column, unit, file.close)

@@ -167,6 +167,7 @@ def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows)
         ([{"id": 1, "text": "a"}, {"id": 1, "text": "b"}], "row 2: the id '1' is already"),
         ([{"id": "", "text": "a"}], "row 1: the id is empty"),
         ([{}], "row 1 is empty"),
+        ([{"id": 1, "text": b"a"}], "row 1: the column text holds binary data, which cannot be"),
     ],
 )
 def test_rows_that_cannot_be_asked(model, database, rows, message):

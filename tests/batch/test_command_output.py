@@ -72,6 +72,19 @@ def test_csv_has_a_column_for_each_property(model, batch, table):
     )
 
 
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", 'a"b'])
+def test_a_csv_cell_may_hold_line_ends(model, batch, table, tmp_path, text):
+    model.respond = lambda *_: text
+    path = tmp_path / "answers.csv"
+    batch(table(1), "$text", "--csv", "-O", str(path))
+
+    content = path.read_bytes().decode()
+    header, row = csv.reader(io.StringIO(content, newline=""))
+    assert row[header.index("answer")] == text
+    assert content.endswith(f"{row[-1]}\n")
+    assert not content.endswith("\r\n")
+
+
 def test_csv_without_a_schema_has_one_column(model, batch, table):
     done = batch(table(1), "$text", "--csv")
 

@@ -58,6 +58,19 @@ def test_a_dry_run_shows_counts_and_the_first_request_and_writes_nothing(
     assert not (user_path / "evolink-batches").exists()
 
 
+def test_a_dry_run_shows_the_fragments(model, batch, table, user_path, tmp_path):
+    (user_path / "templates").mkdir(parents=True)
+    for name in ("one", "two", "three"):
+        (tmp_path / name).write_text(f"Text {name}.")
+    template = f"prompt: $text\nfragments: [{tmp_path}/one]\nsystem_fragments: [{tmp_path}/two]\n"
+    (user_path / "templates" / "t.yaml").write_text(template)
+    done = batch(table(1), "-t", "t", "-f", str(tmp_path / "three"), "--dry-run")
+
+    request = json.loads(done.stdout.partition("\n")[2])
+    assert request["fragments"] == ["Text one.", "Text three."]
+    assert request["system_fragments"] == ["Text two."]
+
+
 def test_a_dry_run_after_a_run_leaves_the_state_as_it_is(model, batch, table, database, tmp_path):
     path = table(3)
     batch(path, "$text", "--limit", "2")

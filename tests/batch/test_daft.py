@@ -83,6 +83,14 @@ def test_prompts_are_templates_over_the_columns(model):
     assert (body["temperature"], body["seed"]) == (0, 7)
 
 
+def test_a_row_of_binary_data_is_an_error(model):
+    assert (
+        results(table(b"\xff", b"\x00"))
+        == [failure("the column prompt holds binary data, which cannot be part of a prompt")] * 2
+    )
+    assert model.asked == []
+
+
 def test_an_answer_fits_the_schema_or_is_an_error(model):
     model.respond = lambda text, _: text
     texts = ['{"n": 1}', "one", '{"n": "1"}']

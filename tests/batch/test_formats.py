@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from llm_evolink.batch import BatchError
-from llm_evolink.batch.formats import cell_text, guess_format, read_rows
+from llm_evolink.batch.formats import cell_text, cells_of, guess_format, read_rows
 from llm_evolink.batch.table import open_table
 
 
@@ -19,6 +19,8 @@ from llm_evolink.batch.table import open_table
         (b'{"a": 1}\n{"a": 2}', "nl"),
         (b'{\n"a": 1}', "json"),
         (b'{"a": ' + b"[" * 60_000, "json"),
+        (b'{"a": "%s"}\n{"a": "b"}' % (b"x" * 70_000), "nl"),
+        (b'{"a": "%s",\n"b": 1}' % (b"x" * 70_000), "json"),
         (b"id\ttext\n", "tsv"),
         (b"id,text\t\n", "csv"),
         (b"", "csv"),
@@ -63,6 +65,36 @@ def test_a_malformed_file_is_reported_by_line(content, file_format, message):
 )
 def test_the_text_of_a_cell(value, text):
     assert cell_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ({"id": 1, "image": b"\xff\x00"}, "image"),
+        ({"id": bytearray(b"a")}, "id"),
+        ({"id": 1, "images": [memoryview(b"a")]}, "images"),
+    ],
+)
+def test_binary_data_is_refused(row, column):
+    with pytest.raises(BatchError) as error:
+        cells_of(row.items())
+    assert error.value.message == (
+        f"the column {column} holds binary data, which cannot be part of a prompt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.xlsx", b"PK\x03\x04\x14\x00"), ("a", b"SQLite format 3\0")]
+)
+def test_a_file_that_is_not_text_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(BatchError) as error:
+        open_table(str(path))
+    assert error.value.message == (
+        f"{path} is not text: give a file in CSV, TSV, JSON or JSON lines"
+    )
 
 
 def test_a_file_that_cannot_be_read_is_reported():
