@@ -17,6 +17,7 @@ from ..constants import MODEL_ID
 from .errors import BatchError
 from .requests import RequestTemplate
 
+_NO_SCHEMA = "not JSON, a file, a schema id or a concise schema, such as 'label, confidence float'"
 _REFUSED = ("tools", "functions", "extract", "extract_last")
 
 
@@ -102,7 +103,10 @@ def read_schema(text: str | None) -> dict[str, Any] | None:
                 log, text, load_template
             )
     except Exception as error:  # From a template, a file or the log.
-        raise _in_one_line("The schema cannot be used", error) from None
+        shown = repr(text if len(text) < 100 else f"{text[:99]}…")
+        if str(error) == "Invalid schema":
+            raise BatchError(f"The schema {shown} is {_NO_SCHEMA}") from None
+        raise _in_one_line(f"The schema {shown} cannot be used", error) from None
     return schema
 
 

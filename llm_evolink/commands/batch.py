@@ -1,6 +1,7 @@
 """`llm evolink batch`."""
 
 import asyncio
+import os
 import sys
 from contextlib import ExitStack
 from itertools import islice
@@ -174,7 +175,7 @@ def batch(**flags: Any) -> None:
 
 def _run(stack: ExitStack, **flags: Any) -> int:
     """Run the batch; return the exit code. Raises click.ClickException."""
-    path, prompt = _input(flags["arguments"], flags["sql"], flags["attach"])
+    path, prompt = _input(flags["arguments"], flags["sql"], flags["attach"], flags["template"])
     template, model = read_prompt(
         prompt,
         system=flags["system"],
@@ -254,7 +255,10 @@ def _run(stack: ExitStack, **flags: Any) -> int:
 
 
 def _input(
-    arguments: tuple[str, ...], sql: str | None, attach: tuple[tuple[str, str], ...]
+    arguments: tuple[str, ...],
+    sql: str | None,
+    attach: tuple[tuple[str, str], ...],
+    template: str | None,
 ) -> tuple[str, str | None]:
     """Return the path, "" with --sql, and the prompt. Raises click.UsageError."""
     if attach and not sql:
@@ -267,7 +271,13 @@ def _input(
         return "", arguments[0] if arguments else None
     if not arguments:
         raise click.UsageError("Give a FILE, - for standard input, or --sql")
-    return arguments[0], arguments[1] if len(arguments) > 1 else None
+    path, prompt = arguments[0], arguments[1] if len(arguments) > 1 else None
+    if not prompt and not template and path != "-" and not os.path.exists(path):
+        raise click.UsageError(
+            f"{path!r} was taken as the FILE, and there is no such file: give FILE, or - for "
+            "standard input, and PROMPT"
+        )
+    return path, prompt
 
 
 def _cost(model_id: str, *, needed: bool) -> Cost | None:

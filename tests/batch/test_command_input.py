@@ -16,6 +16,13 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
     [
         (["FILE"], 1, "Give a prompt, such as 'Sentiment of this review: $text'"),
         ([], 2, "Give a FILE, - for standard input, or --sql"),
+        (
+            ["rate $text"],
+            2,
+            "'rate $text' was taken as the FILE, and there is no such file: give FILE, or - for "
+            "standard input, and PROMPT",
+        ),
+        (["none.csv", "$text"], 1, "none.csv cannot be read: No such file or directory"),
         (["FILE", "$text", "more"], 2, "Too many arguments: give FILE and PROMPT"),
         (["FILE", "$stars"], 1, "FILE, there is no column stars; the columns are id, text"),
         (
@@ -57,7 +64,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
             1,
             "The schema is not a JSON Schema: it must be an object",
         ),
-        (["FILE", "$text", "--schema", "none"], 1, "The schema cannot be used: "),
+        (
+            ["FILE", "$text", "--schema", "none.json"],
+            1,
+            "The schema 'none.json' is not JSON, a file, a schema id or a concise schema, such as "
+            "'label, confidence float'",
+        ),
         (
             ["FILE", "$text", "-t", "none"],
             1,
@@ -77,7 +89,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
         (
             ["FILE", "$text", "--schema", f"t:{UNREACHABLE}"],
             1,
-            f"The schema cannot be used: {REFUSED}",
+            f"The schema 't:{UNREACHABLE}' cannot be used: {REFUSED}",
         ),
         (
             ["FILE", "$text", "--name", "../x"],
