@@ -26,8 +26,10 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "daft":
         raise
+    from .extra import install_command
+
     raise ModuleNotFoundError(
-        "llm_evolink.daft needs an extra: llm install 'llm-evolink[daft]'", name="daft"
+        f"llm_evolink.daft needs an extra: {install_command('daft')}", name="daft"
     ) from None
 
 from .batch.ask import key_of

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from llm_evolink.extra import install_command
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -102,4 +104,4 @@ def test_the_module_for_daft_names_its_extra(monkeypatch):
     with pytest.raises(ModuleNotFoundError) as raised:
         importlib.import_module("llm_evolink.daft")
 
-    assert str(raised.value) == ("llm_evolink.daft needs an extra: llm install 'llm-evolink[daft]'")
+    assert str(raised.value) == f"llm_evolink.daft needs an extra: {install_command('daft')}"

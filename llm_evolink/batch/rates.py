@@ -3,6 +3,7 @@
 import asyncio
 import math
 
+from ..extra import install_command
 from .errors import BatchError
 from .results import Tokens
 
@@ -32,9 +33,7 @@ class Rates:
         try:
             from aiolimiter import AsyncLimiter
         except ModuleNotFoundError:
-            raise BatchError(
-                "rpm and tpm need an extra: llm install 'llm-evolink[batch]'"
-            ) from None
+            raise BatchError(f"rpm and tpm need an extra: {install_command('batch')}") from None
         if rpm:
             # AsyncLimiter(rpm, 60) would let twice as many start in the first minute.
             self._requests = AsyncLimiter(1, 60 / rpm)

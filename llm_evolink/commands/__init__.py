@@ -50,5 +50,7 @@ def _unusable(name: str, about: str, reason: str) -> click.Command:
 
 
 def _missing_packages() -> str:
-    command_line = import_module(".extra", __package__).install_command("sandbox")
+    from ..extra import install_command
+
+    command_line = install_command("sandbox")
     return f"the sandbox needs packages that are not installed; add them with: {command_line}"

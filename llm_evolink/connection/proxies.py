@@ -38,8 +38,10 @@ def proxy_for(url: httpx.URL) -> httpx.Proxy | None:
             f"{variable} is not the URL of an http://, https:// or socks5:// proxy"
         )
     if proxy.scheme in _SOCKS and not find_spec("socksio"):
+        from ..extra import install_command  # Every prompt imports this module.
+
         raise InvalidRequestError(
-            f"{variable} is a SOCKS proxy, which needs: llm install 'llm-evolink[socks]'"
+            f"{variable} is a SOCKS proxy, which needs: {install_command('socks')}"
         )
     keep_credentials_out(proxy.username, proxy.password)
     return httpx.Proxy(proxy, ssl_context=tls.tls_context() if proxy.scheme == "https" else None)

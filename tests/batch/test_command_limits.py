@@ -2,6 +2,7 @@
 
 import json
 
+from llm_evolink.extra import install_command
 from tests.scripted_server import Answer, Refusal
 
 
@@ -49,7 +50,7 @@ def test_rates_without_their_extra(model, batch, table, monkeypatch):
     done = batch(table(2), "$text", "--rpm", "60")
 
     assert (done.returncode, model.asked) == (1, [])
-    assert done.stderr == "Error: rpm and tpm need an extra: llm install 'llm-evolink[batch]'\n"
+    assert done.stderr == f"Error: rpm and tpm need an extra: {install_command('batch')}\n"
 
 
 def test_rates_that_allow_everything(model, batch, table):

@@ -11,6 +11,7 @@ import pytest
 from generated_client import SERVERS
 from llm_evolink import errors, redaction
 from llm_evolink.connection import clients, network, proxies
+from llm_evolink.extra import install_command
 from tests import scripted_server
 from tests.four_ways import STREAMED, SYNC_STREAMED, Way, ask, way_id
 from tests.llm_process import TIMEOUT
@@ -237,7 +238,7 @@ def test_a_socks_proxy_without_the_extra(monkeypatch):
         proxies.proxy_for(httpx.URL("https://evolink.invalid"))
 
     assert str(raised.value) == (
-        "ALL_PROXY is a SOCKS proxy, which needs: llm install 'llm-evolink[socks]'"
+        f"ALL_PROXY is a SOCKS proxy, which needs: {install_command('socks')}"
     )
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from llm_evolink.commands import extra
+from llm_evolink import extra
 
 RECEIPT = """
 [tool]
