@@ -47,12 +47,12 @@ def check_output(
 ) -> None:
     """Raise click.UsageError if the output would replace a file that the batch uses.
 
-    `source` is the path of the table, "" with --sql.
+    `source` is the path of the table, "-" for standard input, "" with --sql.
     """
     used: list[tuple[str | Path, str]] = [(file, "is a database of --sql") for _, file in attached]
     used += [(database, "is the state file"), (log_path(), "is llm's log")]
-    if source not in ("", "-"):
-        used.append((source, "is the input"))
+    if source:
+        used.append(("/dev/stdin" if source == "-" else source, "is the input"))
     for file, what in used:
         if is_same_file(path, file):
             raise click.UsageError(f"-O cannot be {path}, which {what}: name another file")

@@ -166,6 +166,16 @@ def test_an_output_that_is_a_file_of_the_batch_is_refused(
     assert model.asked == []
 
 
+def test_an_output_that_is_standard_input_is_refused(model, llm_command, table, database):
+    path = table(2)
+    command = ["evolink", "batch", "-", "$text", "-d", str(database), "-O", path]
+    with open(path) as source:
+        done = llm_command(*command, stdin=source)
+
+    assert (done.returncode, model.asked) == (2, [])
+    assert done.stderr.endswith(f"-O cannot be {path}, which is the input: name another file\n")
+
+
 def test_a_hyphen_as_output_is_standard_output(model, batch, table, tmp_path, monkeypatch, answers):
     monkeypatch.chdir(tmp_path)
     done = batch(table(1), "$text", "-O", "-")
