@@ -29,6 +29,7 @@ from ..batch.table import open_table
 from ..batch.template import read_prompt
 from ..batch.terminal import StandardOutput, ask_rows, sigterm_as_ctrl_c, without_notices
 from ..constants import MODEL_ID
+from .options import not_empty
 from .usage import prices
 
 INTERRUPTED = 130
@@ -41,16 +42,9 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 COUNT = click.IntRange(min=1)
 
 
-def _not_empty(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """Return the value. Raises click.BadParameter for "": the shell's variable may be unset."""
-    if value == "":
-        raise click.BadParameter("it is empty")
-    return value
-
-
 def _file(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """Return the path, None for "-". Raises click.BadParameter for an empty one."""
-    return None if value == "-" else _not_empty(context, option, value)
+    return None if not_empty(context, option, value) == "-" else value
 
 
 @click.command()
@@ -60,13 +54,13 @@ def _file(context: click.Context, option: click.Parameter, value: str | None) ->
     "--id",
     "id_column",
     metavar="COLUMN",
-    callback=_not_empty,
+    callback=not_empty,
     help="Column of unique ids.  [default: the first]",
 )
 @click.option(
     "--sql",
     metavar="QUERY",
-    callback=_not_empty,
+    callback=not_empty,
     help="Ask about the rows of this query instead of a file.",
 )
 @click.option(
@@ -78,19 +72,19 @@ def _file(context: click.Context, option: click.Parameter, value: str | None) ->
 )
 @click.option("-s", "--system", help="System prompt, with columns as in the prompt.")
 @click.option(
-    "-t", "--template", callback=_not_empty, help="Template of llm; its variables are columns."
+    "-t", "--template", callback=not_empty, help="Template of llm; its variables are columns."
 )
 @click.option(
     "-m",
     "--model",
     "model_id",
-    callback=_not_empty,
+    callback=not_empty,
     help=f"Model to use.  [default: {MODEL_ID}]",
 )
 @click.option("-o", "--option", "options", type=(str, str), multiple=True, help="Model option.")
 @click.option(
     "--schema",
-    callback=_not_empty,
+    callback=not_empty,
     help="JSON schema, concise schema, file or schema id, as in llm.",
 )
 @click.option(
@@ -102,15 +96,15 @@ def _file(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option(
     "-f", "--fragment", multiple=True, help="Fragment of llm before each prompt. Repeatable."
 )
-@click.option("--key", callback=_not_empty, help="API key to use.")
+@click.option("--key", callback=not_empty, help="API key to use.")
 @click.option(
-    "--name", callback=_not_empty, help="Id of the batch.  [default: a hash of input and request]"
+    "--name", callback=not_empty, help="Id of the batch.  [default: a hash of input and request]"
 )
 @click.option(
     "-d",
     "--database",
     type=click.Path(dir_okay=False),
-    callback=_not_empty,
+    callback=not_empty,
     help="State file with the answers.",
 )
 @click.option("--again", is_flag=True, help="Also ask the rows that have an answer.")

@@ -5,11 +5,11 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 import llm
 
+from ..options import not_empty
 from ..registered import registered_models
 from . import output, prices
 from .log import Selection, log_paths
@@ -27,13 +27,6 @@ def _price(value: str) -> float:
     raise click.BadParameter(f"{value!r} is not a price")
 
 
-def _not_empty(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Return the value. Raises click.BadParameter for an empty one: an unset variable, say."""
-    if "" in (value if isinstance(value, tuple) else [value]):
-        raise click.BadParameter("it is empty")
-    return value
-
-
 @click.command(short_help="Show how many tokens were used, and what they cost.")
 @click.option(
     "--by",
@@ -45,13 +38,13 @@ def _not_empty(context: click.Context, option: click.Parameter, value: Any) -> A
 @click.option(
     "--since",
     metavar="WHEN",
-    callback=_not_empty,
+    callback=not_empty,
     help="From this date (2026-11-23, today, yesterday) or time ago (7d, 24h).",
 )
 @click.option(
     "--until",
     metavar="WHEN",
-    callback=_not_empty,
+    callback=not_empty,
     help="Up to and including this date (2026-11-30), or up to a time ago (7d).",
 )
 @click.option("--utc", is_flag=True, help="Use days of UTC instead of your time zone's.")
@@ -60,7 +53,7 @@ def _not_empty(context: click.Context, option: click.Parameter, value: Any) -> A
     "--model",
     "models",
     multiple=True,
-    callback=_not_empty,
+    callback=not_empty,
     help="Count this model instead of EvoLink's. Repeatable.",
 )
 @click.option("--all", "every", is_flag=True, help="Count every model.")
@@ -80,14 +73,14 @@ def _not_empty(context: click.Context, option: click.Parameter, value: Any) -> A
     "--html",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    callback=_not_empty,
+    callback=not_empty,
     help="Write a web page with charts by day and model to FILE, - for standard output.",
 )
 @click.option(
     "-d",
     "--database",
     type=click.Path(dir_okay=False),
-    callback=_not_empty,
+    callback=not_empty,
     help="Path to log database.",
 )
 def usage(
