@@ -100,7 +100,7 @@ class EventTooLarge(StreamError):
 
 
 class IncompleteStream(StreamError):
-    """The stream ended without [DONE]."""
+    """The stream ended without [DONE], or is iterated over again after an error or a cancellation."""
 
 
 __all__ = [

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import httpx
@@ -196,6 +197,7 @@ class _Stream(Generic[T]):
     """
 
     _HOW = "with"
+    _reader: EventReader
 
     def __init__(
         self,
@@ -221,6 +223,13 @@ class _Stream(Generic[T]):
                 "and iterate over events inside"
             )
         return self._response
+
+    def _require_end(self) -> T | None:
+        """Return None at the end of the stream. Raises errors.IncompleteStream before it."""
+        if not self._reader.done:
+            what = "An earlier error or cancellation interrupted the stream"
+            raise self._failure(errors.IncompleteStream, what)
+        return None
 
     def _read(self, data: str, *, is_error: bool) -> T:
         """Return the event as a model, what read_other returns for any other event."""
@@ -298,12 +307,16 @@ class EventStream(_Stream[T]):
             response.close()
             raise
         self._response = response
-        self._events = self._iterate(response)
+        self._reader = EventReader(self._failure)
+        self._generator = self._iterate(response, self._reader)
+        # A generator that raised an error then stops as if it were complete.
+        self._events = chain(self._generator, iter(self._require_end, None))
         return self
 
     def __exit__(self, *args: object) -> None:
         """Close the response, and its connection if it was left before its end."""
-        self._events.close()
+        self._generator.close()
+        self._reader.done = True  # What is left does not have to be complete.
         self._opened().close()
 
     def __iter__(self) -> Iterator[T]:
@@ -311,8 +324,9 @@ class EventStream(_Stream[T]):
         self._opened()
         return self._events
 
-    def _iterate(self, response: httpx.Response) -> Generator[T, None, None]:
-        reader = EventReader(self._failure)
+    def _iterate(
+        self, response: httpx.Response, reader: EventReader
+    ) -> Generator[T, None, None]:
         # Named, because the response is closed as soon as nothing refers to the iterator.
         parts = response.iter_bytes()
         for part in parts:
@@ -367,6 +381,7 @@ class AsyncEventStream(_Stream[T]):
     async def __aexit__(self, *args: object) -> None:
         """Close the response, and its connection if it was left before its end."""
         self._is_over = True
+        self._reader.done = True  # What is left does not have to be complete.
         await self._opened().aclose()
 
     def __aiter__(self) -> Self:
@@ -378,6 +393,7 @@ class AsyncEventStream(_Stream[T]):
         """Return the next event."""
         self._opened()
         if self._is_over:
+            self._require_end()
             raise StopAsyncIteration
         self._is_over = True  # Unless there is another event: none follows an error.
         while not self._reader.done:

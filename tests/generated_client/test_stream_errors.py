@@ -1,5 +1,6 @@
 """Responses that are no event stream, invalid events, and streams that break off."""
 
+import asyncio
 import gzip
 import json
 import threading
@@ -10,10 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from generated_client import errors, responses
+from generated_client import errors, responses, text
+from generated_client.api.chat_completion import create_chat_completion_quick as api
 from generated_client.client import AuthenticatedClient
+from generated_client.models import ChatCompletionChunk
+from generated_client.responses import AsyncEventStream, EventStream
 from tests import scripted_server
-from tests.four_ways import KEY, SYNC_CALLS, Calls, connect
+from tests.four_ways import KEY, SYNC_CALLS, Calls, connect, request
 from tests.llm_process import TIMEOUT
 from tests.scripted_server import DONE, event, stream
 
@@ -214,6 +218,108 @@ def test_a_read_time_out_raises_the_error_of_httpx(calls: Calls) -> None:
     )
     [outcome] = calls.streams(client)
     assert (type(outcome.error), outcome.texts) == (httpx.ReadTimeout, ["a"])
+
+
+INTERRUPTED = "An earlier error or cancellation interrupted the stream"
+
+
+def test_an_interrupted_stream_does_not_look_complete(calls: Calls) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Stalling())
+
+    found: list[str] = []
+
+    def read_on(chunks: EventStream[ChatCompletionChunk]) -> None:
+        events = iter(chunks)
+        for again in (events, events, events, chunks, chunks):
+            try:
+                found.extend(map(text, again))
+            except (httpx.ReadTimeout, errors.IncompleteStream) as error:
+                found.append(str(error))
+
+    async def aread_on(chunks: AsyncEventStream[ChatCompletionChunk]) -> None:
+        for _ in range(6):
+            try:
+                found.append(text(await anext(chunks)))
+            except (httpx.ReadTimeout, errors.IncompleteStream) as error:
+                found.append(str(error))
+
+    async def stream_on() -> None:
+        async with api.asyncio_stream(client=client, body=request()) as chunks:
+            await aread_on(chunks)
+        assert [chunk async for chunk in chunks] == []
+
+    client = AuthenticatedClient(
+        base_url="http://a", token=KEY, httpx_args={"transport": httpx.MockTransport(answer)}
+    )
+    if calls.asynchronous:
+        asyncio.run(stream_on())
+    else:
+        with api.sync_stream(client=client, body=request()) as chunks:
+            read_on(chunks)
+        assert list(chunks) == []
+    assert found == ["a", "no data", *[INTERRUPTED] * 4]
+
+
+def test_a_stream_does_not_look_complete_after_a_cancelled_wait() -> None:
+    class Silent(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield event("a").encode()
+            waiting.set()
+            await asyncio.Event().wait()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Silent())
+
+    async def interrupt() -> None:
+        async with api.asyncio_stream(client=client, body=request()) as chunks:
+            assert text(await anext(chunks)) == "a"
+            task = asyncio.ensure_future(anext(chunks))
+            await waiting.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            with pytest.raises(errors.IncompleteStream, match=INTERRUPTED):
+                await anext(chunks)
+
+    client = AuthenticatedClient(
+        base_url="http://a", token=KEY, httpx_args={"transport": httpx.MockTransport(answer)}
+    )
+    waiting = asyncio.Event()
+    asyncio.run(interrupt())
+
+
+def test_an_error_after_the_end_of_a_stream_does_not_make_it_incomplete(calls: Calls) -> None:
+    class Ending(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield (event("a") + DONE).encode()
+            raise KeyboardInterrupt
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for part in self:
+                yield part
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Ending())
+
+    async def read() -> None:
+        async with api.asyncio_stream(client=client, body=request()) as chunks:
+            assert text(await anext(chunks)) == "a"
+            with pytest.raises(KeyboardInterrupt):
+                await anext(chunks)
+            assert [chunk async for chunk in chunks] == []
+
+    client = AuthenticatedClient(
+        base_url="http://a", token=KEY, httpx_args={"transport": httpx.MockTransport(answer)}
+    )
+    if calls.asynchronous:
+        asyncio.run(read())
+        return
+    with api.sync_stream(client=client, body=request()) as chunks:
+        assert text(next(iter(chunks))) == "a"
+        with pytest.raises(KeyboardInterrupt):
+            next(iter(chunks))
+        assert list(chunks) == []
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,8 @@ def sync_stream(
         errors.ErrorEvent: If the server reports an error inside the stream.
         errors.InvalidEvent: If an event does not fit the API description.
         errors.EventTooLarge: If responses.MAX_EVENT_BYTES arrive without a complete event.
-        errors.IncompleteStream: If the stream ends without [DONE].
+        errors.IncompleteStream: If the stream ends without [DONE], or is iterated over again
+            after an error or a cancellation.
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
         httpx.RequestError: If the connection fails, or the body cannot be decompressed.
 
@@ -365,7 +366,8 @@ def asyncio_stream(
         errors.ErrorEvent: If the server reports an error inside the stream.
         errors.InvalidEvent: If an event does not fit the API description.
         errors.EventTooLarge: If responses.MAX_EVENT_BYTES arrive without a complete event.
-        errors.IncompleteStream: If the stream ends without [DONE].
+        errors.IncompleteStream: If the stream ends without [DONE], or is iterated over again
+            after an error or a cancellation.
         httpx.TimeoutException: If a step of the request takes longer than the client's timeout.
         httpx.RequestError: If the connection fails, or the body cannot be decompressed.
 
