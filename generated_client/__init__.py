@@ -10,6 +10,7 @@ models: Bodies of requests and responses.
 request_fields: JSON Schema of each field of the request.
 APIError: Base class of the errors; see errors.
 text: Text of a reply or of a chunk.
+request_message: Message of a reply, to be sent back in the next request.
 """
 
 from importlib import import_module
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from .client import AuthenticatedClient as AuthenticatedClient
     from .client import Client as Client
     from .errors import APIError as APIError
+    from .responses import request_message as request_message
     from .responses import text as text
 
 _MODULES = {
     "APIError": ".errors",
     "AuthenticatedClient": ".client",
     "Client": ".client",
+    "request_message": ".responses",
     "SERVERS": ".client",
     "text": ".responses",
 }
@@ -37,6 +40,7 @@ __all__ = (
     "AuthenticatedClient",
     "Client",
     "SERVERS",
+    "request_message",
     "text",
 )
 

@@ -16,8 +16,10 @@ from . import models as _models
 from .client import AuthenticatedClient, Client
 
 if TYPE_CHECKING:
+    from .models.assistant_message import AssistantMessage
     from .models.chat_completion_chunk import ChatCompletionChunk
     from .models.chat_completion_response import ChatCompletionResponse
+    from .models.message_simple import MessageSimple
 
 T = TypeVar("T")
 E = TypeVar("E", bound=errors.APIError)
@@ -559,3 +561,27 @@ def text(reply: ChatCompletionResponse | ChatCompletionChunk) -> str:
             found = part.content if part else None
             return found if isinstance(found, str) else ""
     return ""
+
+
+def request_message(message: AssistantMessage) -> MessageSimple:
+    """Return a message of a reply as a message of the next request, with every field that the server sent.
+
+    What replies may leave out and requests may not is added: the role, the type and the arguments of a
+    tool call, and content. Other fields that are null, and an empty list of tool calls, are left out.
+
+    Raises:
+        KeyError, TypeError, ValueError: If a tool call has no id or no name.
+    """
+    data = _without_nulls(message.to_dict())
+    calls = [_without_nulls(call) for call in data.pop("tool_calls", None) or ()]
+    for call in calls:
+        call.setdefault("type", "function")
+        call["function"] = {"arguments": "{}", **_without_nulls(call["function"])}
+    if calls:
+        data["tool_calls"] = calls
+    data.setdefault("content", None if calls else "")
+    return _models.MessageSimple.from_dict({**data, "role": "assistant"})
+
+
+def _without_nulls(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}

@@ -125,6 +125,7 @@ def test_a_model_names_its_schema_and_describes_each_field(model: Any) -> None:
     [
         generated_client.Client,
         generated_client.AuthenticatedClient,
+        generated_client.request_message,
         generated_client.text,
         responses.EventStream,
         responses.AsyncEventStream,

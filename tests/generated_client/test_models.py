@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from generated_client import request_message
 from generated_client.models import (
+    AssistantMessage,
     ChatCompletionChunk,
     ChatCompletionQuickRequest,
     ChatCompletionResponse,
@@ -205,6 +207,75 @@ def test_a_tool_call_is_sent_back_unchanged() -> None:
     [call] = message.tool_calls
     assert call["extra_content"] == {"google": {"thought_signature": "c2lnbmF0dXJl"}}
     assert call.to_dict() == TOOL_CALL
+
+
+SENT_CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("reply", "sent"),
+    [
+        pytest.param(
+            {"role": "assistant", "content": "Hi", "tool_calls": None, "reasoning": None},
+            {"role": "assistant", "content": "Hi"},
+            id="null",
+        ),
+        pytest.param({"content": "Hi"}, {"role": "assistant", "content": "Hi"}, id="no role"),
+        pytest.param(
+            {"role": None, "content": None}, {"role": "assistant", "content": ""}, id="no content"
+        ),
+        pytest.param(
+            {"role": "model", "content": "Hi", "tool_calls": []},
+            {"role": "assistant", "content": "Hi"},
+            id="another role, no calls",
+        ),
+        pytest.param(
+            {"content": None, "reasoning_content": "Hm", "tool_calls": [TOOL_CALL], "x": [None]},
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "Hm",
+                "tool_calls": [
+                    {**TOOL_CALL, "function": {"name": "weather", "arguments": '{"city": "Seoul"}'}}
+                ],
+                "x": [None],
+            },
+            id="call with a signature",
+        ),
+        pytest.param(
+            {"tool_calls": [{"id": "a", "index": 0, "function": {"name": "f"}}]},
+            {"role": "assistant", "content": None, "tool_calls": [{**SENT_CALL, "index": 0}]},
+            id="call without type and arguments",
+        ),
+        pytest.param(
+            {
+                "tool_calls": [
+                    {
+                        "id": "a",
+                        "index": None,
+                        "type": None,
+                        "function": {"name": "f", "arguments": None},
+                    }
+                ]
+            },
+            {"role": "assistant", "content": None, "tool_calls": [SENT_CALL]},
+            id="call with nulls",
+        ),
+    ],
+)
+def test_a_message_of_a_reply_is_sent_back(reply: dict[str, Any], sent: dict[str, Any]) -> None:
+    message = AssistantMessage.from_dict(reply)
+    assert request_message(message).to_dict() == sent
+    assert message.to_dict() == reply
+
+
+@pytest.mark.parametrize(
+    "call",
+    [{"id": "a"}, {"function": {"name": "f"}}, {"id": "a", "function": {"arguments": "{}"}}],
+)
+def test_a_call_without_an_id_or_a_name_cannot_be_sent_back(call: dict[str, Any]) -> None:
+    with pytest.raises(KeyError):
+        request_message(AssistantMessage.from_dict({"tool_calls": [call]}))
 
 
 @pytest.mark.parametrize(
