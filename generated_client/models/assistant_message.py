@@ -29,7 +29,7 @@ class AssistantMessage:
         content (None | str | Unset): Text of the reply; null when it is only tool calls. Example: Hello! I am a
             large language model.
         reasoning_content (None | str | Unset): Reasoning of the model.
-        reasoning (None | str | Unset): The same
+        reasoning (None | str | Unset): The same, under another name.
         tool_calls (list[ToolCallDelta] | None | Unset): Tools that the model calls.
     """
 

@@ -28,7 +28,7 @@ class ChatCompletionChunk:
     Attributes:
         id (None | str | Unset): Id of the completion, the same in every chunk.
         object_ (None | str | Unset): Type of the response: chat.completion.chunk.
-        created (int | None | Unset): Time of creation
+        created (int | None | Unset): Time of creation, in Unix seconds.
         model (None | str | Unset): Name of the model that replies.
         choices (list[ChunkChoice] | None | Unset): Deltas of the replies; empty in the chunk that holds the usage.
         usage (None | Unset | Usage): Tokens used; in the last chunk, when stream_options asks for it.

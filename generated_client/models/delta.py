@@ -28,7 +28,7 @@ class Delta:
         role (None | str | Unset): Role of the sender: assistant.
         content (None | str | Unset): New text.
         reasoning_content (None | str | Unset): New reasoning text.
-        reasoning (None | str | Unset): The same
+        reasoning (None | str | Unset): The same, under another name.
         tool_calls (list[ToolCallDelta] | None | Unset): Deltas of tool calls.
     """
 

@@ -65,6 +65,21 @@ def test_every_correction_and_extension_says_why(name: str) -> None:
     assert [action for action in overlay["actions"] if not action.get("description")] == []
 
 
+@pytest.mark.parametrize("openapi", [OPENAPI, ROOT / "openapi"], ids=["frozen", "current"])
+def test_no_text_of_an_overlay_is_cut_at_a_comma(openapi: Path) -> None:
+    """In braces, what follows a comma of a text without quotation marks is a key with null."""
+    overlays = [load_yaml(path.read_bytes(), path.name) for path in openapi.glob("overlays/*")]
+    nodes: list[Any] = [action.get("update") for each in overlays for action in each["actions"]]
+    nulls = []
+    for node in nodes:  # The list grows in the loop.
+        if isinstance(node, dict):
+            nulls += [key for key, value in node.items() if value is None]
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
+    assert nulls == []
+
+
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
     assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
 
