@@ -3,7 +3,8 @@
 The field x-role of an overlay determines what its actions do where EvoLink publishes the same:
 
 translation  replaces a text; obsolete when the text is no longer published.
-correction   matches a defect; obsolete when the element is there without the defect.
+correction   matches a defect; obsolete when the element is there without the defect, and allows null
+             where the update does.
 extension    adds what is absent; superseded where EvoLink publishes it.
 pin          always applies; its lists replace those of the document.
 
@@ -19,8 +20,9 @@ from typing import Any, Literal
 from jsonpath import JSONPathEnvironment, JSONPathError, JSONPathMatch
 from jsonpath.selectors import Filter
 
+from .elements import VARIANTS
 from .errors import RegenerationError
-from .references import leads_somewhere, references_in
+from .references import leads_somewhere, references_in, resolve
 
 ROLES = ("translation", "correction", "extension", "pin")
 TEXTS = ("description", "example", "examples", "summary", "title")
@@ -34,7 +36,7 @@ class Outcome:
     """The result of an action that was not simply applied.
 
     Attributes:
-        status: misfit, when the document lacks the element that the action changes; obsolete, when
+        status: misfit, when the document lacks what the action changes or relies on; obsolete, when
             the element no longer needs the action; superseded, when EvoLink publishes what the
             action adds.
         overlay: File name of the overlay.
@@ -171,9 +173,22 @@ class _Action:
             references = [match for match in elements if _is_reference(match.obj)]
             if references and len(references) == len(elements):
                 raise _MisfitError(_behind_reference(references[0]))
+            self._require_null(document, elements)
             if elements:
                 return [self._obsolete(self._without_defect(elements))]
         raise _MisfitError(f"{self.target} matches nothing")
+
+    def _require_null(self, document: dict[str, Any], elements: list[JSONPathMatch]) -> None:
+        """Raise _MisfitError where the update allows null and the published schema does not."""
+        if not (isinstance(self.update, dict) and self.update.keys() & {"type", *VARIANTS}):
+            return
+        if _allows_null(document, self.update):
+            for match in elements:
+                if not _allows_null(document, match.obj):
+                    raise _MisfitError(
+                        f"{match.path} is published as {_show(match.obj)}, without the null of "
+                        f"{_show(self.update)}"
+                    )
 
     def _obsolete(self, reason: str) -> Outcome:
         return Outcome("obsolete", self.overlay, self.number, f"obsolete: {reason}")
@@ -251,6 +266,25 @@ def _without_texts(value: Any) -> Any:
         for key, item in value.items()
         if key not in TEXTS or (isinstance(item, dict) and key != "example")
     }
+
+
+def _allows_null(document: dict[str, Any], schema: Any, depth: int = 0) -> bool:
+    """Return whether null fits the schema; the nullable of OpenAPI 3.0 counts."""
+    if not isinstance(schema, dict) or depth > 10:
+        return schema is True
+    schema = resolve(document, schema)
+    if schema.get("nullable") is True:
+        return True
+    types = schema.get("type", "null")
+    if "null" not in types or None not in schema.get("enum", [schema.get("const")]):
+        return False
+
+    def allows(part: Any) -> bool:
+        return _allows_null(document, part, depth + 1)
+
+    return all(map(allows, schema.get("allOf", []))) and all(
+        any(map(allows, schema[keyword])) for keyword in VARIANTS if keyword in schema
+    )
 
 
 def _is_reference(node: Any) -> bool:

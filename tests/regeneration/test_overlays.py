@@ -283,6 +283,51 @@ def test_an_action_that_gives_way(role: str, action: Any, outcomes: list[str]) -
     assert apply(action, role=role) == (DOCUMENT, outcomes)
 
 
+NULLABLE = [{"$ref": "#/a"}, {"type": "null"}]
+
+
+@pytest.mark.parametrize("ours", [{"type": ["object", "null"]}, {"oneOf": NULLABLE}])
+@pytest.mark.parametrize(
+    ("theirs", "fits"),
+    [
+        ({"allOf": [{"$ref": "#/a"}]}, False),
+        ({"allOf": [{"$ref": "#/a"}], "nullable": True}, True),
+        ({"allOf": [{"$ref": "#/b"}]}, True),
+        ({"oneOf": [{"$ref": "#/a"}]}, False),
+        ({"oneOf": NULLABLE}, True),
+        ({"anyOf": NULLABLE}, True),
+        ({"anyOf": NULLABLE, "type": "object"}, False),
+        ({"anyOf": [{"allOf": [{}]}]}, True),
+        ({"type": "string"}, False),
+        ({"type": ["string", "null"]}, True),
+        ({"enum": ["x"]}, False),
+        ({"enum": ["x", None]}, True),
+        ({"const": "x"}, False),
+        ({}, True),
+        (True, True),
+        (False, False),
+    ],
+    ids=str,
+)
+def test_a_correction_that_allows_null_is_obsolete_only_where_null_is_published(
+    theirs: Any, fits: bool, ours: Any
+) -> None:
+    document = {
+        "s": {"properties": {"f": theirs}},
+        "a": {"type": "object"},
+        "b": {"oneOf": NULLABLE},
+    }
+    action = update("$.s[?@.f.type == 'defect'].f", ours)
+    overlay = {"x-role": "correction", "actions": [action]}
+    [outcome] = apply_overlay(document, overlay, "o.yaml")
+    assert outcome.status == ("obsolete" if fits else "misfit")
+    if theirs == {"type": "string"} and "type" in ours:
+        assert str(outcome) == (
+            "o.yaml, action 1: $['s']['properties']['f'] is published as "
+            '{"type": "string"}, without the null of {"type": ["object", "null"]}'
+        )
+
+
 def test_a_pin_replaces_lists() -> None:
     document, outcomes = apply(update("$.paths['/x'].*", {"tags": ["z"]}), role="pin")
     assert document["paths"]["/x"] == {"get": {"tags": ["z"]}, "post": {"tags": ["z"]}}
