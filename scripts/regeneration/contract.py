@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .errors import RegenerationError
-from .references import resolve, schema_name
+from .references import resolve, schema_name, without_all_of
 
 MODEL = "gemini-3.5-flash"
 PATH = "/v1/chat/completions"
@@ -32,15 +32,27 @@ def request_schema(document: dict[str, Any]) -> dict[str, Any]:
 
 def request_fields(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the schema of each field of the chat request, without the schemas nested in it."""
-    properties = resolve(document, request_schema(document)).get("properties", {})
     return {
         name: {
             keyword: value
-            for keyword, value in resolve(document, schema).items()
+            for keyword, value in flat_schema(document, schema).items()
             if not _contains_objects(value)
         }
-        for name, schema in properties.items()
+        for name, schema in _properties(document).items()
     }
+
+
+def flat_schema(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with its $ref resolved and its allOf merged."""
+    return without_all_of(document, resolve(document, schema))
+
+
+def _properties(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema nodes of the fields of the chat request."""
+    properties: dict[str, Any] = flat_schema(document, request_schema(document)).get(
+        "properties", {}
+    )
+    return properties
 
 
 def _contains_objects(value: Any) -> bool:
@@ -50,8 +62,7 @@ def _contains_objects(value: Any) -> bool:
 
 def model_names(document: dict[str, Any]) -> list[str]:
     """Return the model names of the request: its enum or const, else its default, else none."""
-    properties = resolve(document, request_schema(document)).get("properties", {})
-    field = resolve(document, properties.get("model", {}))
+    field = flat_schema(document, _properties(document).get("model", {}))
     for keyword in ("enum", "const", "default"):
         if keyword in field:
             values = field[keyword] if keyword == "enum" else [field[keyword]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonpath import JSONPointer
 
-from .references import resolve, schema_name
+from .references import resolve, schema_name, without_all_of
 
 Key = tuple[str, ...]
 
@@ -227,15 +227,9 @@ class _Elements:
         self._children(schema, key, name, sent=sent)
         return element
 
-    def _flat(self, schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    def _flat(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Return the schema with its allOf merged, and with one type or null as a list of types."""
-        parts = schema.get("allOf")
-        if isinstance(parts, list) and depth < 10:
-            flat: dict[str, Any] = {}
-            for part in [*parts, {key: value for key, value in schema.items() if key != "allOf"}]:
-                if isinstance(part, dict):
-                    flat = _merge(flat, self._flat(resolve(self.document, part), depth + 1))
-            schema = flat
+        schema = without_all_of(self.document, schema)
         for keyword in VARIANTS:
             variants = schema.get(keyword, [])
             typed = [each for each in variants if each != {"type": "null"}]
@@ -333,12 +327,3 @@ class _Elements:
         if "required" in facts:
             words.append("required" if facts["required"] else "optional")
         return ", ".join(words)
-
-
-def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    merged = {**first, **second}
-    if "properties" in first and "properties" in second:
-        merged["properties"] = {**first["properties"], **second["properties"]}
-    if "required" in first and "required" in second:
-        merged["required"] = [*first["required"], *second["required"]]
-    return merged

@@ -30,10 +30,10 @@ from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
-from .contract import JSON, request_fields, request_schema
+from .contract import JSON, flat_schema, request_fields, request_schema
 from .docstrings import bounds, schema_name
 from .errors import RegenerationError, one_line
-from .references import resolve
+from .references import referred, resolve
 from .validation import load_yaml
 from .vendored import Effective
 
@@ -222,9 +222,14 @@ def _build(effective: Effective, openapi: Path, target: Path) -> None:
 
 def _open_model(document: dict[str, Any]) -> None:
     """Let the model of the request be any string, in place: a server may know others."""
-    schema = resolve(document, request_schema(document))
-    for keyword in ("enum", "const"):
-        schema.get("properties", {}).get("model", {}).pop(keyword, None)
+    schema = referred(document, request_schema(document))
+    flat = flat_schema(document, schema)
+    properties = flat.get("properties", {})
+    if "model" in properties:
+        field = flat_schema(document, properties["model"])
+        opened = {key: value for key, value in field.items() if key not in ("enum", "const")}
+        schema.pop("allOf", None)
+        schema |= flat | {"properties": {**properties, "model": opened}}
 
 
 def _remove_multipart(document: dict[str, Any]) -> None:

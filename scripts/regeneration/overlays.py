@@ -3,8 +3,8 @@
 The field x-role of an overlay determines what its actions do where EvoLink publishes the same:
 
 translation  replaces a text; obsolete when the text is no longer published.
-correction   matches a defect; obsolete when the element is there without the defect, and allows null
-             where the update does.
+correction   matches a defect; obsolete when the element is there without the defect, and with the
+             null that the update allows.
 extension    adds what is absent; superseded where EvoLink publishes it.
 pin          always applies; its lists replace those of the document.
 
@@ -272,6 +272,8 @@ def _allows_null(document: dict[str, Any], schema: Any, depth: int = 0) -> bool:
     """Return whether null fits the schema; the nullable of OpenAPI 3.0 counts."""
     if not isinstance(schema, dict) or depth > 10:
         return schema is True
+    if _is_reference(schema) and not leads_somewhere(document, schema["$ref"]):
+        return False  # Reported by lost_references.
     schema = resolve(document, schema)
     if schema.get("nullable") is True:
         return True

@@ -39,6 +39,38 @@ def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
+def referred(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """Return the object that a node of a valid document refers to, itself and no copy."""
+    while isinstance(node.get("$ref"), str):
+        found: Any = JSONPointer(node["$ref"][1:], uri_decode=True).resolve(document)
+        node = found
+    return node
+
+
+def without_all_of(
+    document: dict[str, Any], schema: dict[str, Any], depth: int = 0
+) -> dict[str, Any]:
+    """Return the schema of a valid document with its allOf merged."""
+    parts = schema.get("allOf")
+    if not isinstance(parts, list) or depth >= 10:
+        return schema
+    merged: dict[str, Any] = {}
+    for part in [*parts, {key: value for key, value in schema.items() if key != "allOf"}]:
+        if isinstance(part, dict):
+            part = without_all_of(document, resolve(document, part), depth + 1)
+            merged = _merge(merged, part)
+    return merged
+
+
+def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    merged = {**first, **second}
+    if "properties" in first and "properties" in second:
+        merged["properties"] = {**first["properties"], **second["properties"]}
+    if "required" in first and "required" in second:
+        merged["required"] = [*first["required"], *second["required"]]
+    return merged
+
+
 def schema_name(node: dict[str, Any]) -> str | None:
     """Return the name of the component schema that the node refers to, None for another node."""
     reference = node.get("$ref")

@@ -294,6 +294,7 @@ NULLABLE = [{"$ref": "#/a"}, {"type": "null"}]
         ({"allOf": [{"$ref": "#/a"}], "nullable": True}, True),
         ({"allOf": [{"$ref": "#/b"}]}, True),
         ({"oneOf": [{"$ref": "#/a"}]}, False),
+        ({"oneOf": [{"$ref": "#/gone"}]}, False),
         ({"oneOf": NULLABLE}, True),
         ({"anyOf": NULLABLE}, True),
         ({"anyOf": NULLABLE, "type": "object"}, False),
