@@ -7,6 +7,7 @@ from typing import Any
 from jsonpath import JSONPointer, JSONPointerError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -29,6 +30,13 @@ def load_yaml(content: bytes, name: str, first_line: int = 1) -> dict[str, Any]:
     return data
 
 
+class _Constructor(SafeConstructor):
+    """Constructs the values of JSON: a date is a text."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+
+
 @cache
 def _json_text(content: bytes, name: str, first_line: int) -> str:
     """Return the mapping as JSON; kept, since an overlay is read for each of two documents."""
@@ -36,6 +44,7 @@ def _json_text(content: bytes, name: str, first_line: int) -> str:
         raise RegenerationError(f"{name} is larger than {MOST_BYTES // 2**20} MB")
     try:
         yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = _Constructor
         root = yaml.compose(content)
         # Checked before values are built: expanded aliases can exceed the memory.
         _require_bounded(root, name)

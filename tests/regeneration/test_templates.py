@@ -72,3 +72,33 @@ def test_two_types_of_body_and_an_enum(tmp_path: Path) -> None:
         {"error": {"message": '{"prompt_tokens":1}'}},
         {"error": {"message": "include_usage=true"}},
     ]
+
+
+TREE = """
+import json
+from generated_client.models import Tree
+
+data = {"child": {"child": None, "children": [{}]}, "children": []}
+tree = Tree.from_dict(data)
+print(json.dumps([tree.to_dict() == data, type(tree.child.children[0]).__name__]))
+"""
+
+
+def test_a_schema_that_refers_to_itself(tmp_path: Path) -> None:
+    effective = with_overlays(vendored_document(FROZEN), FROZEN)
+    tree = {"$ref": "#/components/schemas/Tree"}
+    schemas = effective.document["components"]["schemas"]
+    schemas["Tree"] = {
+        "type": "object",
+        "properties": {
+            "child": {"oneOf": [tree, {"type": "null"}]},
+            "children": {"type": "array", "items": tree},
+        },
+    }
+    schemas["Usage"]["properties"]["tree"] = tree
+    generate_client(effective, ROOT / "openapi", tmp_path / "generated_client")
+
+    done = subprocess.run(
+        [sys.executable, "-c", TREE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, json.loads(done.stdout)) == ("", [True, "Tree"])
