@@ -1,5 +1,6 @@
 """The options of the model: the scalar fields of the document's request, and a few by hand."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterable
@@ -27,6 +28,15 @@ SET_BY_LLM = {"model", "messages", "stream", "stream_options", "tools", "respons
 # One answer is read, the model chooses among the tools, max_tokens is the same limit, and the
 # time-out is the plugin's own.
 NOT_OFFERED = {"n", "tool_choice", "max_completion_tokens", "timeout"}
+
+# Python programs pass options as keyword arguments, beside these.
+_ARGUMENTS_OF_PROMPT = {
+    name
+    for prompt in (llm.Model.prompt, llm.Conversation.prompt)
+    for name in inspect.signature(prompt).parameters
+}
+# The client has Python types of its own for texts in these formats.
+_TYPED_FORMATS = {"binary", "date", "date-time", "uuid"}
 
 _TYPES = {"number": float, "integer": int, "boolean": bool, "string": str}
 _BOUNDS = {
@@ -141,15 +151,16 @@ def _with_suggestions(error: ValidationError, options: Iterable[str]) -> Validat
 def scalar_fields(fields: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return those of the request's fields that are options, schemas by name.
 
-    Left out are the fields of SET_BY_LLM and NOT_OFFERED, objects and lists, and names that a
-    pydantic model cannot have.
+    Left out are the fields of SET_BY_LLM and NOT_OFFERED, objects, lists and dates, and names that a
+    pydantic model cannot have or that llm's prompt() uses itself.
     """
     scalars = {}
+    left_out = SET_BY_LLM | NOT_OFFERED | _ARGUMENTS_OF_PROMPT
     for name, schema in fields.items():
         is_name = (
             name.isidentifier() and not name.startswith("_") and not hasattr(llm.Options, name)
         )
-        if is_name and _python_type(schema) and name not in SET_BY_LLM | NOT_OFFERED:
+        if is_name and _python_type(schema) and name not in left_out:
             scalars[name] = schema
     return scalars
 
@@ -160,7 +171,7 @@ def _python_type(schema: dict[str, Any]) -> Any:
     names = (
         [name for name in declared if name != "null"] if isinstance(declared, list) else [declared]
     )
-    if len(names) != 1 or names[0] not in _TYPES:
+    if len(names) != 1 or names[0] not in _TYPES or schema.get("format") in _TYPED_FORMATS:
         return None
     values = [value for value in schema.get("enum", []) if value is not None]
     if values and all(isinstance(value, str) for value in values):

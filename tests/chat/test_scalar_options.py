@@ -35,8 +35,34 @@ def test_fields_that_are_not_scalar_are_not_options():
         "seed": {"type": "integer"},
         "stop": {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
         "metadata": {"type": "object"},
+        "since": {"type": "string", "format": "date"},
+        "until": {"type": ["string", "null"], "format": "date-time"},
+        "trace": {"type": "string", "format": "uuid"},
+        "file": {"type": "string", "format": "binary"},
+        "mail": {"type": "string", "format": "email"},
     }
-    assert list(scalar_fields(fields)) == ["seed"]
+    assert list(scalar_fields(fields)) == ["seed", "mail"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "self",
+        "prompt",
+        "fragments",
+        "attachments",
+        "system",
+        "system_fragments",
+        "schema",
+        "tool_results",
+        "options",
+        "key",
+        "hide_reasoning",
+    ],
+)
+def test_an_argument_of_prompt_is_not_an_option(name):
+    schema = {"type": "string"}
+    assert list(scalar_fields({name: schema, "other": schema})) == ["other"]
 
 
 def test_the_list_of_options(environment, monkeypatch):
