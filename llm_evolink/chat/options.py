@@ -151,8 +151,8 @@ def _with_suggestions(error: ValidationError, options: Iterable[str]) -> Validat
 def scalar_fields(fields: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return those of the request's fields that are options, schemas by name.
 
-    Left out are the fields of SET_BY_LLM and NOT_OFFERED, objects, lists and dates, and names that a
-    pydantic model cannot have or that llm's prompt() uses itself.
+    Left out are the fields of SET_BY_LLM and NOT_OFFERED, objects, lists and dates, and names that
+    a pydantic model cannot have or that llm's prompt() uses itself.
     """
     scalars = {}
     left_out = SET_BY_LLM | NOT_OFFERED | _ARGUMENTS_OF_PROMPT

@@ -203,7 +203,7 @@ def _build(effective: Effective, openapi: Path, target: Path) -> None:
     )
     document = deepcopy(effective.document)
     _open_model(document)
-    _remove_multipart(document)
+    _keep_json(document)
     parsed = GeneratorData.from_dict(document, config=config)
     if isinstance(parsed, GeneratorError):
         raise RegenerationError(_describe(parsed))
@@ -232,15 +232,14 @@ def _open_model(document: dict[str, Any]) -> None:
         schema |= flat | {"properties": {**properties, "model": opened}}
 
 
-def _remove_multipart(document: dict[str, Any]) -> None:
-    """Remove multipart bodies where JSON is accepted too, in place: the templates support one."""
+def _keep_json(document: dict[str, Any]) -> None:
+    """Remove bodies of other types where JSON is accepted too, in place: the client sends JSON."""
     for item in document.get("paths", {}).values():
         for operation in resolve(document, item).values():
             if isinstance(operation, dict) and "requestBody" in operation:
-                content = resolve(document, operation["requestBody"]).get("content", {})
-                if JSON in content:
-                    for content_type in [each for each in content if each.startswith("multipart/")]:
-                        del content[content_type]
+                body = referred(document, operation["requestBody"])
+                if JSON in body.get("content", {}):
+                    body["content"] = {JSON: body["content"][JSON]}
 
 
 def _require_usable_fields(parsed: GeneratorData) -> None:

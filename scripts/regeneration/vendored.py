@@ -136,12 +136,16 @@ def source_record(
     return (
         f"# Where {PUBLISHED} came from. "
         "scripts/regenerate refuses a file whose sha256 differs.\n"
-        # A JSON string is a TOML string.
-        f"url = {json.dumps(url or record.get('url', ''))}\n"
+        f"url = {_toml(url or record.get('url', ''))}\n"
         f"date = {datetime.now(UTC).date()}\n"
         f'sha256 = "{hashlib.sha256(document).hexdigest()}"\n'
-        + (f"former_models = {json.dumps(former_models)}\n" if former_models else "")
+        + (f"former_models = {_toml(former_models)}\n" if former_models else "")
     )
+
+
+def _toml(value: str | tuple[str, ...]) -> str:
+    """Return the text or texts as TOML: JSON without surrogates, and with DEL escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _recorded(openapi: Path) -> dict[str, Any]:

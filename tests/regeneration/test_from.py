@@ -210,6 +210,17 @@ def test_a_model_that_leaves_the_document_stays_known(workspace) -> None:
     assert "gemini-9" not in (workspace.openapi / "SOURCE.toml").read_text()
 
 
+def test_a_model_with_any_name_leaves_the_document(workspace) -> None:
+    name = "            - gemini-3.5-flash\n"
+    other = r"""            - "gemini-🎉\x7f\\\"\n"
+"""
+    change(workspace, workspace.page(name, name + other))
+    change(workspace, workspace.page(other, ""))
+    record = tomllib.loads((workspace.openapi / "SOURCE.toml").read_text("utf-8"))
+    assert record["former_models"] == ['gemini-🎉\x7f\\"\n']
+    assert workspace.run("--check").returncode == 0
+
+
 def test_a_new_server_is_refused(workspace) -> None:
     page = workspace.page("https://direct.evolink.ai", "https://evil.example")
     out, err = stopped(workspace, page, "--force")
