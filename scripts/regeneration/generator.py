@@ -96,6 +96,8 @@ class StreamingProject(Project):
             bounds=self.bounds,
         )
         self.env.filters["swap"] = swap
+        # Jinja's own ignores case: texts that differ only in case would be in any order.
+        self.env.filters["sort"] = sorted
 
     def event_model(self, endpoint: Endpoint) -> ModelProperty | None:
         """Return the model of the events that the endpoint can stream, None when it cannot."""

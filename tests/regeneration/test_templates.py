@@ -1,5 +1,6 @@
 """The templates for operations that our document does not have."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -103,3 +104,16 @@ def test_a_schema_that_refers_to_itself(tmp_path: Path) -> None:
         [sys.executable, "-c", TREE], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.stderr, json.loads(done.stdout)) == ("", [True, "Tree"])
+
+
+def test_enum_values_that_differ_only_in_case_are_in_one_order(tmp_path: Path) -> None:
+    effective = with_overlays(vendored_document(FROZEN), FROZEN)
+    values = sorted(f"{letter}{number}" for letter in "aA" for number in range(10))
+    request = effective.document["components"]["schemas"]["ChatCompletionQuickRequest"]
+    request["properties"]["order"] = {"type": "string", "enum": values}
+    generate_client(effective, ROOT / "openapi", tmp_path / "generated_client")
+    path = tmp_path / "generated_client/models/chat_completion_quick_request_order.py"
+    tree = ast.parse(path.read_text("utf-8"))
+    lists = [node for node in ast.walk(tree) if isinstance(node, ast.Tuple | ast.Set)]
+    found = [[value.value for value in each.elts] for each in lists]  # type: ignore[attr-defined]
+    assert found == [values, values]
