@@ -23,6 +23,11 @@ class Unset:
 UNSET: Unset = Unset()
 
 
+def json_of(value: Any) -> Any:
+    """Return a model as JSON data; JSON data that is no model as it is."""
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
 def equal_models(model: Any, other: Any) -> Any:
     """Return whether both have equal fields, NotImplemented if they are not of the same class."""
     if type(model) is not type(other):

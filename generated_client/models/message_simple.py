@@ -9,7 +9,7 @@ from attr import field as _attrs_field
 
 from .. import models as _models
 from ..models.message_simple_role import MessageSimpleRole, check_message_simple_role
-from ..types import UNSET, Unset, equal_models, show_model
+from ..types import UNSET, Unset, equal_models, json_of, show_model
 
 if TYPE_CHECKING:
     from ..models.image_part import ImagePart
@@ -54,7 +54,7 @@ class MessageSimple:
             content = []
             for content_type_1_item_data in self.content:
                 content_type_1_item: dict[str, Any]
-                content_type_1_item = content_type_1_item_data.to_dict()
+                content_type_1_item = json_of(content_type_1_item_data)
 
                 content.append(content_type_1_item)
 

@@ -52,8 +52,8 @@ FORMATTERS = (
 # Names of the methods, variables and imports of a generated class: a field would replace them.
 RESERVED = {
     "additional_keys", "additional_properties", "cast", "cls", "d", "equal_models", "field_dict",
-    "from_dict", "isoparse", "prop", "prop_dict", "prop_name", "self", "show_model", "src_dict",
-    "to_dict",
+    "from_dict", "isoparse", "json_of", "prop", "prop_dict", "prop_name", "self", "show_model",
+    "src_dict", "to_dict",
 }  # fmt: skip
 # Characters that change the order in which a line of source is shown.
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -190,6 +190,23 @@ def test_round_trip(model: Any, data: dict[str, Any]) -> None:
     assert json.dumps(data) == before
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "text", "text": "a"}, {"type": "input_audio", "input_audio": {"data": "x"}}],
+        [{"type": "image_url", "image_url": "http://x"}],
+        ["a"],
+        [None],
+        {"parts": []},
+        5,
+    ],
+    ids=str,
+)
+def test_content_that_the_document_lacks_is_sent_as_it_is(content: Any) -> None:
+    data = {"model": "m", "messages": [{"role": "user", "content": content}]}
+    assert ChatCompletionQuickRequest.from_dict(data).to_dict() == data
+
+
 def test_the_round_trip_has_every_parameter_of_the_request() -> None:
     request = ChatCompletionQuickRequest.from_dict(REQUEST)
     assert request.additional_keys == ["a_new_parameter"]
