@@ -15,12 +15,18 @@ JSON = "application/json"
 
 def chat_operation(document: dict[str, Any]) -> dict[str, Any]:
     """Return the operation that completes a chat, also at another path; empty for none."""
+    operation: dict[str, Any] = _chat_path_item(document).get("post", {})
+    return operation
+
+
+def _chat_path_item(document: dict[str, Any]) -> dict[str, Any]:
     items = {path: resolve(document, item) for path, item in document.get("paths", {}).items()}
-    found: dict[str, Any] = items.get(PATH, {}).get("post", {})
-    if found:
-        return found
-    posts: list[dict[str, Any]] = [item["post"] for item in items.values() if "post" in item]
-    return next((each for each in posts if each.get("operationId") == OPERATION), {})
+    if "post" in items.get(PATH, {}):
+        return items[PATH]
+    named = (
+        each for each in items.values() if each.get("post", {}).get("operationId") == OPERATION
+    )
+    return next(named, {})
 
 
 def request_schema(document: dict[str, Any]) -> dict[str, Any]:
@@ -87,14 +93,23 @@ def require_our_page(document: dict[str, Any], name: str) -> None:
 
 def contract_failures(document: dict[str, Any]) -> list[str]:
     """Return a line for each way in which the plugin does not fit the published document."""
+    failures = []
     wanted = [alternative for alternative in _security(document) if alternative]
     if wanted and not any(all(map(_is_bearer, alternative)) for alternative in wanted):
         schemes = " or ".join(" and ".join(map(_show, alternative)) for alternative in wanted)
-        return [
+        failures.append(
             "the plugin sends the key as Authorization: Bearer, and the document now wants "
             f"{schemes}"
-        ]
-    return []
+        )
+    item = _chat_path_item(document)
+    own = item.get("post", {}).get("servers") or item.get("servers") or []
+    known = [server["url"] for server in document.get("servers", [])]
+    if unknown := [server["url"] for server in own if server["url"] not in known]:
+        failures.append(
+            "the client sends every request to the servers of the document, and the chat operation "
+            f"has servers of its own: {', '.join(unknown)}"
+        )
+    return failures
 
 
 def _security(document: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:

@@ -11,7 +11,10 @@ from .errors import printable
 LOWER = {"exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum"}
 UPPER = {"exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum"}
 # Keywords that change no request that is valid, and no class of the client.
-HARMLESS = {"deprecated", "extensions", "first", "openapi", "place", "version"}
+HARMLESS = {
+    "callbacks", "deprecated", "extensions", "first", "jsonSchemaDialect", "openapi", "place",
+    "version", "webhooks",
+}  # fmt: skip
 # Formats that have a Python type of their own in the client.
 TYPED_FORMATS = {"binary", "date", "date-time", "uuid"}
 
@@ -131,6 +134,9 @@ def _difference(keyword: str, was: Any, now: Any, old: Element, new: Element) ->
         return f"moved to {now}, was {was}", False
     if keyword == "extensions":
         return "changed; they are not used", False
+    if keyword == "servers":
+        what = f"servers {_show(now)}, was {_show(was)}; the client uses those of the document"
+        return what, True
     if keyword == "type":
         return _type_difference(old, new)
     if keyword == "enum":

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import subprocess
 from copy import deepcopy
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from openapi_python_client.parser.properties.schemas import Class
 from openapi_python_client.parser.properties.union import UnionProperty
 from openapi_python_client.parser.responses import Response
 from openapi_python_client.schema import Reference
+from openapi_python_client.schema.untrusted_string import UntrustedString
 from ruff import find_ruff_bin  # type: ignore[import-untyped]
 
 from .contract import JSON, flat_schema, request_fields, request_schema
@@ -59,6 +61,16 @@ RESERVED = {
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 # The same result wherever it runs, and no cache in the current folder.
 RUFF = ["--isolated", "--no-cache", "--no-respect-gitignore", "--target-version=py311"]
+
+
+def _show_untrusted(value: object) -> str:
+    """Return the text for an error of the generator, in a form that is no Python."""
+    text = value.get_untrusted_value() if isinstance(value, UntrustedString) else ""
+    return "<" + re.sub(r"[^\w ./~$-]", "?", text) + ">"
+
+
+# Errors contain its repr, which is an address in memory.
+UntrustedString.__repr__ = _show_untrusted  # type: ignore[method-assign]
 
 
 class StreamingProject(Project):

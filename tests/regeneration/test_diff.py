@@ -111,6 +111,15 @@ def differences(*replacements: str) -> list[str]:
          ["operation ask: renamed to inquire (breaking)"]),
         ("operationId: ask", "operationId: ask\n      deprecated: true",
          ["operation ask: deprecated true, was none"]),
+        ("  /ask:\n    post:\n",
+         "  /ask:\n    servers: [{url: 'https://c.example'}]\n    post:\n",
+         ['operation ask: servers [{"url": "https://c.example"}], was none; the client uses those '
+          "of the document (breaking)"]),
+        ("3.1.0", "3.1.0\njsonSchemaDialect: https://spec.openapis.org/oas/3.1/dialect/base",
+         ["API: jsonSchemaDialect https://spec.openapis.org/oas/3.1/dialect/base, was none"]),
+        ("3.1.0", "3.1.0\nwebhooks: {}", ["API: webhooks {}, was none"]),
+        ("operationId: ask", "operationId: ask\n      callbacks: {}",
+         ["operation ask: callbacks {}, was none"]),
         ("  /ask:\n",
          "  /look:\n    get: {operationId: look, responses: {'204': {description: Fine.}}}\n"
          "  /ask:\n",

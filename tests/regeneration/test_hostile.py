@@ -137,6 +137,13 @@ def test_a_field_that_another_field_needs(
         generate(document, tmp_path)
 
 
+def test_the_generator_s_errors_show_names(document: dict[str, Any], tmp_path: Path) -> None:
+    properties = document["components"]["schemas"]["Usage"]["properties"]
+    properties |= {"id": {"type": "string"}, "$id": {"type": "string"}}
+    with pytest.raises(RegenerationError, match=r"Properties <\$id> and <id> have the same"):
+        generate(document, tmp_path)
+
+
 def test_every_name_of_a_generated_class_is_reserved(frozen_client: Path) -> None:
     """A field of such a name would replace a variable, a method or an import."""
     names = set()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from regeneration.contract import contract_failures
 from regeneration.errors import RegenerationError
 from regeneration.servers import require_known_hosts, with_checked_servers
 
@@ -18,6 +19,7 @@ def document(*urls: str, **variables: Any) -> dict[str, Any]:
         ("https://direct.evolink.ai/", "https://direct.evolink.ai"),
         ("https://direct.evolink.ai/v1", "https://direct.evolink.ai"),
         ("https://direct.evolink.ai/v1/", "https://direct.evolink.ai"),
+        ("https://direct.evolink.ai:443", "https://direct.evolink.ai"),
         ("https://Direct.EvoLink.ai:8443", "https://direct.evolink.ai:8443"),
         ("https://{region}.evolink.ai", "https://eu.evolink.ai"),
     ],
@@ -79,3 +81,34 @@ def test_a_new_host_needs_permission() -> None:
         "(the first server was https://direct.evolink.ai, now https://evil.example). If EvoLink "
         "announced it, add --allow-server evil.example"
     )
+
+
+def chat(servers: Any, operation: Any = None, path: str = "/v1/chat/completions") -> dict[str, Any]:
+    """Return a document whose path and operation have servers of their own."""
+    post = {"operationId": "createChatCompletionQuick", "servers": operation}
+    other = {"post": {"servers": [{"url": "https://other.example"}]}}
+    return {
+        "servers": [{"url": "https://direct.evolink.ai"}],
+        "paths": {"/other": other, path: {"post": post, "servers": servers}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("published", "servers"),
+    [
+        (chat([]), None),
+        (chat([{"url": "https://direct.evolink.ai"}]), None),
+        (chat([{"url": "https://eu.example"}], [{"url": "https://direct.evolink.ai"}]), None),
+        (chat([{"url": "https://eu.example"}]), "https://eu.example"),
+        (chat([{"url": "https://eu.example"}], path="/v2/chat"), "https://eu.example"),
+        (chat([], [{"url": "https://direct.evolink.ai"}, {"url": "/"}, {"url": "b"}]), "/, b"),
+    ],
+)
+def test_servers_of_the_chat_operation_are_not_used(
+    published: dict[str, Any], servers: str | None
+) -> None:
+    message = (
+        "the client sends every request to the servers of the document, and the chat operation "
+        f"has servers of its own: {servers}"
+    )
+    assert contract_failures(published) == ([message] if servers else [])
