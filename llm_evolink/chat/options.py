@@ -3,7 +3,8 @@
 import inspect
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import ceil, floor
 from typing import Annotated, Any, Literal
 
 import llm
@@ -48,6 +49,15 @@ _BOUNDS = {
     "minLength": "min_length",
     "maxLength": "max_length",
     "pattern": "pattern",
+}
+
+# pydantic compares an integer with integers only. The same ones fit a bound that is rounded so.
+_ROUNDED: dict[str, Callable[[float], int]] = {
+    "ge": ceil,
+    "le": floor,
+    "gt": floor,
+    "lt": ceil,
+    "multiple_of": int,
 }
 
 # Options that are not scalar fields of the request.
@@ -187,7 +197,16 @@ def _field(schema: dict[str, Any]) -> Any:
     }
     if "pattern" in bounds and not _is_pattern(bounds["pattern"]):
         del bounds["pattern"]
-    description = str(schema.get("description", "")).rstrip(".")
+    if python_type is int:
+        if bounds.get("multiple_of", 1) % 1:
+            del bounds["multiple_of"]
+        bounds = {name: _ROUNDED[name](bound) for name, bound in bounds.items() if name in _ROUNDED}
+    description = str(schema.get("description", ""))
+    if not description.isprintable():
+        from ..text import clean
+
+        description = clean(description) or ""
+    description = description.rstrip(". ")
     return python_type | None, Field(None, description=description, **bounds)
 
 

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonpath import JSONPointer
-
-from .references import resolve, schema_name, without_all_of
+from .references import pointer, resolve, schema_name, without_all_of
 
 Key = tuple[str, ...]
 
@@ -181,9 +179,8 @@ class _Elements:
 
     def _schemas(self) -> None:
         for reference, sent in self._referenced():
-            pointer = JSONPointer(reference[1:], uri_decode=True)
             name = schema_name({"$ref": reference}) or reference
-            schema: Any = pointer.resolve(self.document)
+            schema: Any = pointer(reference).resolve(self.document)
             self._schema(schema, ("schema", name), name, None, sent=sent)
 
     def _referenced(self) -> Iterator[tuple[str, bool]]:

@@ -5,9 +5,7 @@ Neither a new value nor a field that a server leaves out must make a reply unrea
 
 from typing import Any
 
-from jsonpath import JSONPointer
-
-from .references import resolve
+from .references import pointer, resolve
 
 CLOSED = ("enum", "const")
 
@@ -50,7 +48,7 @@ def _collect(document: dict[str, Any], root: Any, found: dict[int, dict[str, Any
             found[id(node)] = node
             nodes += [value for key, value in node.items() if key not in ("example", "examples")]
             if isinstance(node.get("$ref"), str):
-                nodes.append(JSONPointer(node["$ref"][1:], uri_decode=True).resolve(document))
+                nodes.append(pointer(node["$ref"]).resolve(document))
 
 
 def _type(value: Any) -> str:

@@ -6,6 +6,12 @@ from typing import Any
 from jsonpath import JSONPointer, JSONPointerError
 
 
+def pointer(reference: str) -> JSONPointer:
+    """Return the pointer that a reference within a document is."""
+    # A name in another script is no escape.
+    return JSONPointer(reference[1:], uri_decode=True, unicode_escape=False)
+
+
 def references_in(node: Any) -> Iterator[Any]:
     """Yield the value of each $ref in the node, a document or a part of one."""
     nodes = [node]
@@ -22,7 +28,7 @@ def references_in(node: Any) -> Iterator[Any]:
 def leads_somewhere(document: dict[str, Any], reference: Any) -> bool:
     """Return whether the document has what the reference names."""
     try:
-        JSONPointer(reference[1:], uri_decode=True).resolve(document)
+        pointer(reference).resolve(document)
     except (JSONPointerError, TypeError):
         return False
     return True
@@ -34,7 +40,7 @@ def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     The document must be valid: its references lead to objects and do not loop.
     """
     while isinstance(node.get("$ref"), str):
-        found: Any = JSONPointer(node["$ref"][1:], uri_decode=True).resolve(document)
+        found: Any = pointer(node["$ref"]).resolve(document)
         node = {**found, **{key: value for key, value in node.items() if key != "$ref"}}
     return node
 
@@ -42,7 +48,7 @@ def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 def referred(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     """Return the object that a node of a valid document refers to, itself and no copy."""
     while isinstance(node.get("$ref"), str):
-        found: Any = JSONPointer(node["$ref"][1:], uri_decode=True).resolve(document)
+        found: Any = pointer(node["$ref"]).resolve(document)
         node = found
     return node
 

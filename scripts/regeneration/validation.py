@@ -4,7 +4,7 @@ import json
 from functools import cache
 from typing import Any
 
-from jsonpath import JSONPointer, JSONPointerError
+from jsonpath import JSONPointerError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from .errors import RegenerationError, one_line
-from .references import references_in
+from .references import pointer, references_in
 
 MOST_BYTES = 2**20  # YAML is read at about 150 KB a second; EvoLink's document has 11 KB.
 MOST_EXPANDED = 2 * MOST_BYTES
@@ -115,7 +115,7 @@ def _follow(document: dict[str, Any], reference: Any, name: str) -> None:
             problem = f"{name}: $ref {reference} is refused: it leads out of the document"
             raise RegenerationError(problem)
         try:
-            node = JSONPointer(reference[1:], uri_decode=True).resolve(document)
+            node = pointer(reference).resolve(document)
         except JSONPointerError as error:
             raise RegenerationError(f"{name}: $ref {reference} leads nowhere") from error
         if not (isinstance(node, dict) and "$ref" in node):

@@ -1,5 +1,6 @@
 """Options that are made from the scalar fields of a document."""
 
+import contextlib
 from typing import Annotated
 
 import pytest
@@ -28,6 +29,31 @@ def test_a_pattern_that_pydantic_does_not_support_is_left_out():
     assert option.validate_python("bc") == "bc"
     with pytest.raises(ValidationError):
         option.validate_python("bcd")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fitting"),
+    [
+        ({"minimum": 0.5, "maximum": 2.5}, [1, 2]),
+        ({"exclusiveMinimum": 0.5, "exclusiveMaximum": 2.5}, [1, 2]),
+        ({"minimum": 1.0, "exclusiveMaximum": 3.0}, [1, 2]),
+        ({"minimum": 1, "multipleOf": 2.0}, [2, 4]),
+        ({"minimum": 3, "multipleOf": 0.5, "minLength": 1}, [3, 4]),
+    ],
+    ids=str,
+)
+def test_an_integer_can_have_bounds_that_are_not_integers(bounds, fitting):
+    option, _ = adapter({"type": "integer", **bounds})
+    values = []
+    for value in range(5):
+        with contextlib.suppress(ValidationError):
+            values.append(option.validate_python(value))
+    assert values == fitting
+
+
+def test_a_description_is_printed_without_control_characters():
+    _, description = adapter({"type": "string", "description": "a\x1b[31m\nb\u202e."})
+    assert description == "a [31m b"
 
 
 def test_fields_that_are_not_scalar_are_not_options():

@@ -375,6 +375,7 @@ def test_an_invalid_schema_is_refused(schema: dict[str, Any], message: str) -> N
         {"properties": {"child": {"$ref": "#/components/schemas/Fine"}}},
         {"properties": {"$ref": {"type": "string"}}},
         {"items": {"$ref": "#/components/schemas/%46in%65"}},
+        {"$defs": {"사용량": {}}, "items": {"$ref": "#/components/schemas/Fine/$defs/사용량"}},
     ],
 )
 def test_a_valid_schema(schema: dict[str, Any]) -> None:
