@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from functools import lru_cache
 from typing import Any, Self
 
@@ -27,6 +28,9 @@ def _merged(headers: dict[str, str], more: dict[str, str]) -> dict[str, str]:
         name: value for name, value in headers.items() if name.lower() not in names
     } | more
 
+
+# Threads that use a client for the first time share its httpx client.
+_opening = threading.Lock()
 
 # Kept, because httpx would parse the URL of each request twice.
 _parsed_url = lru_cache(maxsize=128)(httpx.URL)
@@ -95,7 +99,8 @@ class _BaseClient:
         The httpx client itself is not changed.
 
         Raises:
-            ValueError: If this client has a token, and the httpx client credentials of its own.
+            ValueError: If this client has a token, and the httpx client credentials of its own; if it
+                follows redirects, and the token is in another header than Authorization.
         """
         self._check_credentials(client)
         self._client, self._shared = client, None
@@ -104,9 +109,11 @@ class _BaseClient:
     def get_httpx_client(self) -> httpx.Client:
         """Return the httpx client of the sync functions, made on first use."""
         if self._client is None:
-            made = httpx.Client(**self._httpx_settings())
-            self._check_credentials(made)
-            self._client = made
+            with _opening:
+                if self._client is None:
+                    made = httpx.Client(**self._httpx_settings())
+                    self._check_credentials(made)
+                    self._client = made
         return self._client
 
     def __enter__(self) -> Self:
@@ -205,7 +212,8 @@ class Client(_BaseClient):
             connect.
         verify_ssl: Whether to verify the server's certificate, or the path of a CA bundle, or an
             ssl.SSLContext. False is for tests only: anyone on the way can then read the request.
-        follow_redirects: Whether to follow redirects.
+        follow_redirects: Whether to follow redirects. Only a token in the header Authorization can be
+            kept from another server.
         httpx_args: More arguments of httpx.Client and httpx.AsyncClient, such as transport or proxy.
     """
 
@@ -236,14 +244,15 @@ class AuthenticatedClient(_BaseClient):
             connect.
         verify_ssl: Whether to verify the server's certificate, or the path of a CA bundle, or an
             ssl.SSLContext. False is for tests only: anyone on the way can then read the request.
-        follow_redirects: Whether to follow redirects.
+        follow_redirects: Whether to follow redirects. Only a token in the header Authorization can be
+            kept from another server.
         httpx_args: More arguments of httpx.Client and httpx.AsyncClient, such as transport or proxy.
         token: API key. It is in no repr and in no message of an error.
         prefix: What precedes the token in the header; empty for nothing.
         auth_header_name: Name of the header.
 
     Raises:
-        ValueError: If the token cannot be sent in a header.
+        ValueError: If the token cannot be sent in a header, or could be redirected to another server.
 
     Example:
         with AuthenticatedClient(base_url=SERVERS[0], token=os.environ["API_KEY"]) as client:
@@ -265,7 +274,15 @@ class AuthenticatedClient(_BaseClient):
         return f"{self.prefix} {self.token}" if self.prefix else self.token
 
     def _check_credentials(self, http: httpx.Client | httpx.AsyncClient) -> None:
-        """Raise ValueError, naming them, if the httpx client sends other credentials than the token."""
+        """Raise ValueError, naming them, if the httpx client sends other credentials than the token.
+
+        Raise it also for redirects with which httpx would send the token to another server.
+        """
+        if http.follow_redirects and self.auth_header_name.lower() != "authorization":
+            raise ValueError(
+                f"the token is in the header {self.auth_header_name}, which httpx sends to every server "
+                "that a redirect leads to: do not follow redirects, or use the header Authorization"
+            )
         found = []
         if http.auth is not None:
             found.append(f"auth ({type(http.auth).__name__})")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 
@@ -12,6 +14,7 @@ from generated_client import SERVERS, AuthenticatedClient, Client, errors
 from generated_client.api.chat_completion import create_chat_completion_quick as api
 from tests import scripted_server
 from tests.four_ways import KEY, Calls, connect, request
+from tests.llm_process import TIMEOUT
 from tests.scripted_server import in_memory, replying, time_out
 
 URL = "https://direct.evolink.ai"
@@ -250,6 +253,41 @@ def test_without_a_prefix_the_header_is_the_token(recorder: Recorder) -> None:
     sent = recorder.sent(client)
     assert sent.headers["x-api-key"] == KEY
     assert "authorization" not in sent.headers
+
+
+@pytest.mark.parametrize(
+    ("header", "refused"), [("X-Api-Key", True), ("authorization", False), ("Authorization", False)]
+)
+@pytest.mark.parametrize(
+    "settings", [{"follow_redirects": True}, {"httpx_args": {"follow_redirects": True}}]
+)
+def test_a_token_that_httpx_would_redirect_to_another_server_is_refused(
+    settings: Any, header: str, refused: bool
+) -> None:
+    client = AuthenticatedClient(base_url=URL, token=KEY, auth_header_name=header, **settings)
+    plain = AuthenticatedClient(base_url=URL, token=KEY, auth_header_name=header)
+    for use in (
+        client.get_httpx_client,
+        client.get_async_httpx_client,
+        lambda: plain.set_httpx_client(httpx.Client(follow_redirects=True)),
+        lambda: plain.set_async_httpx_client(httpx.AsyncClient(follow_redirects=True)),
+    ):
+        if refused:
+            with pytest.raises(ValueError, match=r"^the token is in the header X-Api-Key, which"):
+                use()
+        else:
+            use()
+
+
+def test_threads_that_begin_together_share_one_httpx_client() -> None:
+    def begin(_: int) -> httpx.Client:
+        barrier.wait(TIMEOUT)
+        return client.get_httpx_client()
+
+    client = Client(base_url=URL)
+    barrier = threading.Barrier(16)
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(begin, range(16)))) == 1
 
 
 def check_without_the_token(error: Exception | None, expected: type[Exception]) -> None:
