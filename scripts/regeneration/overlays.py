@@ -5,7 +5,8 @@ The field x-role of an overlay determines what its actions do where EvoLink publ
 translation  replaces a text; obsolete when the text is no longer published.
 correction   matches a defect; obsolete when the element is there without the defect, and with the
              null that the update allows.
-extension    adds what is absent; superseded where EvoLink publishes it.
+extension    adds what is absent; superseded where EvoLink publishes it. Only null is added to that,
+             where the update allows null and EvoLink does not.
 pin          always applies; its lists replace those of the document.
 
 Without x-role, an action has to match, as Overlay 1.0 has it.
@@ -147,7 +148,7 @@ class _Action:
         for match in matches:
             _require_updatable(match, self.update, deep=role != "extension")
         if role == "extension":
-            return [outcome for match in matches for outcome in self._fill(match)]
+            return [outcome for match in matches for outcome in self._fill(document, match)]
         for match in matches:
             _update(match, self.update, replace_lists=role == "pin")
         return []
@@ -180,9 +181,7 @@ class _Action:
 
     def _require_null(self, document: dict[str, Any], elements: list[JSONPathMatch]) -> None:
         """Raise _MisfitError where the update allows null and the published schema does not."""
-        if not (isinstance(self.update, dict) and self.update.keys() & {"type", *VARIANTS}):
-            return
-        if _allows_null(document, self.update):
+        if _names_null(document, self.update):
             for match in elements:
                 if not _allows_null(document, match.obj):
                     raise _MisfitError(
@@ -214,7 +213,7 @@ class _Action:
             texts.append(text)
         return "$" + "".join(texts)
 
-    def _fill(self, match: JSONPathMatch) -> list[Outcome]:
+    def _fill(self, document: dict[str, Any], match: JSONPathMatch) -> list[Outcome]:
         """Add the absent keys of the update to the object; leave EvoLink's as they are."""
         node: Any = match.obj
         outcomes = []
@@ -223,6 +222,9 @@ class _Action:
                 node[key] = deepcopy(ours)
                 continue
             theirs = node[key]
+            if _names_null(document, ours) and not _allows_null(document, theirs):
+                node[key] = _with_null(theirs)
+                continue
             if _unite(theirs, ours) and _show(_without_enum(theirs)) == _show(_without_enum(ours)):
                 continue
             reason = f"superseded: EvoLink publishes {match.path}['{key}']"
@@ -287,6 +289,23 @@ def _allows_null(document: dict[str, Any], schema: Any, depth: int = 0) -> bool:
     return all(map(allows, schema.get("allOf", []))) and all(
         any(map(allows, schema[keyword])) for keyword in VARIANTS if keyword in schema
     )
+
+
+def _names_null(document: dict[str, Any], schema: Any) -> bool:
+    """Return whether the schema names the types of its values, null among them."""
+    has_types = isinstance(schema, dict) and bool(schema.keys() & {"type", *VARIANTS})
+    return has_types and _allows_null(document, schema)
+
+
+def _with_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that allows null besides."""
+    if isinstance(schema.get("type"), str) and schema.keys().isdisjoint(
+        {"$ref", "allOf", "const", "enum", *VARIANTS}
+    ):
+        return {**schema, "type": [schema["type"], "null"]}
+    texts = {key: schema[key] for key in TEXTS if key in schema}
+    rest = {key: value for key, value in schema.items() if key not in texts}
+    return {**texts, "oneOf": [rest, {"type": "null"}]}
 
 
 def _is_reference(node: Any) -> bool:

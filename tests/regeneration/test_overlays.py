@@ -351,6 +351,18 @@ def test_a_pin_replaces_lists() -> None:
         ({"a": ["u"]}, {"a": ["s"]}, {"a": ["u", "s"]}, []),
         ({"a": {"enum": ["u", "s"]}}, {"a": {"enum": ["s"]}}, {"a": {"enum": ["u", "s"]}},
          [PUBLISHED.format('{"enum": ["u", "s"]}', '{"enum": ["s"]}')]),
+        # So is null.
+        ({"a": {"type": "array", "items": {}}}, {"a": {"type": ["array", "null"]}},
+         {"a": {"type": ["array", "null"], "items": {}}}, []),
+        ({"a": {"$ref": "#/f/b", "title": "T"}, "b": {"type": "string"}},
+         {"a": {"type": ["string", "null"]}},
+         {"a": {"title": "T", "oneOf": [{"$ref": "#/f/b"}, {"type": "null"}]},
+          "b": {"type": "string"}}, []),
+        ({"a": {"type": "string", "enum": ["x"]}}, {"a": {"type": ["string", "null"]}},
+         {"a": {"oneOf": [{"type": "string", "enum": ["x"]}, {"type": "null"}]}}, []),
+        ({"a": {"type": ["integer", "null"]}}, {"a": {"type": ["string", "null"]}},
+         {"a": {"type": ["integer", "null"]}},
+         [PUBLISHED.format('{"type": ["integer", "null"]}', '{"type": ["string", "null"]}')]),
         # A published reference stays, too.
         ({"a": {"$ref": "#/x"}}, {"a": {"type": "object"}}, {"a": {"$ref": "#/x"}},
          [PUBLISHED.format('{"$ref": "#/x"}', '{"type": "object"}')]),
