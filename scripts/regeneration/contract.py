@@ -20,6 +20,7 @@ def chat_operation(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chat_path_item(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the path item with the operation that completes a chat; empty for none."""
     items = {path: resolve(document, item) for path, item in document.get("paths", {}).items()}
     if "post" in items.get(PATH, {}):
         return items[PATH]

@@ -222,7 +222,8 @@ class _Action:
                 node[key] = deepcopy(ours)
                 continue
             theirs = node[key]
-            if _names_null(document, ours) and not _allows_null(document, theirs):
+            lacks_null = isinstance(theirs, dict) and not _allows_null(document, theirs)
+            if lacks_null and _names_null(document, ours):
                 node[key] = _with_null(theirs)
                 continue
             if _unite(theirs, ours) and _show(_without_enum(theirs)) == _show(_without_enum(ours)):

@@ -352,6 +352,8 @@ def test_a_pin_replaces_lists() -> None:
         ({"a": {"enum": ["u", "s"]}}, {"a": {"enum": ["s"]}}, {"a": {"enum": ["u", "s"]}},
          [PUBLISHED.format('{"enum": ["u", "s"]}', '{"enum": ["s"]}')]),
         # So is null.
+        ({"a": False}, {"a": {"type": ["array", "null"]}}, {"a": False},
+         [PUBLISHED.format("false", '{"type": ["array", "null"]}')]),
         ({"a": {"type": "array", "items": {}}}, {"a": {"type": ["array", "null"]}},
          {"a": {"type": ["array", "null"], "items": {}}}, []),
         ({"a": {"$ref": "#/f/b", "title": "T"}, "b": {"type": "string"}},
