@@ -362,7 +362,7 @@ def test_a_folder_in_place_of_the_stored_keys(user_path):
         ["-m", "gemini-3.5-flash", "hi"],
         ["-m", "gemini-3.5-flash", "hi", "--async"],
         ["evolink", "models", "--server"],
-        ["evolink", "batch", "rows.csv", "hi"],
+        ["evolink", "batch", "rows.csv", "$id"],
     ],
     ids=" ".join,
 )
