@@ -13,7 +13,7 @@ import llm
 from .errors import BatchError
 from .lock import Lock
 from .results import Tokens
-from .writer import LOCK_TIMEOUT, Entry, Writer
+from .writer import LOCK_TIMEOUT, Entry, Writer, create
 
 _FIND = """
     select request_hash, turn_id, failure, error, tries, input_tokens, output_tokens,
@@ -100,35 +100,20 @@ class State(Reader):
 
     def __init__(self, path: Path) -> None:
         """Create or open the file. Raises BatchError if it is in use or not that of a batch."""
-        self._refuse_other(path)
+        file = Path(os.path.realpath(path))  # Symbolic links to the file share its lock.
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = Lock(path.with_name(f"{path.name}.lock"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(file.with_name(f"{file.name}.lock"))
         except OSError as error:
             raise BatchError(f"{path} cannot be written: {error.strerror}") from None
         with ExitStack() as opened:
             opened.callback(self._lock.release)
+            if _is_empty(path):
+                create(path)
             self._writer = Writer(path)
             opened.callback(self._writer.close)
             super().__init__(path)
             opened.pop_all()
-
-    @staticmethod
-    def _refuse_other(path: Path) -> None:
-        """Raise BatchError for llm's log and other databases that no batch has created."""
-        if os.path.exists(path):
-            try:
-                with closing(
-                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-                ) as db:
-                    tables = {name for (name,) in db.execute("select name from sqlite_master")}
-            except sqlite3.Error as error:
-                raise BatchError(f"{path} cannot be used: {error}") from None
-            if tables and "evolink_rows" not in tables:
-                raise BatchError(
-                    f"{path} is not the state file of a batch: name a new file, which the batch "
-                    "creates"
-                )
 
     def forget(self) -> None:
         """Have every row asked again; logged answers stay in the file."""
@@ -148,6 +133,25 @@ class State(Reader):
         self._writer.close()
         super().close()
         self._lock.release()
+
+
+def _is_empty(path: Path) -> bool:
+    """Return whether the file does not exist or has no tables.
+
+    Raises BatchError for llm's log and other databases that no batch has created.
+    """
+    if not os.path.exists(path):
+        return True
+    try:
+        with closing(_connect_read_only(path)) as connection:
+            tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+    except sqlite3.Error as error:
+        raise BatchError(f"{path} cannot be used: {error}") from None
+    if tables and "evolink_rows" not in tables:
+        raise BatchError(
+            f"{path} is not the state file of a batch: name a new file, which the batch creates"
+        )
+    return not tables
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,11 +1,12 @@
 """Writes answers and the state of rows to a batch's file, in a thread."""
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ LOCK_TIMEOUT = 60.0
 
 # No foreign key, view or trigger: llm rebuilds its own tables when it migrates them.
 _CREATE = """
-    create table if not exists evolink_rows (
+    create table evolink_rows (
         row_id text primary key, request_hash text, turn_id text, failure text, error text,
         tries integer
     ) without rowid
@@ -74,29 +75,61 @@ class _LogDatabase(sqlite_utils.Database):
         self.conn.execute("release evolink")
 
 
+def create(path: Path) -> None:
+    """Create the file, complete or not at all, also when the process is killed. Raises BatchError.
+
+    Call it only while no other process uses the file.
+    """
+    file = Path(os.path.realpath(path))
+    part = file.with_name(f".{file.name}.part")
+    try:
+        # SQLite would apply the journals of an earlier file to this one.
+        _delete(part, *_journals(part), *_journals(file))
+        with closing(sqlite3.connect(part)) as connection:
+            LogStore(sqlite_utils.Database(connection))  # type: ignore[no-untyped-call]
+            connection.execute(_CREATE)
+            connection.commit()
+        part.replace(file)
+    except sqlite3.Error as error:
+        raise BatchError(f"{path} cannot be written: {error}") from None
+    except OSError as error:
+        raise BatchError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            _delete(part, *_journals(part))
+
+
+def _journals(path: Path) -> list[Path]:
+    return [path.with_name(f"{path.name}{suffix}") for suffix in ("-journal", "-wal", "-shm")]
+
+
+def _delete(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
 class Writer:
     """Thread that commits all entries in the queue in one transaction, then the next ones."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file. Raises BatchError."""
+        """Open a file that create() has created. Raises BatchError."""
         self._path = path
         self._queue: queue.SimpleQueue[tuple[Entry, asyncio.Future[str | None]] | None]
         self._queue = queue.SimpleQueue()
-        try:
-            self._connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise BatchError(f"{path} cannot be written: {error}") from None
-        try:
-            self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("pragma synchronous = full")
-            LogStore(sqlite_utils.Database(self._connection))  # type: ignore[no-untyped-call]
-            self._database = _LogDatabase(self._connection)
-            self._store = LogStore(self._database)  # type: ignore[no-untyped-call]
-            self._connection.execute(_CREATE)
-            self._connection.commit()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise BatchError(f"{path} cannot be written: {error}") from None
+        with ExitStack() as opened:
+            try:
+                self._connection = sqlite3.connect(
+                    path, timeout=LOCK_TIMEOUT, check_same_thread=False
+                )
+                opened.callback(self._connection.close)
+                self._connection.execute("pragma journal_mode = wal")
+                self._connection.execute("pragma synchronous = full")
+                LogStore(sqlite_utils.Database(self._connection))  # type: ignore[no-untyped-call]
+                self._database = _LogDatabase(self._connection)
+                self._store = LogStore(self._database)  # type: ignore[no-untyped-call]
+            except sqlite3.Error as error:
+                raise BatchError(f"{path} cannot be written: {error}") from None
+            opened.pop_all()
         self._thread = threading.Thread(target=self._run, name="evolink-batch-writer", daemon=True)
         self._thread.start()
 

@@ -162,6 +162,7 @@ def batch(**flags: Any) -> None:
         try:
             code = _run(stack, **flags)
         except KeyboardInterrupt:
+            click.echo("Interrupted; to continue, run the same command again", err=True)
             code = INTERRUPTED
     if code:
         raise SystemExit(code)

@@ -1,10 +1,12 @@
 """`llm evolink batch`: state files, resuming and dry runs."""
 
 import json
+import os
 import re
 import socket
 import sqlite3
 
+from llm_evolink.batch.state import State
 from tests.scripted_server import Refusal
 
 
@@ -149,6 +151,44 @@ def test_another_log_of_llm_is_refused_as_state(model, llm_in_process, table, em
         done = llm_in_process("evolink", "batch", path, "$text", "-d", state)
         assert done.returncode in (1, 2)
         assert message in done.stderr
+    assert model.asked == []
+
+
+def test_an_empty_file_becomes_the_state(model, llm_in_process, table, tmp_path):
+    state = tmp_path / "state.db"
+    state.touch()
+    command = ["evolink", "batch", table(2), "$text", "-d", str(state)]
+
+    assert llm_in_process(*command).returncode == 0
+    assert llm_in_process(*command).stderr.startswith("Answered 0, reused 2, ")
+
+
+def test_a_new_state_ignores_the_journal_of_a_deleted_one(model, llm_in_process, table, tmp_path):
+    """A killed run leaves its answers in the write-ahead log, beside the file."""
+    state = tmp_path / "state.db"
+    command = ["evolink", "batch", table(2), "$text", "-d", str(state)]
+    assert llm_in_process(*command).returncode == 0
+    other = sqlite3.connect(state)  # Keeps the log beside the file.
+    other.execute("update evolink_rows set tries = 7")
+    other.commit()
+    journal = state.with_name("state.db-wal").read_bytes()
+    other.close()
+    state.unlink()
+    state.with_name("state.db-wal").write_bytes(journal)
+
+    assert llm_in_process(*command).stderr.startswith("Answered 2, failed 0 of 2 rows")
+    assert llm_in_process(*command).stderr.startswith("Answered 0, reused 2, ")
+
+
+def test_a_link_to_the_state_shares_its_lock(model, llm_in_process, table, tmp_path, database):
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    held = State(database)
+    done = llm_in_process("evolink", "batch", table(2), "$text", "-d", str(link))
+    held.close()
+
+    assert done.returncode == 1
+    assert done.stderr == f"Error: This batch is already being run by process {os.getpid()}\n"
     assert model.asked == []
 
 

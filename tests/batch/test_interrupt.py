@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM, a kill, a second process and a terminal: real processes and signals."""
 
+import itertools
 import json
 import os
 import random
@@ -9,12 +10,14 @@ import sqlite3
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from llm_evolink.batch import writer
 from llm_evolink.batch.errors import BatchError
 from llm_evolink.batch.lock import Lock
-from llm_evolink.batch.state import Reader
+from llm_evolink.batch.state import Reader, State
 from tests import llm_process
 from tests.scripted_server import Refusal
 
@@ -193,6 +196,49 @@ def test_each_row_is_answered_once_after_twenty_kills(model, table, database, re
     if not request.config.getoption("fuzz"):
         pytest.skip("twenty kills run with --fuzz")
     kill_and_continue(model, table, database, 500, 20, 32)
+
+
+@pytest.mark.parametrize("statement", [1, 10, 100, 500, 1500])
+def test_a_process_that_is_killed_while_it_creates_the_file_leaves_no_half_of_it(
+    empty_log, llm_in_process, user_path, statement
+):
+    path = user_path / "evolink-batches" / "mine.db"
+    connect, count = sqlite3.connect, itertools.count(1)
+
+    def kill(_: str) -> None:
+        if next(count) == statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)
+        connection.set_trace_callback(kill)
+        return connection
+
+    def create() -> None:
+        sqlite3.connect = traced
+        State(path)
+
+    assert llm_process.run_forked(create) == signal.SIGKILL
+    assert llm_in_process("evolink", "usage", "--by", "batch").returncode == 0
+    State(path).close()
+    assert sorted(path.parent.iterdir()) == [path]
+
+
+def test_a_signal_while_the_file_is_created_ends_the_command_in_one_line(
+    model, table, tmp_path, monkeypatch, llm_in_process
+):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "folder" / "state.db"
+    command = ["evolink", "batch", table(3), "$text", "-d", str(path)]
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "LogStore", interrupted)
+        done = llm_in_process(*command)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted; to continue, run the same command again\n"
+    assert list(path.parent.iterdir()) == []
+    assert llm_in_process(*command).returncode == 0
 
 
 def test_a_killed_run_leaves_a_file_that_a_dry_run_can_read(model, table, database):

@@ -71,6 +71,12 @@ def test_a_batch_that_another_server_answered(batches, llm_in_process, monkeypat
     assert done.stderr.endswith("), which are not priced\n")
 
 
+def test_a_file_of_llms_folder_that_holds_no_batch_is_skipped(batches, llm_in_process, user_path):
+    (user_path / "evolink-batches" / "empty.db").touch()
+
+    assert counts(usage(llm_in_process)) == ({"reviews": 3, "mails": 2}, 0)
+
+
 def test_one_file_alone(batches, llm_in_process, user_path):
     path = str(user_path / "evolink-batches" / "mails.db")
 
