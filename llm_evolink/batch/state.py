@@ -15,12 +15,14 @@ from .lock import Lock
 from .results import Tokens
 from .writer import LOCK_TIMEOUT, Entry, Writer, create
 
+# The last message of a turn without an answer is the prompt.
 _FIND = """
     select request_hash, turn_id, failure, error, tries, input_tokens, output_tokens,
         json_extract(token_details, '$.prompt_tokens_details.cached_tokens'),
-        (select group_concat(text, '') from
-            (select text from parts where message_hash = tip_message_hash and type = 'text'
-             order by position))
+        iif(turns.id is null, null, coalesce((select group_concat(text, '') from
+            (select text from parts where type = 'text' and message_hash =
+                (select hash from messages where hash = tip_message_hash and role = 'assistant')
+             order by position)), ''))
     from evolink_rows left join turns on turns.id = turn_id where row_id = ?
 """
 _TOTALS = """

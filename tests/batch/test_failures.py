@@ -254,6 +254,17 @@ def test_a_cut_answer_fails_keeps_its_text_and_is_asked_again_only_if_changed(
     assert len(model.asked) == 6
 
 
+@pytest.mark.parametrize(("ending", "failure"), [("stop", None), ("length", "cut")])
+def test_an_empty_answer_is_reused_as_it_is(model, ending, failure, asked):
+    model.respond = lambda *_: Answer("", ending)
+    first, second = (asked(1)[0]["0"] for _ in range(2))
+
+    assert (first.text, first.failure, first.reused) == ("", failure, False)
+    assert (second.text, second.failure, second.reused) == ("", failure, True)
+    assert second.answer == first.answer == (None if failure else "")
+    assert len(model.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
