@@ -51,7 +51,7 @@ class Output:
             write(lines.header())
 
     def add(self, results: list[Result], watermark: int) -> None:
-        """Write the results before the watermark that are not written yet.
+        """Write the results before the watermark that are not written yet. Raises BatchError.
 
         `watermark` is the position before which every row is finished.
         """
@@ -60,18 +60,19 @@ class Output:
             end = min(self._next + PORTION, watermark)
             with self._state.snapshot():
                 lines = [
-                    self._line(result)
+                    self._line(new.get(position) or self._stored(position))
                     for position in range(self._next, end)
-                    if (result := new.get(position) or self._stored(position))
                 ]
             self._write("".join(lines))
             self._next = end
 
-    def _stored(self, position: int) -> Result | None:
-        """Return the result that the state holds of the row at the position."""
+    def _stored(self, position: int) -> Result:
+        """Return the result that the state holds of the row at the position. Raises BatchError."""
         row_id = self._ids.at(position)
         record = self._state.find(row_id)
-        return stored_result(Row(position, row_id, {}), record, self._schema) if record else None
+        if record is None:
+            raise BatchError(f"{self._state.path} has no entry of row {row_id}")
+        return stored_result(Row(position, row_id, {}), record, self._schema)
 
 
 def json_line(result: Result) -> str:

@@ -40,6 +40,7 @@ class Table:
         self._id_column = id_column
         self._unit = unit
         self._close = close
+        self._needed: set[str] = set()
         self.columns: tuple[str, ...] = ()
         self.ids = Ids()
 
@@ -48,8 +49,9 @@ class Table:
 
         `needed` are the columns that the prompt uses.
         """
+        self._needed = set(needed)
         try:
-            for line, row_id in self._checked(set(needed)):
+            for line, row_id in self._checked(self._needed):
                 self.ids.add(line, row_id, self._unit)
         except BatchError as error:
             raise BatchError(f"{self._name}, {error}") from None
@@ -72,10 +74,20 @@ class Table:
         self._id_column = id_column
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield as many rows as check() found."""
-        id_column = self._id_column or ""
-        for position, (_, cells) in zip(range(self.ids.count), self._read(), strict=False):
-            yield Row(position, cells[id_column], cells)
+        """Yield the rows that check() found. Raises BatchError if the file was changed since."""
+        rows = self._read()
+        for position in range(self.ids.count):
+            changed = f"{self._name} was changed while it was read, at row {position + 1}"
+            try:
+                _, cells = next(rows)
+                row_id = cells[self._id_column or ""]
+            except BatchError as error:
+                raise BatchError(f"{changed}: {error}") from None
+            except (StopIteration, KeyError):
+                raise BatchError(changed) from None
+            if row_id != self.ids.at(position) or not self._needed <= cells.keys():
+                raise BatchError(changed)
+            yield Row(position, row_id, cells)
 
     def close(self) -> None:
         """Close the file, and delete the temporary ones."""

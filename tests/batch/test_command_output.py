@@ -5,11 +5,13 @@ import io
 import json
 import re
 import threading
+from pathlib import Path
 
 import pytest
 
 from llm_evolink.batch import BatchError
 from llm_evolink.batch.output import AtomicFile
+from llm_evolink.batch.state import State
 from tests import llm_process
 from tests.four_ways import KEY
 from tests.scripted_server import Answer, Refusal
@@ -42,6 +44,50 @@ def test_an_answer_for_each_row_in_the_tables_order(model, batch, table, databas
     assert re.sub("Batch [0-9a-z]+:", "Batch ID:", done.stderr) == (
         f"Answered 40, failed 0 of 40 rows\nTokens: 400 input, 160 output\nBatch ID: {database}\n"
     )
+
+
+def test_a_file_that_is_rewritten_during_the_run_ends_it_with_the_reason(
+    model, batch, table, answers, tmp_path
+):
+    """The rows from 100 on swap their ids; they are read after the first answer."""
+    path = table(20_000)
+
+    def respond(text, _):
+        if text == "review 1, good":
+            lines = Path(path).read_text().splitlines(keepends=True)
+            Path(path).write_text("".join(lines[:100] + lines[:99:-1]))
+        return "a"
+
+    model.respond = respond
+    done = batch(path, "$text", "-c", "1", "-O", str(tmp_path / "answers.jsonl"))
+
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        f"Error: {re.escape(path)} was changed while it was read, at row [0-9]+", error
+    )
+    assert not (tmp_path / "answers.jsonl").exists()
+
+
+def test_a_row_without_an_entry_in_the_state_is_an_error(
+    model, batch, table, database, monkeypatch
+):
+    """Another process has deleted the entry of a row that waits for an earlier one."""
+    last_asked = threading.Event()
+
+    def respond(text, _):
+        if text == "review 3, good":
+            last_asked.set()
+        assert text != "review 1, good" or last_asked.wait(llm_process.TIMEOUT)
+        return "a"
+
+    find = State.find
+    model.respond = respond
+    monkeypatch.setattr(State, "find", lambda state, row: None if row == "2" else find(state, row))
+    done = batch(table(3), "$text", "-c", "2")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"Error: {database} has no entry of row 2\n")
 
 
 def test_answers_of_a_schema_are_json(model, batch, table, answers):

@@ -4,6 +4,7 @@ import io
 import json
 import sqlite3
 from contextlib import closing
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -185,6 +186,50 @@ def test_rows_are_read_as_they_are_needed(monkeypatch, tmp_path):
     assert lines == [1]
     assert (table.ids.at(2_999), table.ids.count) == ("2999", 3000)
     rows.close()
+    table.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "position", "problem"),
+    [
+        ("id,text\na,1\nc,3\nb,2\n", 1, ""),
+        ("id,text\na,1\n", 1, ""),
+        ("id,text\na,1\nb,2", 2, ""),
+        ("", 0, ": line 1: there is no header that names the columns"),
+        ("id,text\na,1\nb\n", 1, ": line 3: 1 cell, but the header names 2"),
+        ("id,body\na,1\nb,2\nc,3\n", 0, ""),
+        ("id,text\na,1\nb,\xff\n", 0, ": line 3: not UTF-8"),
+    ],
+    ids=["order", "truncated", "last", "empty", "malformed", "columns", "encoding"],
+)
+def test_a_file_that_is_rewritten_between_the_two_readings_is_reported(
+    tmp_path, content, position, problem
+):
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\na,1\nb,2\nc,3\n")
+    table = open_table(str(path))
+    table.check({"text"})
+    path.write_text(content, encoding="latin-1")  # Another file would not change the open one.
+    rows = iter(table)
+
+    assert len(list(islice(rows, position))) == position
+    with pytest.raises(BatchError) as caught:
+        next(rows)
+    assert (
+        str(caught.value) == f"{path} was changed while it was read, at row {position + 1}{problem}"
+    )
+    table.close()
+
+
+def test_a_file_that_grows_between_the_two_readings_has_the_rows_of_the_first(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\na,1\n")
+    table = open_table(str(path))
+    table.check()
+    with path.open("a") as file:
+        file.write("b,2\n")
+
+    assert [row.id for row in table] == ["a"]
     table.close()
 
 
