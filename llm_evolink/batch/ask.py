@@ -1,13 +1,15 @@
 """Python API of a batch: asks a model about each row of an iterable, sync and async."""
 
 import asyncio
+import atexit
 import os
 import threading
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+from weakref import WeakSet
 
 import llm
 
@@ -24,6 +26,9 @@ from .run import NOT_READ, Run
 from .state import State
 from .table import Row, columns_error
 from .template import check_options
+
+_unfinished: WeakSet[Generator[Result, None, None]] = WeakSet()
+"""Results of ask() that are referenced."""
 
 
 class Options(TypedDict, total=False):
@@ -84,8 +89,7 @@ async def ask_async(
         finally:
             # In a thread, since it waits for the disk.
             await asyncio.to_thread(stack.close)
-        if run.progress.stopped:
-            raise BatchError(run.progress.stopped)
+        run.check()
 
 
 def ask(
@@ -93,9 +97,17 @@ def ask(
 ) -> Iterator[Result]:
     """Ask the prompt of each row, as ask_async() does, with an event loop in a thread.
 
-    Leaving the loop early, or Ctrl-C, waits for the requests in flight and saves their answers; a
-    second Ctrl-C cancels them.
+    Leaving the loop early, Ctrl-C, or the end of the program waits for the requests in flight and
+    saves their answers; a second Ctrl-C cancels them.
     """
+    results = _results(rows, prompt, options)
+    _unfinished.add(results)
+    return results
+
+
+def _results(
+    rows: Iterable[Mapping[str, Any]], prompt: str, options: Options
+) -> Generator[Result, None, None]:
     with ExitStack() as stack:
         run = _open(stack, rows, prompt, options)
         loop = stack.enter_context(_loop_in_thread())
@@ -114,8 +126,15 @@ def ask(
             while not pending.exception() and pending.result():
                 pending = next_portion()
             raise
-        if run.progress.stopped:
-            raise BatchError(run.progress.stopped)
+        run.check()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Save the answers in flight of the loops that were left and are still referenced."""
+    for results in list(_unfinished):
+        with suppress(ValueError):  # A thread that is still running has the generator.
+            results.close()
 
 
 def _open(
@@ -167,11 +186,13 @@ def _loop_in_thread() -> Iterator[asyncio.AbstractEventLoop]:
     started: Future[asyncio.AbstractEventLoop] = Future()
 
     def run() -> None:
-        with asyncio.Runner() as runner:
+        # While Python 3.12 ends, the thread that stops the loop's executor cannot be started.
+        with suppress(RuntimeError), asyncio.Runner() as runner:
             started.set_result(runner.get_loop())
             runner.get_loop().run_forever()
 
-    thread = threading.Thread(target=run, name="evolink-batch")
+    # Python waits for other threads before it calls _close_all().
+    thread = threading.Thread(target=run, name="evolink-batch", daemon=True)
     thread.start()
     loop = started.result()
     try:

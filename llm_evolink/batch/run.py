@@ -62,6 +62,7 @@ class Run:
     Attributes:
         progress: Counts so far.
         pace: Control of the requests in flight.
+        error: The error that ended the run: that of reading a row, or a BatchError; else None.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Run:
         with changed_settings(max_retries=0, connections=concurrency):
             self._context = copy_context()
         self._stopping = False
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._next = 0  # Position of the next row to read.
         self._open: set[int] = set()  # Positions read and not finished.
         self._tasks: dict[asyncio.Task[None], _Asking] = {}
@@ -128,8 +129,7 @@ class Run:
         """Yield lists of results as soon as they are there.
 
         Closing the generator waits for the requests in flight and saves their answers; cancelling
-        the task cancels them. Raises BatchError when the state cannot be written, and the errors
-        of reading the rows, both after the requests in flight have ended.
+        the task cancels them. After an early end, check() raises the reason.
         """
         try:
             while True:
@@ -152,8 +152,16 @@ class Run:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._error:
-            raise self._error
+
+    def check(self) -> None:
+        """Raise the error that ended the run, BatchError if it ended early without one.
+
+        It is apart from portions(), since SystemExit in a task would end the event loop.
+        """
+        if self.error:
+            raise self.error
+        if self.progress.stopped:
+            raise BatchError(self.progress.stopped)
 
     def _start_rows(self) -> float | None:
         """Start requests while the pace allows it; return the seconds until another may start.
@@ -183,7 +191,7 @@ class Run:
             row = next(self._rows, None)
             if row is not None:
                 self._prepare(row)
-        except Exception as error:
+        except BaseException as error:  # A caller's row may be read in another thread.
             self._end(error)
             return True
         return row is not None
@@ -224,8 +232,8 @@ class Run:
         self._wake()
 
     def _end(self, error: BaseException) -> None:
-        """Ask no more rows; raise the error after the requests in flight have ended."""
-        self._error = self._error or error
+        """Ask no more rows because of the error."""
+        self.error = self.error or error
         self.stop(str(error))
 
     async def _ask(self, asking: _Asking) -> None:

@@ -54,6 +54,8 @@ async def ask_rows(
                         if result.tokens:
                             outcome.tokens = outcome.tokens.plus(result.tokens)
                             outcome.rows += 1
+            if run.error:
+                raise run.error
         except BatchError as error:
             outcome.error = error
     return outcome

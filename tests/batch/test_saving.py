@@ -1,7 +1,10 @@
 """What is saved: each answer once, also when the loop is left or the disk is full."""
 
 import asyncio
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import aclosing
 
@@ -116,6 +119,54 @@ def test_a_loop_that_is_left_saves_what_is_in_flight(
 
     assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
     assert 4 <= len(model.asked) <= 5
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("next(results)", 0),
+        ("for result in results: raise SystemExit(3)", 3),
+        ("for result in results: raise ValueError", 1),
+        ("for result in results: raise KeyboardInterrupt", -signal.SIGINT),
+    ],
+)
+def test_a_script_that_ends_within_the_loop_saves_what_is_in_flight(
+    model, database, ending, code, read
+):
+    """The generator is still referenced when Python ends."""
+    script = f"""
+from llm_evolink.batch import ask
+rows = ({{"id": number, "text": f"row {{number}}"}} for number in range(500))
+results = ask(rows, "$text", database={str(database)!r}, concurrency=4)
+{ending}
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    assert done.returncode == code, done.stderr
+    assert read("select count(*) from evolink_rows") == [(len(model.asked),)]
+    assert 1 <= len(model.asked) < 500
+    assert not database.with_name("state.db.lock").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_rows_that_end_the_program_end_the_run_after_what_is_in_flight(
+    model, database, rows, read, error, in_loop
+):
+    def ending():
+        yield from rows(2)
+        raise error("enough")
+
+    options = {"database": database, "concurrency": 2}
+
+    async def main():
+        async for _ in ask_async(ending(), "$text", **options):
+            pass
+
+    with pytest.raises(error, match="enough"):
+        asyncio.run(main()) if in_loop else list(ask(ending(), "$text", **options))
+    assert read("select row_id from evolink_rows") == [("0",), ("1",)]
 
 
 def test_an_event_loop_that_leaves_saves_what_is_in_flight(model, database, rows, read):
