@@ -27,7 +27,7 @@ PORTION = 256
 class Output:
     """Writes results in the order of the table.
 
-    A result that comes early is not kept in memory: it is read from the state in its turn.
+    A result that comes early is not kept in memory if it is in the state, and read in its turn.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Output:
         self._ids = ids
         self._schema = schema
         self._next = 0
+        self._not_saved: dict[int, Result] = {}  # By position.
         self._line: Callable[[Result], str] = json_line
         if as_csv:
             lines = CsvLines(schema)
@@ -56,18 +57,23 @@ class Output:
         `watermark` is the position before which every row is finished.
         """
         new = {result.position: result for result in results}
+        for result in results:
+            if not result.tries and not result.reused and result.position >= watermark:
+                self._not_saved[result.position] = result
         while self._next < watermark:
             end = min(self._next + PORTION, watermark)
             with self._state.snapshot():
                 lines = [
-                    self._line(new.get(position) or self._stored(position))
+                    self._line(new.get(position) or self._early(position))
                     for position in range(self._next, end)
                 ]
             self._write("".join(lines))
             self._next = end
 
-    def _stored(self, position: int) -> Result:
-        """Return the result that the state holds of the row at the position. Raises BatchError."""
+    def _early(self, position: int) -> Result:
+        """Return the result of a row that finished before an earlier row. Raises BatchError."""
+        if result := self._not_saved.pop(position, None):
+            return result
         row_id = self._ids.at(position)
         record = self._state.find(row_id)
         if record is None:

@@ -7,7 +7,7 @@ from .errors import BatchError
 from .results import Result, Tokens
 
 FIRST_ROWS = 10
-"""Rows after which a run ends if they have all failed with the same type of failure."""
+"""New rows after which a run ends if they have all failed with the same type of failure."""
 
 
 @dataclass
@@ -64,6 +64,7 @@ class Progress:
     total_tokens: Tokens = field(default_factory=Tokens)
     stopped: str | None = None
     _failed_now: int = 0
+    _new: int = 0
     _first_failures: set[str | None] = field(default_factory=set)
 
     @property
@@ -76,8 +77,8 @@ class Progress:
         """Rows with an answer or a failure."""
         return self.answered + self.reused + self.failed
 
-    def count(self, result: Result) -> None:
-        """Count a finished row."""
+    def count(self, result: Result, *, is_new: bool) -> None:
+        """Count a finished row; `is_new` if no earlier run has asked the same."""
         if result.failure:
             self.failures[result.failure] = self.failures.get(result.failure, 0) + 1
             self.examples.setdefault(result.failure, (result.id, result.error or ""))
@@ -89,7 +90,8 @@ class Progress:
             return
         self.asked += 1
         self._failed_now += result.failure is not None
-        if self.asked <= FIRST_ROWS:
+        if is_new and self._new < FIRST_ROWS:
+            self._new += 1
             self._first_failures.add(result.failure)
         if result.tokens:
             self.tokens = self.tokens.plus(result.tokens)
@@ -99,7 +101,7 @@ class Progress:
         """Return why the failures end the run, None if they do not."""
         if limits.max_failures is not None and self._failed_now >= limits.max_failures:
             return f"the limit of failed rows, {limits.max_failures}, is reached"
-        if self.asked == FIRST_ROWS and len(self._first_failures) == 1:
+        if self._new == FIRST_ROWS and len(self._first_failures) == 1:
             (failure,) = self._first_failures
             if failure:
                 return f"the first {FIRST_ROWS} rows all failed: {self.examples[failure][1]}"

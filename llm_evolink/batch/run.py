@@ -40,16 +40,15 @@ class _Asking:
     """A row that is being asked.
 
     Attributes:
-        request: What to ask, None for a row that has no valid request.
-        problem: Why the row has no valid request.
+        is_new: Whether no earlier run has a result of this request.
         started: Time at which its turn came, for Pace.refused().
         estimate: Tokens that it is expected to use.
-        sent: Whether its request was sent, or it has none to send.
+        sent: Whether its request was sent.
     """
 
     row: Row
-    request: Request | None
-    problem: str | None = None
+    request: Request
+    is_new: bool
     tries: int = 0
     started: float = 0.0
     estimate: float = 0.0
@@ -204,18 +203,21 @@ class Run:
         try:
             request = self._requests.build(row.cells)
         except RequestError as error:
-            self._start(_Asking(row, None, str(error)))
+            # Not saved: it would replace the answer to the request of an earlier run.
+            result = Result(row.position, row.id, failure="invalid request", error=str(error))
+            self._finish(result)
             return
         if is_answered(record, request):
             self._finish(stored_result(row, record, self._requests.template.schema))
         elif reason := self._limits.used_up(self.progress.total_tokens):
             self.stop(reason)
         else:
-            self._start(_Asking(row, request))
+            is_new = record is None or record.request_hash != request.hash
+            self._start(_Asking(row, request, is_new))
 
     def _start(self, asking: _Asking) -> None:
         asking.started = self.pace.start()
-        asking.sent = asking.request is None
+        asking.sent = False
         task = asyncio.create_task(self._ask(asking), context=self._context)
         self._tasks[task] = asking
         task.add_done_callback(self._ended)
@@ -239,11 +241,6 @@ class Run:
     async def _ask(self, asking: _Asking) -> None:
         """Send one request for the row; finish the row or plan a retry."""
         request = asking.request
-        if request is None:
-            result = Result(asking.row.position, asking.row.id, failure="invalid request")
-            result.error = asking.problem
-            await self._save(asking, result, None)
-            return
         asking.estimate = self._rates.estimate(request.prompt)
         await self._rates.acquire(asking.estimate)
         while seconds := self.pace.pause():  # noqa: ASYNC110
@@ -303,17 +300,18 @@ class Run:
     async def _save(self, asking: _Asking, result: Result, response: llm.Response | None) -> None:
         """Write the result; the row counts as in flight until it is on disk."""
         result.tries = asking.tries
-        request_hash = asking.request.hash if asking.request else None
-        entry = Entry(result.id, request_hash, response, result.failure, result.error, asking.tries)
+        entry = Entry(
+            result.id, asking.request.hash, response, result.failure, result.error, result.tries
+        )
         if problem := await self._state.save(entry):
             result.failure, result.error = NOT_LOGGED, problem
             result.turn_id = result.answer = None
-        self._finish(result)
+        self._finish(result, is_new=asking.is_new)
 
-    def _finish(self, result: Result) -> None:
+    def _finish(self, result: Result, *, is_new: bool = False) -> None:
         self._open.discard(result.position)
         self._finished.append(result)
-        self.progress.count(result)
+        self.progress.count(result, is_new=is_new)
         if not result.reused and (reason := self.progress.failing(self._limits)):
             self.stop(reason)
         self._wake()

@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     """The state to save of a row that was asked."""
 
     row_id: str
-    request_hash: str | None
+    request_hash: str
     response: llm.Response | None
     failure: str | None
     error: str | None

@@ -13,6 +13,8 @@ from llm_evolink.errors import EvolinkError
 from tests.llm_process import TIMEOUT
 from tests.scripted_server import Model, Refusal, serving
 
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+
 
 def test_each_row_is_answered_and_logged_in_llms_format(model, asked, read):
     results, stopped = asked(20, system="Be brief, $id")
@@ -251,6 +253,24 @@ def test_an_image_of_a_row_that_does_not_exist_is_that_rows_failure(model, asked
     assert results["0"].failure == "invalid request"
     assert results["0"].error == "The attachment 'none.png' is not a file"
     assert model.asked == []
+
+
+def test_an_answer_survives_an_image_that_is_missing_for_a_while(model, asked, tmp_path):
+    image = tmp_path / "a.png"
+    rows = [{"id": "0", "path": str(image)}]
+
+    def ask_once():
+        return asked(rows, "Describe", attachments=["$path"])[0]["0"]
+
+    image.write_bytes(PNG)
+    first = ask_once()
+    image.unlink()
+    assert ask_once().failure == "invalid request"
+    image.write_bytes(PNG)
+    last = ask_once()
+
+    assert (last.answer, last.turn_id, last.reused) == (first.answer, first.turn_id, True)
+    assert len(model.asked) == 1
 
 
 def test_a_model_that_cancels_its_request_ends_the_run_with_an_error(

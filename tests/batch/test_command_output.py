@@ -69,6 +69,35 @@ def test_a_file_that_is_rewritten_during_the_run_ends_it_with_the_reason(
     assert not (tmp_path / "answers.jsonl").exists()
 
 
+def test_a_row_whose_image_is_missing_now_is_printed_as_failed_in_its_place(
+    model, batch, table, answers, tmp_path
+):
+    image = tmp_path / "a.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 16)
+    path = tmp_path / "images.csv"
+    path.write_text(f"id,image,text\n1,{image},a\n2,{image},b\n3,{image},c\n")
+    command = [str(path), "$text", "-a", "$image"]
+    assert batch(*command).returncode == 0
+    path.write_text(f"id,image,text\n1,{image},new\n2,none.png,b\n3,{image},new too\n")
+    third_asked = threading.Event()
+
+    def respond(text, _):
+        if text == "new too":
+            third_asked.set()
+        assert text != "new" or third_asked.wait(llm_process.TIMEOUT)
+        return "a"
+
+    model.respond = respond
+    done = batch(*command, "-c", "2")
+
+    assert [row.get("error") or row["answer"] for row in answers(done)] == [
+        "a",
+        "The attachment 'none.png' is not a file",
+        "a",
+    ]
+    assert done.stderr.startswith("Answered 2, failed 1 of 3 rows")
+
+
 def test_a_row_without_an_entry_in_the_state_is_an_error(
     model, batch, table, database, monkeypatch
 ):

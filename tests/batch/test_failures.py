@@ -197,6 +197,34 @@ def test_ten_first_rows_that_fail_with_two_types_of_failure_do_not(model, asked)
     assert (len(results), stopped) == (30, None)
 
 
+def test_rows_that_always_fail_do_not_keep_later_rows_from_being_asked(model, asked):
+    model.respond = lambda text, _: Refusal(422) if int(text[4:]) < 15 else "a"
+    results, stopped = asked(30, concurrency=1)
+    assert (len(results), stopped[:26]) == (10, "the first 10 rows all fail")
+
+    results, stopped = asked(30, concurrency=1)
+    assert (len(results), stopped) == (30, None)
+    assert [results[str(number)].answer for number in range(15, 30)] == ["a"] * 15
+
+
+def test_ten_rows_that_fail_after_a_change_of_the_request_end_the_run(model, asked):
+    model.respond = lambda *_: Refusal(422)
+    for prompt in ("$text", "Now: $text"):
+        results, stopped = asked(30, prompt, concurrency=1)
+        assert (len(results), stopped[:26]) == (10, "the first 10 rows all fail")
+
+
+def test_rows_without_a_valid_request_do_not_keep_later_rows_from_being_asked(
+    model, asked, tmp_path
+):
+    image = tmp_path / "a.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 16)
+    rows = [{"id": n, "image": "none.png" if n < 12 else str(image)} for n in range(13)]
+    results, stopped = asked(rows, "Describe", attachments=["$image"])
+
+    assert (stopped, results["12"].answer) == (None, "answer to Describe")
+
+
 def test_max_failures_ends_the_run(model, asked):
     model.respond = lambda text, _: Refusal(400) if int(text[4:]) % 2 else "a"
     results, stopped = asked(100, concurrency=1, limits=Limits(max_failures=3))
