@@ -47,7 +47,7 @@ class Options(TypedDict, total=False):
         concurrency: Maximum requests in flight, at least 1; 32 by default.
         rpm: Maximum requests a minute; 0, the default, is no limit.
         tpm: Maximum tokens a minute; 0, the default, is no limit.
-        again: Whether to ask rows that have an answer too.
+        again: Whether to ask the given rows that have an answer too.
         limits: What ends the run early.
     """
 
@@ -166,8 +166,6 @@ def _open(
     stack.callback(state.close)
     ids = Ids()
     stack.callback(ids.close)
-    if options.get("again"):
-        state.forget()
     return Run(
         _rows(rows, options.get("id"), requests, ids),
         requests,
@@ -177,6 +175,7 @@ def _open(
         rates=rates,
         limits=options.get("limits"),
         key=key,
+        again=options.get("again", False),
     )
 
 

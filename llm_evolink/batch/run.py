@@ -75,11 +75,13 @@ class Run:
         rates: Rates | None = None,
         limits: Limits | None = None,
         key: str | None = None,
+        again: bool = False,
     ) -> None:
         self._rows = iter(rows)
         self._requests = requests
         self._state = state
         self._model = model
+        self._again = again
         self._limits = limits or Limits()
         self._rates = rates or Rates(None, None)
         self.pace = Pace(concurrency, self._limits.max_wait)
@@ -199,7 +201,7 @@ class Run:
         """Ask the row, unless it has an answer."""
         self._next = row.position + 1
         self._open.add(row.position)
-        record = self._state.find(row.id)
+        record = None if self._again else self._state.find(row.id)
         try:
             request = self._requests.build(row.cells)
         except RequestError as error:

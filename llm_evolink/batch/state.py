@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,9 +117,9 @@ class State(Reader):
             super().__init__(path)
             opened.pop_all()
 
-    def forget(self) -> None:
-        """Have every row asked again; logged answers stay in the file."""
-        self._writer.forget()
+    def forget(self, row_ids: Iterable[str]) -> None:
+        """Have these rows asked again; logged answers stay in the file. Raises BatchError."""
+        self._writer.forget(row_ids)
 
     async def save(self, entry: Entry) -> str | None:
         """Write an entry; return once it is on disk. Raises BatchError if nothing can be written.

@@ -5,7 +5,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ _CREATE = """
     ) without rowid
 """
 _SAVE = "insert or replace into evolink_rows values (?, ?, ?, ?, ?, ?)"
+_FORGET = "update evolink_rows set request_hash = null where row_id = ?"
 
 
 class Entry(NamedTuple):
@@ -137,10 +138,13 @@ class Writer:
         """Write the entry, then resolve the future: to None, or why it cannot be logged."""
         self._queue.put((entry, saved))
 
-    def forget(self) -> None:
-        """Have every row asked again. Call it before the first put()."""
-        with self._connection:
-            self._connection.execute("update evolink_rows set request_hash = null")
+    def forget(self, row_ids: Iterable[str]) -> None:
+        """Have these rows asked again. Call it before the first put(). Raises BatchError."""
+        try:
+            with self._connection:
+                self._connection.executemany(_FORGET, ((row_id,) for row_id in row_ids))
+        except sqlite3.Error as error:
+            raise BatchError(f"{self._path} cannot be written: {error}") from None
 
     def close(self) -> None:
         """Write the entries in the queue, then close the file."""

@@ -206,8 +206,6 @@ def _run(stack: ExitStack, **flags: Any) -> int:
     limits = Limits(**numbers, cost=cost)
     state = State(database)
     stack.callback(state.close)
-    if flags["again"]:
-        state.forget()
     run = Run(
         islice(table, count),
         requests,
@@ -223,6 +221,8 @@ def _run(stack: ExitStack, **flags: Any) -> int:
         stack.callback(file.discard)
     target = file or StandardOutput(run)
     output = Output(target.write, state, table.ids, template.schema, as_csv=flags["as_csv"])
+    if flags["again"]:
+        state.forget(map(table.ids.at, range(count)))
     show_bar = sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())
     outcome = asyncio.run(ask_rows(run, output, count, cost, show_bar=show_bar))
 

@@ -136,19 +136,24 @@ def test_answers_of_another_server_are_not_reused(model, asked, monkeypatch):
     assert (len(model.asked), len(other.asked)) == (2, 2)
 
 
-def test_again_asks_every_row_and_can_be_resumed(model, asked):
+def test_again_asks_the_given_rows_and_no_others(model, asked, rows):
     asked(5)
-    model.respond = lambda text, before: Refusal(401) if text == "row 3" else "anew"
+    model.respond = lambda *_: "anew"
     model.asked.clear()
-    asked(5, again=True, concurrency=1)
-    first = set(model.asked) - {"row 3"}
-    assert first == {"row 0", "row 1", "row 2"}
+    results, _ = asked(rows(2, start=1), again=True)
+    assert sorted(model.asked) == ["row 1", "row 2"]
+    assert {result.answer for result in results.values()} == {"anew"}
 
-    model.respond = lambda text, before: "anew"
     model.asked.clear()
     results, _ = asked(5)
-    assert sorted(model.asked) == ["row 3", "row 4"]
-    assert {result.answer for result in results.values()} == {"anew"}
+    assert model.asked == []
+    assert [results[str(n)].answer for n in range(5)] == [
+        "answer to row 0",
+        "anew",
+        "anew",
+        "answer to row 3",
+        "answer to row 4",
+    ]
 
 
 def test_a_second_run_of_the_same_batch_is_refused(model, database, asked, rows):

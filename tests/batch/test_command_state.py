@@ -40,6 +40,39 @@ def test_the_same_command_again_prints_the_same_and_asks_only_what_failed(
     assert again.stderr.startswith("Answered 5, failed 0 of 5 rows")
 
 
+def test_again_can_be_continued_without_it(model, batch, table, answers):
+    path = table(5)
+    assert batch(path, "$text").returncode == 0
+    model.respond = lambda text, _: Refusal(401) if text == "review 3, good" else "anew"
+    assert batch(path, "$text", "--again", "-c", "1").returncode == 1
+
+    model.respond = lambda *_: "anew"
+    model.asked.clear()
+    done = batch(path, "$text")
+    assert sorted(model.asked) == [f"review {number}, good" for number in (3, 4, 5)]
+    assert [row["answer"] for row in answers(done)] == ["anew"] * 5
+
+
+def test_again_forgets_only_the_rows_of_a_run_that_starts(model, batch, table, answers, tmp_path):
+    path = table(5)
+    assert batch(path, "$text").returncode == 0
+    model.respond = lambda *_: "anew"
+    model.asked.clear()
+    done = batch(path, "$text", "--again", "-O", str(tmp_path / "none" / "answers.jsonl"))
+    assert done.stderr.startswith("Error: ")
+    assert batch(path, "$text", "--again", "--limit", "2").returncode == 0
+    done = batch(path, "$text")
+
+    assert sorted(model.asked) == ["review 1, good", "review 2, good"]
+    assert [row["answer"] for row in answers(done)] == [
+        "anew",
+        "anew",
+        "answer to review 3, good",
+        "answer to review 4, good",
+        "answer to review 5, good",
+    ]
+
+
 def test_a_dry_run_shows_counts_and_the_first_request_and_writes_nothing(
     model, llm_in_process, table, user_path
 ):
