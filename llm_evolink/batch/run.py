@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextvars import copy_context
@@ -34,6 +35,9 @@ NOT_READ = "the caller has stopped reading the results"
 READ_SECONDS = 0.02
 """Maximum seconds of reading rows at a time; then answers and signals are handled."""
 
+MAX_REFUSALS = 5
+"""Refusals after which a row fails, if each time a row that was sent later had an answer."""
+
 
 @dataclass
 class _Asking:
@@ -44,6 +48,8 @@ class _Asking:
         started: Time at which its turn came, for Pace.refused().
         estimate: Tokens that it is expected to use.
         sent: Whether its request was sent.
+        refusals: Refusals that count for MAX_REFUSALS.
+        refused: Time at which the turn of its last refused request came.
     """
 
     row: Row
@@ -53,6 +59,8 @@ class _Asking:
     started: float = 0.0
     estimate: float = 0.0
     sent: bool = False
+    refusals: int = 0
+    refused: float = math.inf
 
 
 class Run:
@@ -103,6 +111,9 @@ class Run:
         self._tasks: dict[asyncio.Task[None], _Asking] = {}
         self._finished: list[Result] = []
         self._retries: list[tuple[float, int, _Asking]] = []  # A heap by the time of the retry.
+        # Refused rows wait for the answer to another row: one that is always refused blocks none.
+        self._refused: list[_Asking] = []
+        self._last_answered = -math.inf  # Latest turn of a request that was answered.
         self._changed: asyncio.Future[None] | None = None
 
     @property
@@ -179,7 +190,11 @@ class Run:
                 return 0.0
             if self._retries and self._retries[0][0] <= now:
                 self._start(heappop(self._retries)[2])
-            elif not self._read():
+            elif self._read():
+                continue
+            elif self._refused and not self._tasks:
+                self._start(self._refused.pop(0))
+            else:
                 return self._retries[0][0] - now if self._retries else None
         return None
 
@@ -261,6 +276,9 @@ class Run:
             await self._failed(asking, error)
         else:
             self.pace.answered()
+            self._last_answered = max(self._last_answered, asking.started)
+            while self._refused:
+                self._retry(self._refused.pop(0), 0.0)
             await self._answered(asking, response)
 
     async def _answered(self, asking: _Asking, response: llm.AsyncResponse) -> None:
@@ -285,11 +303,14 @@ class Run:
             return
         if is_refusal(error):
             asking.tries -= 1
-            # May raise PauseTooLongError, which ends the run.
-            self.pace.refused(asking.started, getattr(error, "retry_after", None))
-            self._retry(asking, 0.0)
-            return
-        if (delay := retry_delay(error, asking.tries)) is not None:
+            asking.refusals += self._last_answered > asking.refused
+            asking.refused = asking.started
+            if asking.refusals < MAX_REFUSALS:
+                # May raise PauseTooLongError, which ends the run.
+                self.pace.refused(asking.started, getattr(error, "retry_after", None))
+                self._refused.append(asking)
+                return
+        elif (delay := retry_delay(error, asking.tries)) is not None:
             self._retry(asking, delay)
             return
         result = Result(asking.row.position, asking.row.id, failure=failure_name(error))

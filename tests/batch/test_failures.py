@@ -147,6 +147,22 @@ def test_a_pause_for_a_rate_limit_does_not_count_as_a_try(model, status, asked):
     assert set(model.counts.values()) == {6}
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_row_that_is_refused_while_others_are_answered_fails(model, status, concurrency, asked):
+    refusal = Refusal(status, "too busy", headers={"retry_after": "0.001"})
+    model.respond = lambda text, _: refusal if text in ("row 2", "row 3") else "a"
+    results, stopped = asked(40, concurrency=concurrency)
+
+    assert (stopped, len(results)) == (None, 40)
+    assert 6 <= model.counts["row 2"] <= 12
+    assert results["2"].error.startswith("too busy; ")
+    assert {result.id for result in results.values() if result.failure} == {"2", "3"}
+    model.respond = lambda *_: "b"
+    results, _ = asked(40)
+    assert {result.id for result in results.values() if result.answer == "b"} == {"2", "3"}
+
+
 def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, asked):
     model.respond = lambda text, _: (
         Refusal(429, headers={"retry_after": "86400"}) if text == "row 7" else "a"
