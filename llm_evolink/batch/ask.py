@@ -99,6 +99,9 @@ def ask(
 
     Leaving the loop early, Ctrl-C, or the end of the program waits for the requests in flight and
     saves their answers; a second Ctrl-C cancels them.
+
+    `rows` is iterated in that thread: a SQLite connection that they come from needs
+    `check_same_thread=False`.
     """
     results = _results(rows, prompt, options)
     _unfinished.add(results)

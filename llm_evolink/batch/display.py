@@ -1,10 +1,11 @@
 """What a run shows on stderr: a progress bar, and a summary at its end."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import click
 
@@ -14,6 +15,12 @@ from .run import Run
 
 REDRAW = 0.2
 """Seconds between two drawings of the bar."""
+
+WIDTH = 20
+"""Columns of the bar itself."""
+
+MIN_WIDTH = 4
+"""Columns of the bar in a narrow terminal."""
 
 Cost = Callable[[Tokens], float]
 """Returns the cost of tokens."""
@@ -27,9 +34,16 @@ async def progress_bar(run: Run, count: int, cost: Cost | None) -> AsyncIterator
 
     def draw() -> None:
         nonlocal shown
-        done = run.progress.done
-        bar.update(done - shown, status(run, time.monotonic() - began, cost))
-        shown = done
+        bar.make_step(run.progress.done - shown)
+        shown = run.progress.done
+        text = status(run, time.monotonic() - began, cost)
+        bar.width, bar.current_item = WIDTH, text
+        columns = _columns()
+        if (excess := len(bar.format_progress_line()) - columns) > 0:
+            bar.width = max(MIN_WIDTH, WIDTH - excess)
+            bar.current_item = text[: max(0, len(text) + WIDTH - excess - bar.width)]
+        bar.max_width = min(bar.max_width or 0, columns)  # It fills up to the longest line.
+        bar.render_progress()
 
     async def keep_drawing() -> None:
         while True:
@@ -42,7 +56,7 @@ async def progress_bar(run: Run, count: int, cost: Cost | None) -> AsyncIterator
         show_pos=True,
         show_eta=True,
         item_show_func=lambda text: text,
-        width=20,
+        width=WIDTH,
     ) as bar:
         drawing = asyncio.create_task(keep_drawing())
         try:
@@ -50,6 +64,13 @@ async def progress_bar(run: Run, count: int, cost: Cost | None) -> AsyncIterator
         finally:
             drawing.cancel()
             draw()
+
+
+def _columns() -> int:
+    """Return the columns of the terminal, 80 if they are unknown."""
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80
 
 
 def status(run: Run, seconds: float, cost: Cost | None) -> str:

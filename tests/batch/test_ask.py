@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import sqlite3
 import threading
 
 import llm
@@ -57,6 +58,16 @@ def test_an_event_loop_gets_the_error_that_ends_the_run(model, database, rows):
 
     with pytest.raises(BatchError, match="top up"):
         asyncio.run(main())
+
+
+def test_rows_can_come_from_sqlite(model, database):
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.row_factory = lambda _, values: {"id": values[0], "text": values[1]}
+    rows = connection.execute("select 1, 'one' union select 2, 'two'")
+
+    results = list(ask(rows, "$text", database=database))
+    assert sorted(result.answer for result in results) == ["answer to one", "answer to two"]
+    connection.close()
 
 
 def test_results_come_while_rows_are_asked(model, database, rows):

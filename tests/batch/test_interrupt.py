@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import sys
+import termios
 import threading
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,27 @@ def test_a_bar_is_shown_on_a_terminal(model, table, database, tmp_path):
     assert re.search(r"8/8 .* rows/s, 112 tokens", last)
     assert "Answered 8, failed 0 of 8 rows" in text
     assert len((tmp_path / "out").read_text().splitlines()) == 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal as Linux closes it")
+@pytest.mark.parametrize(
+    ("columns", "last"),
+    [
+        (40, r"\[####\]  300/300  \d+\.\d rows/s, 4,200.{0,4}"),
+        (56, r"\[#{5,19}\]  300/300  \d+\.\d rows/s, 4,200 tokens"),
+    ],
+)
+def test_a_bar_fits_a_narrow_terminal(model, table, database, tmp_path, columns, last):
+    command = ["evolink", "batch", table(300), "$text", "-d", str(database)]
+    with llm_process.Terminal() as terminal, (tmp_path / "out").open("w") as out:
+        termios.tcsetwinsize(terminal.fd, (24, columns))
+        with llm_process.start(*command, stdout=out, stderr=terminal.fd) as process:
+            text = terminal.read()
+            assert process.wait() == 0
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", text).split("Answered")[0].splitlines()
+    lines = [line for line in shown if "/300" in line]
+    assert max(map(len, lines)) <= columns
+    assert re.fullmatch(f"  {last} *", lines[-1])
 
 
 def test_no_bar_elsewhere(model, table, database):
