@@ -232,6 +232,7 @@ def test_a_signal_while_the_file_is_created_ends_the_command_in_one_line(
         raise KeyboardInterrupt
 
     path = tmp_path / "folder" / "state.db"
+    path.parent.mkdir()
     command = ["evolink", "batch", table(3), "$text", "-d", str(path)]
     with monkeypatch.context() as patch:
         patch.setattr(writer, "LogStore", interrupted)
