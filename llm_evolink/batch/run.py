@@ -36,7 +36,10 @@ READ_SECONDS = 0.02
 """Maximum seconds of reading rows at a time; then answers and signals are handled."""
 
 MAX_REFUSALS = 5
-"""Refusals after which a row fails, if each time a row that was sent later had an answer."""
+"""Refusals after which a row fails, if each time a row that was sent later had an answer.
+
+When only refused rows are left, a row that was sent after the first refusal is enough.
+"""
 
 
 @dataclass
@@ -50,6 +53,7 @@ class _Asking:
         sent: Whether its request was sent.
         refusals: Refusals that count for MAX_REFUSALS.
         refused: Time at which the turn of its last refused request came.
+        first_refused: The same of its first one.
     """
 
     row: Row
@@ -61,6 +65,7 @@ class _Asking:
     sent: bool = False
     refusals: int = 0
     refused: float = math.inf
+    first_refused: float = math.inf
 
 
 class Run:
@@ -107,6 +112,7 @@ class Run:
         self._stopping = False
         self.error: BaseException | None = None
         self._next = 0  # Position of the next row to read.
+        self._all_read = False
         self._open: set[int] = set()  # Positions read and not finished.
         self._tasks: dict[asyncio.Task[None], _Asking] = {}
         self._finished: list[Result] = []
@@ -210,6 +216,7 @@ class Run:
         except BaseException as error:  # A caller's row may be read in another thread.
             self._end(error)
             return True
+        self._all_read = row is None
         return row is not None
 
     def _prepare(self, row: Row) -> None:
@@ -303,8 +310,11 @@ class Run:
             return
         if is_refusal(error):
             asking.tries -= 1
-            asking.refusals += self._last_answered > asking.refused
+            only_refused_left = self._all_read and len(self._tasks) == 1 and not self._retries
+            since = asking.first_refused if only_refused_left else asking.refused
+            asking.refusals += self._last_answered > since
             asking.refused = asking.started
+            asking.first_refused = min(asking.first_refused, asking.started)
             if asking.refusals < MAX_REFUSALS:
                 # May raise PauseTooLongError, which ends the run.
                 self.pace.refused(asking.started, getattr(error, "retry_after", None))

@@ -163,6 +163,15 @@ def test_a_row_that_is_refused_while_others_are_answered_fails(model, status, co
     assert {result.id for result in results.values() if result.answer == "b"} == {"2", "3"}
 
 
+def test_a_row_that_is_refused_near_the_end_fails_too(model, asked):
+    refusal = Refusal(503, headers={"retry_after": "0.001"})
+    model.respond = lambda text, _: refusal if text in ("row 2", "row 3") else "a"
+    results, stopped = asked(5, concurrency=1, limits=Limits(max_wait=1.0))
+
+    assert (stopped, len(results)) == (None, 5)
+    assert {result.id for result in results.values() if result.failure} == {"2", "3"}
+
+
 def test_a_pause_over_max_wait_ends_the_run_which_can_be_resumed(model, asked):
     model.respond = lambda text, _: (
         Refusal(429, headers={"retry_after": "86400"}) if text == "row 7" else "a"
