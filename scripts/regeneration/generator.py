@@ -63,6 +63,11 @@ BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 RUFF = ["--isolated", "--no-cache", "--no-respect-gitignore", "--target-version=py311"]
 
 
+def _has_files(document: dict[str, Any]) -> bool:
+    """Return whether the document describes binary data, which is a file for the generator."""
+    return '"binary"' in json.dumps(document)
+
+
 def _show_untrusted(value: object) -> str:
     """Return the text for an error of the generator, in a form that is no Python."""
     text = value.get_untrusted_value() if isinstance(value, UntrustedString) else ""
@@ -80,7 +85,8 @@ class StreamingProject(Project):
     errors with `error_model()`, others with `models_named(…)`, the name of a model's schema with
     `schema_name(model)`, the bounds of a field with `bounds(model, field)`, the document's servers
     in `servers`, its models in `models` and `former_models`, and the schemas of the fields of a
-    request in `request_fields`. The filter `swap` changes stock text.
+    request in `request_fields`. `has_files` is whether the document describes binary data. The
+    filter `swap` changes stock text.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class StreamingProject(Project):
             models=effective.models,
             former_models=effective.former_models,
             request_fields=request_fields(document),
+            has_files=_has_files(document),
             event_model=self.event_model,
             error_model=self.error_model,
             models_named=self.models_named,

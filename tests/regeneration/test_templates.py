@@ -76,6 +76,48 @@ def test_an_enum_and_a_body_of_several_content_types(
     ]
 
 
+UPLOAD = {
+    "operationId": "upload",
+    "requestBody": {
+        "content": {
+            "multipart/form-data": {"schema": {"$ref": "#/components/schemas/Upload"}},
+        }
+    },
+    "responses": {"200": answers("ErrorResponse")},
+}
+
+SENT = """
+import io
+import httpx
+from generated_client import Client
+from generated_client.api.default import upload
+from generated_client.models import Upload
+from generated_client.types import File
+
+def answer(request):
+    print(b'filename="a.png"' in request.read() and b"pixels" in request.content)
+    return httpx.Response(200, json={})
+
+client = Client(base_url="http://a", httpx_args={"transport": httpx.MockTransport(answer)})
+upload.sync(client=client, body=Upload(image=File(io.BytesIO(b"pixels"), "a.png")))
+"""
+
+
+def test_a_file_that_is_uploaded(tmp_path: Path) -> None:
+    effective = with_overlays(vendored_document(FROZEN), FROZEN)
+    effective.document["components"]["schemas"]["Upload"] = {
+        "type": "object",
+        "properties": {"image": {"type": "string", "format": "binary"}},
+    }
+    effective.document["paths"]["/v1/upload"] = {"post": UPLOAD}
+    generate_client(effective, ROOT / "openapi", tmp_path / "generated_client")
+
+    done = subprocess.run(
+        [sys.executable, "-c", SENT], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, done.stdout) == ("", "True\n")
+
+
 TREE = """
 import json
 from generated_client.models import Tree
