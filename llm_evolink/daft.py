@@ -36,13 +36,13 @@ from .batch.ask import key_of
 from .batch.errors import BatchError
 from .batch.formats import cells_of
 from .batch.pace import Pace, PauseTooLongError
+from .batch.prompt import check_options
 from .batch.rates import Rates
 from .batch.requests import Request, Requests, RequestTemplate
 from .batch.results import cut_error, error_text, parse
 from .batch.retry import FATAL, is_refusal, retry_delay
 from .batch.state import tokens_of
 from .batch.table import columns_error
-from .batch.template import check_options
 from .connection.clients import changed_settings
 from .constants import MODEL_ID
 from .errors import EvolinkError, InvalidRequestError

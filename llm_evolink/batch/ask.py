@@ -17,15 +17,15 @@ from ..constants import MODEL_ID
 from ..errors import EvolinkError
 from .errors import BatchError
 from .formats import cells_of
-from .ids import Ids
 from .progress import Limits
+from .prompt import check_options
 from .rates import Rates
 from .requests import Requests, RequestTemplate, server_of
 from .results import Result
+from .row_ids import Ids
 from .run import NOT_READ, Run
 from .state import State
 from .table import Row, columns_error
-from .template import check_options
 
 _unfinished: WeakSet[Generator[Result, None, None]] = WeakSet()
 """Results of ask() that are referenced."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from .errors import BatchError
 from .formats import cell_text
-from .ids import Ids
 from .results import Result
 from .reuse import stored_result
+from .row_ids import Ids
 from .state import State
 from .table import Row
 

@@ -7,7 +7,7 @@ from typing import BinaryIO, NamedTuple
 
 from .errors import BatchError
 from .formats import Cells, guess_format, read_rows
-from .ids import Ids
+from .row_ids import Ids
 from .stdin import copied
 
 

@@ -12,6 +12,7 @@ import click
 import llm
 
 from ..batch.ask import key_of
+from ..batch.command_run import StandardOutput, ask_rows, sigterm_as_ctrl_c, without_notices
 from ..batch.display import Cost, estimate, summary
 from ..batch.errors import BatchError
 from ..batch.formats import FORMATS
@@ -19,6 +20,7 @@ from ..batch.location import batch_id, check_output, state_path
 from ..batch.output import AtomicFile, Output
 from ..batch.preview import preview
 from ..batch.progress import Limits
+from ..batch.prompt import read_prompt
 from ..batch.query import query_table
 from ..batch.rates import Rates
 from ..batch.requests import Requests, server_of
@@ -26,8 +28,6 @@ from ..batch.results import CUT, Tokens
 from ..batch.run import Run
 from ..batch.state import State
 from ..batch.table import open_table
-from ..batch.template import read_prompt
-from ..batch.terminal import StandardOutput, ask_rows, sigterm_as_ctrl_c, without_notices
 from ..constants import MODEL_ID
 from .options import not_empty
 from .usage import prices

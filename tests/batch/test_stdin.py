@@ -11,8 +11,8 @@ from operator import call
 
 import pytest
 
+from llm_evolink.batch.command_run import sigterm_as_ctrl_c
 from llm_evolink.batch.stdin import copied
-from llm_evolink.batch.terminal import sigterm_as_ctrl_c
 from tests.llm_process import TIMEOUT
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from llm_evolink.batch import formats
 from llm_evolink.batch.errors import BatchError
-from llm_evolink.batch.ids import Ids
 from llm_evolink.batch.query import query_table
+from llm_evolink.batch.row_ids import Ids
 from llm_evolink.batch.table import open_table
 
 ROWS = [("1", {"id": "1", "text": "good"}), ("2", {"id": "2", "text": "bad, truly"})]
