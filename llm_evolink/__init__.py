@@ -1,7 +1,7 @@
 """EvoLink's gemini-3.5-flash for llm: the hooks that llm calls, and the models they register.
 
-Every `llm` command loads this module, one that lists models also generated_client/__init__.py, and
-none loads another of this package: each would cost about 0.12 ms.
+Every `llm` command loads this module, and one that lists the models also the client's __init__.py.
+Each further module would cost them about 0.12 ms: the functions import what they use.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def register_models(register: Callable[..., Any]) -> None:
     folder = os.environ.get("LLM_USER_PATH") or click.get_app_dir("io.datasette.llm")
     path = os.path.join(folder, ADDED_MODELS_FILE)
     if os.path.exists(path):
-        # Imported only where there is a file: this runs before every command of llm.
+        # Imported only where there is a file: this runs whenever llm lists its models.
         from .chat.added_models import models_of_user
 
         added, forgotten = models_of_user(path)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import llm
 
+BATCHES = "evolink-batches"
+"""Folder in it with the state files of batches."""
+
 FILES = ("keys.json", "aliases.json")
 """Files in the folder that llm reads and raises an error of their JSON for."""
 
@@ -12,6 +15,11 @@ FILES = ("keys.json", "aliases.json")
 def user_folder() -> Path:
     """Return llm's user folder, which is created if it is missing. Raises OSError."""
     return Path(llm.user_dir())  # type: ignore[no-untyped-call]
+
+
+def log_path() -> Path:
+    """Return the path of llm's log, which need not exist. Raises OSError."""
+    return user_folder() / "logs.db"
 
 
 def folder_problem() -> str | None:

@@ -9,8 +9,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 import click
-import llm
 
+from ..llm_folder import BATCHES, log_path, user_folder
 from .requests import RequestTemplate
 
 
@@ -39,7 +39,7 @@ def state_path(database: str | None, name: str) -> Path:
         return Path(database)
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
         raise click.UsageError("--name is not letters, digits, hyphens, underscores and dots")
-    return log_path().parent / "evolink-batches" / f"{name}.db"
+    return user_folder() / BATCHES / f"{name}.db"
 
 
 def check_output(
@@ -56,12 +56,6 @@ def check_output(
     for file, what in used:
         if is_same_file(path, file):
             raise click.UsageError(f"-O cannot be {path}, which {what}: name another file")
-
-
-def log_path() -> Path:
-    """Return the path of llm's log."""
-    folder: Path = llm.user_dir()  # type: ignore[no-untyped-call]
-    return folder / "logs.db"
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import llm
@@ -14,6 +13,7 @@ from llm.templates import Template
 from llm.utils import resolve_schema_input
 
 from ..constants import MODEL_ID
+from ..llm_folder import log_path
 from .errors import BatchError
 from .requests import RequestTemplate
 
@@ -128,7 +128,7 @@ def _in_one_line(what: str, error: Exception) -> BatchError:
 
 def _log() -> Any:
     """Return llm's log, or an empty one in memory if there is none."""
-    path: Path = llm.user_dir() / "logs.db"  # type: ignore[no-untyped-call]
+    path = log_path()
     if path.exists():
         return sqlite_utils.Database(path)
     empty = sqlite_utils.Database(memory=True)

@@ -156,7 +156,8 @@ def server_of(model: Any) -> str | None:
 
     Raises InvalidRequestError for an EVOLINK_BASE_URL that cannot be used.
     """
-    return other_server() if getattr(model, "needs_key", None) == "evolink" else None
+    is_ours = type(model).__module__ == __name__.partition(".")[0]
+    return other_server() if is_ours else None
 
 
 def _compiled(text: str | None, what: str, used: set[str]) -> _Render | None:

@@ -14,7 +14,6 @@ from generated_client.models import ChatCompletionChunk
 from generated_client.responses import AsyncEventStream
 
 from ..connection import clients
-from ..errors import IncompleteReplyError
 from .decoding import decode_event
 from .turn import Turn
 
@@ -78,7 +77,6 @@ class AsyncEvents:
         """Close the connection; whoever continues to read gets IncompleteReplyError."""
         if self._last_events is None:
             self._turn.abandon()
-            self._turn.fail(IncompleteReplyError("the caller stopped reading it"))
             self._last_events = self._turn.finish()
         await self._stack.aclose()
 

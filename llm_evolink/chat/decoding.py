@@ -69,7 +69,7 @@ def to_chunk(values: list[Any]) -> models.ChatCompletionChunk:
 
 
 def is_json(text: str) -> bool:
-    """Return whether the text is one whole JSON value."""
+    """Return whether the text is a complete JSON value."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):

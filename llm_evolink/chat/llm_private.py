@@ -17,7 +17,7 @@ def printed_reasoning_last(response: Any) -> bool:
     return types[-1:] == ["reasoning"]
 
 
-def text_of(response: Any) -> str:
+def answer_text(response: Any) -> str:
     """Return the text that llm recorded of the answer."""
     return "".join(event.chunk for event in response._stream_events if event.type == "text")
 

@@ -25,7 +25,7 @@ _ADVICE = {
 def notices(reply: Reply, *, is_cut_json: bool) -> Iterator[str]:
     """Yield a line for each thing that a person should know about the finished answer.
 
-    `is_cut_json`: Whether the answer is JSON by a schema, and not whole.
+    `is_cut_json` is whether a schema asked for JSON and the answer is not complete JSON.
     """
     reason = reply.finish_reason
     if reply.has_refusal:

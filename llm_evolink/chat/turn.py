@@ -23,6 +23,8 @@ from .reply import Reply
 from .request import build_request, schema_of
 from .size_limit import SizeLimit
 
+_LEFT = "the caller stopped reading it"
+
 
 class Turn:
     """State of one prompt: builds the request, reads the reply, reports the outcome to llm.
@@ -58,7 +60,7 @@ class Turn:
         # again. Nothing is paid for twice, and a part is not taken for the complete answer.
         self.raise_failure()
         if llm_private.has_events(self._response):
-            raise IncompleteReplyError("the caller stopped reading it")
+            raise IncompleteReplyError(_LEFT)
         request = build_request(self._prompt, self._conversation, stream=self.stream)
         self._is_requested = True
         return request
@@ -69,10 +71,10 @@ class Turn:
             raise failure
 
     def abandon(self) -> None:
-        """Note that the caller stopped reading: a later read of the response fails."""
+        """Note that the caller stopped reading; once a request was made, a later read fails."""
+        self._failure = IncompleteReplyError(_LEFT)
         if self._is_requested:
-            failure = IncompleteReplyError("the caller stopped reading it")
-            self._response.evolink_failure = failure
+            self._response.evolink_failure = self._failure
 
     def read_headers(self, headers: Mapping[str, str]) -> None:
         """Note what the log takes from the response's headers."""
@@ -130,8 +132,9 @@ class Turn:
             return
         yield from self._reply.flush(is_cut=True)
         began = self.stream and llm_private.has_events(self._response)
-        self.abandon()  # In case that explain() raises: then it is an exception of the caller's.
-        error = explain(self._failure, began=began)
+        ended_by = self._failure
+        self.abandon()  # explain() raises an exception of the caller's, of a signal handler, say.
+        error = explain(ended_by, began=began)
         self._raise(error.completed(redactor=self._redactor, request_id=self._reply.request_id))
 
     def _read_event_stream(
@@ -187,7 +190,7 @@ class Turn:
             terminal.exit_with_failure()
 
     def _is_cut_json(self) -> bool:
-        """Return whether the answer is to be JSON by a schema, and is not whole."""
+        """Return whether a schema asked for JSON and the answer is not complete JSON."""
         reply = self._reply
         if reply.ending is Ending.COMPLETE or reply.has_tool_calls:
             return False
@@ -195,4 +198,4 @@ class Turn:
             return False
         if reply.ending in (Ending.TOKEN_LIMIT, Ending.FILTERED):
             return True
-        return not decoding.is_json(llm_private.text_of(self._response))
+        return not decoding.is_json(llm_private.answer_text(self._response))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import llm
 
 from ..batch.ask import key_of
 from ..batch.command_run import StandardOutput, ask_rows, sigterm_as_ctrl_c, without_notices
@@ -29,6 +28,7 @@ from ..batch.run import Run
 from ..batch.state import State
 from ..batch.table import open_table
 from ..constants import MODEL_ID
+from ..llm_folder import user_folder
 from .options import not_empty
 from .usage import prices
 
@@ -277,7 +277,7 @@ def _input(
 
 def _cost(model_id: str, *, needed: bool) -> Cost | None:
     """Return the cost of tokens by llm evolink's prices, None without a price."""
-    path = llm.user_dir() / prices.FILE_NAME  # type: ignore[no-untyped-call]
+    path = user_folder() / prices.FILE_NAME
     price = prices.pricing(prices.read_prices(path), {})(model_id)
     if price is None:
         if needed:

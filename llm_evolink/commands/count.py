@@ -10,6 +10,7 @@ import click
 import llm
 
 from ..constants import BYTES_PER_TOKEN, MODEL_ID, TOKENS_PER_IMAGE
+from ..llm_folder import log_path, user_folder
 from .usage import prices
 
 METHOD = (
@@ -83,9 +84,7 @@ def count(
     ]
     if not texts and not attachments:
         raise click.ClickException("There is nothing to count: give a prompt, -s, -f or -a")
-    stored = prices.read_prices(
-        llm.user_dir() / prices.FILE_NAME  # type: ignore[no-untyped-call]
-    )
+    stored = prices.read_prices(user_folder() / prices.FILE_NAME)
     model_id = _model_id(model)
     found = estimate(texts, len(attachments), prices.pricing(stored, {})(model_id))
     if json_:
@@ -126,7 +125,7 @@ def _fragments(fragments: tuple[str, ...]) -> list[str]:
     from llm.cli import resolve_fragments
     from llm.migrations import migrate
 
-    path = llm.user_dir() / "logs.db"  # type: ignore[no-untyped-call]
+    path = log_path()
     database = sqlite_utils.Database(path) if path.exists() else sqlite_utils.Database(memory=True)
     try:
         migrate(database)  # type: ignore[no-untyped-call]

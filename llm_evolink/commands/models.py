@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import llm
 
 from .. import ADDED_MODELS_FILE
+from ..llm_folder import user_folder
 from .cells import cells, padded
 from .registered import registered_models
 
@@ -155,7 +155,7 @@ def _read() -> tuple[Path, dict[str, Any]]:
     """Return the path of the file and the models in it. Raises ClickException."""
     from ..chat.added_models import read_added_models
 
-    path = Path(llm.user_dir()) / ADDED_MODELS_FILE  # type: ignore[no-untyped-call]
+    path = user_folder() / ADDED_MODELS_FILE
     try:
         return path, read_added_models(path)
     except ValueError as error:

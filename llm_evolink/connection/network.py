@@ -49,8 +49,8 @@ class Exchange:
         return self.connected if self.written_at is None else None
 
 
-# The exchange of the request that is being sent. A thread, or greenlet, has a context of its own;
-# tasks can share one.
+# The exchange of the request that is being sent: by context for threads and greenlets, which each
+# have their own, and by task for tasks, which can share a context.
 _of_thread: ContextVar[Exchange | None] = ContextVar("evolink_exchange", default=None)
 _of_task: WeakKeyDictionary[Any, Exchange] = WeakKeyDictionary()
 
@@ -85,7 +85,7 @@ class AsyncSending:
 class _Recorder:
     """What the sync and the async stream have in common."""
 
-    _current: Callable[[], Exchange | None]
+    current_exchange: Callable[[], Exchange | None]
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -96,7 +96,7 @@ class _Recorder:
         self._socket: Any = None
 
     def _note_write(self, data: bytes) -> None:
-        exchange = self._current()
+        exchange = self.current_exchange()
         # httpcore writes b"" after each request, CONNECT too.
         if exchange is None or not data or data.startswith(_SOCKS):
             return
@@ -180,7 +180,7 @@ def _is_readable(connected: Any) -> bool:
 class RecordingStream(_Recorder, httpcore.NetworkStream):
     """A network stream that records the exchange it carries."""
 
-    _current = staticmethod(_of_thread.get)
+    current_exchange = staticmethod(_of_thread.get)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
@@ -210,7 +210,7 @@ class RecordingStream(_Recorder, httpcore.NetworkStream):
 class AsyncRecordingStream(_Recorder, httpcore.AsyncNetworkStream):
     """As RecordingStream, for an event loop."""
 
-    _current = staticmethod(lambda: _of_task.get(asyncio.current_task()))
+    current_exchange = staticmethod(lambda: _of_task.get(asyncio.current_task()))
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return the next bytes. Raises httpcore.ReadTimeout and httpcore.ReadError."""
@@ -259,7 +259,7 @@ class RecordingBackend(httpcore.NetworkBackend):
         stream = RecordingStream(
             self._backend.connect_tcp(name, port, timeout, local_address, socket_options)
         )
-        if exchange := _of_thread.get():
+        if exchange := stream.current_exchange():
             exchange.connected = stream
         return stream
 
@@ -282,6 +282,6 @@ class AsyncRecordingBackend(httpcore.AsyncNetworkBackend):
         stream = AsyncRecordingStream(
             await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
-        if exchange := _of_task.get(asyncio.current_task()):
+        if exchange := stream.current_exchange():
             exchange.connected = stream
         return stream

@@ -193,9 +193,7 @@ def test_the_notice_at_the_command_line_with_async(monkeypatch, llm_command):
         ),
     ],
 )
-def test_json_that_is_not_whole_is_a_failure(
-    monkeypatch, llm_command, turns, flag, text, reason, notice
-):
+def test_incomplete_json_is_a_failure(monkeypatch, llm_command, turns, flag, text, reason, notice):
     with serving(monkeypatch, reply_of(text, reason)):
         done = llm_command("-m", "gemini-3.5-flash", "--schema", "name str", "a dog", flag)
 

@@ -6,7 +6,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from ...llm_folder import user_folder
+from ...llm_folder import log_path, user_folder
 from .finding import Result
 
 LOCK_TIMEOUT = 5.0
@@ -25,7 +25,7 @@ def logging() -> Result:
 
 def database() -> Result:
     """Return the path of the database; broken if llm could not write to it now."""
-    path = user_folder() / "logs.db"
+    path = log_path()
     if problem := _why_not_writable(path):
         # With logging off, nothing would be written.
         return ("broken" if logging()[0] == "ok" else "note"), problem

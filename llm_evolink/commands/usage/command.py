@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import llm
 
+from ...llm_folder import user_folder
 from ..options import not_empty
 from ..registered import registered_models
 from . import output, prices
@@ -118,7 +119,7 @@ def usage(
     if models and every:
         raise click.UsageError("--model and --all exclude each other")
     first, last = period(since, until, datetime.now(UTC), utc=utc)
-    folder = llm.user_dir()  # type: ignore[no-untyped-call]
+    folder = user_folder()
     stored = prices.read_prices(folder / prices.FILE_NAME)
     flags = {"in": price_in, "out": price_out, "cached": price_cached}
     given = {name: price for name, price in flags.items() if price is not None}

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ...constants import MODEL_ID
+from ...llm_folder import BATCHES
 
 # Where token_details holds each count. The first path of each is that of chat completions, which
 # EvoLink's and llm's OpenAI models write; then OpenAI's responses, then llm-gemini.
@@ -27,7 +28,6 @@ _DETAILS = {
     ),
     "image_tokens": ("prompt_tokens_details.image_tokens",),
 }
-_BATCHES = "evolink-batches"  # The folder of state files, in llm's folder.
 _COLUMNS = (
     "model",
     "datetime_utc",
@@ -63,7 +63,7 @@ class Selection:
 
 def log_paths(folder: Path) -> list[Path]:
     """Return the paths of llm's log and of the state files of batches, in llm's folder."""
-    log, batches = folder / "logs.db", sorted((folder / _BATCHES).glob("*.db"))
+    log, batches = folder / "logs.db", sorted((folder / BATCHES).glob("*.db"))
     return [log, *batches] if log.exists() or not batches else batches
 
 
@@ -90,7 +90,7 @@ def _read(path: Path, by: str, selection: Selection) -> Iterator[sqlite3.Row]:
             connection.row_factory = sqlite3.Row
             columns = _columns(connection)
             if not columns.keys() & {"turns", "responses"}:
-                if path.parent.name == _BATCHES:
+                if path.parent.name == BATCHES:
                     return
                 raise click.ClickException(f"{path} is not a log database of llm")
             where, parameters = _where(selection)
